@@ -1,0 +1,60 @@
+"""What a model hands to the exporter: graphs, declared beside the modules that compute them.
+
+The exporter reads these and nothing else; it never knows which model it writes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ...runtime.bundle import Graph
+from ...runtime.bundle import Tensor as Port
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How far a named dimension may vary, both ends included, and a size to trace it at."""
+
+    low: int
+    high: int
+    example: int
+
+
+@dataclass(frozen=True)
+class ExportGraph:
+    """A graph's declaration and the module that computes it.
+
+    module: takes the tensors of `graph.inputs`, then those of `graph.state`, positionally and in
+    that order; returns a flat tuple of `graph.outputs`, then the new state in the same order.
+    It is in eval mode and holds no state of its own.
+    dims: every named dimension of the graph. integers: for each int64 input, how many values it
+    may take, counted from 0.
+    """
+
+    graph: Graph
+    module: nn.Module
+    dims: Mapping[str, Extent]
+    integers: Mapping[str, int] = field(default_factory=dict)
+
+    def ports_in(self) -> tuple[Port, ...]:
+        """Inputs, then state: the order of the module's arguments."""
+        return self.graph.inputs + self.graph.state
+
+    def names_out(self) -> tuple[str, ...]:
+        """Outputs, then new state: the order of the module's results."""
+        return (*(port.name for port in self.graph.outputs), *self.graph.state_pairs().values())
+
+    def example(self, sizes: Mapping[str, int] | None = None, seed: int = 0) -> tuple[Tensor, ...]:
+        """Random arguments for the module; sizes: named dimension -> size, else its example size."""
+        chosen = {name: extent.example for name, extent in self.dims.items()} | dict(sizes or {})
+        generator = torch.Generator().manual_seed(seed)
+
+        def draw(port: Port) -> Tensor:
+            shape = [chosen[size] if isinstance(size, str) else size for size in port.shape]
+            if port.dtype == "int64":
+                return torch.randint(self.integers[port.name], shape, generator=generator)
+            return torch.randn(shape, generator=generator)
+
+        return tuple(draw(port) for port in self.ports_in())
