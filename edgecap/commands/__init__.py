@@ -1,0 +1,1 @@
+"""One file a job; each function is a command of `edgecap`."""
