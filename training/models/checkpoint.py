@@ -1,0 +1,77 @@
+"""Tensors in files: read without running anything that is in them, and fitted name by name.
+
+Ours are safetensors. Public ones may be .pth, opened with torch's weights_only reader; their
+tensors may lie under a wrapper key such as `model`.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ...runtime.errors import BundleError, InputMissingError
+
+NAMED_AT_MOST = 5
+
+
+def write_tensors(module: nn.Module, path: Path) -> None:
+    """Every tensor of the module's state dict, written beside the target and then renamed over it."""
+    partial = path.with_name(path.name + ".partial")
+    save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, partial)
+    partial.replace(path)
+
+
+def read_tensors(path: Path, wrapper: str = "model") -> dict[str, Tensor]:
+    """Name -> tensor, from .safetensors or a torch file, with or without the wrapper key.
+
+    Raises InputMissingError if there is no such file, BundleError if it holds anything but tensors.
+    """
+    if not path.is_file():
+        raise InputMissingError(f"no checkpoint at {path}", fix="give the path of a .safetensors or .pth file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise BundleError(f"{path} can't be read as a checkpoint", why=str(error).split("\n")[0]) from error
+    if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+        content = content[wrapper]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise BundleError(f"{path} holds no tensors by name", why=f"neither at the top nor under {wrapper!r}")
+    return dict(content)
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Load `tensors` into the module; each name and shape must be the module's own.
+
+    Raises BundleError that names what is missing, extra or misshapen.
+    """
+    own = module.state_dict()
+    wrong = [
+        *(f"{name} is missing" for name in _short(sorted(own.keys() - tensors.keys()))),
+        *(f"{name} is not part of this model" for name in _short(sorted(tensors.keys() - own.keys()))),
+        *(
+            f"{name} is {_shape(tensors[name])}, expected {_shape(own[name])}"
+            for name in _short([n for n in own if n in tensors and tensors[n].shape != own[n].shape])
+        ),
+    ]
+    if wrong:
+        raise BundleError(
+            f"{source} does not fit the model",
+            why="; ".join(wrong),
+            fix="use the checkpoint with the configuration it was trained with",
+        )
+    module.load_state_dict(dict(tensors))
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "a single number"
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    rest = len(names) - NAMED_AT_MOST
+    return [*names[:NAMED_AT_MOST], *([f"and {rest} more: each"] if rest > 0 else [])]
