@@ -8,7 +8,7 @@ from torch import Tensor
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """(B, n, heads * d) -> (B, heads, n, d)."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return x.reshape(x.shape[0], x.shape[1], heads, x.shape[2] // heads).transpose(1, 2)
 
 
 def join_heads(x: Tensor) -> Tensor:

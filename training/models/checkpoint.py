@@ -51,14 +51,14 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None
     Raises BundleError that names what is missing, extra or misshapen.
     """
     own = module.state_dict()
-    wrong = [
-        *(f"{name} is missing" for name in _short(sorted(own.keys() - tensors.keys()))),
-        *(f"{name} is not part of this model" for name in _short(sorted(tensors.keys() - own.keys()))),
-        *(
-            f"{name} is {_shape(tensors[name])}, expected {_shape(own[name])}"
-            for name in _short([n for n in own if n in tensors and tensors[n].shape != own[n].shape])
-        ),
+    missing = [f"{name} is missing" for name in own if name not in tensors]
+    extra = [f"{name} is not part of this model" for name in tensors if name not in own]
+    misshapen = [
+        f"{name} is {_shape(tensors[name])}, expected {_shape(tensor)}"
+        for name, tensor in own.items()
+        if name in tensors and tensors[name].shape != tensor.shape
     ]
+    wrong = [*_first(missing), *_first(extra), *_first(misshapen)]
     if wrong:
         raise BundleError(
             f"{source} does not fit the model",
@@ -72,6 +72,6 @@ def _shape(tensor: Tensor) -> str:
     return "×".join(map(str, tensor.shape)) or "a single number"
 
 
-def _short(names: Sequence[str]) -> list[str]:
-    rest = len(names) - NAMED_AT_MOST
-    return [*names[:NAMED_AT_MOST], *([f"and {rest} more: each"] if rest > 0 else [])]
+def _first(faults: Sequence[str]) -> list[str]:
+    rest = len(faults) - NAMED_AT_MOST
+    return [*faults[:NAMED_AT_MOST], *([f"and {rest} more like it"] if rest > 0 else [])]

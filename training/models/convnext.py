@@ -1,15 +1,24 @@
-"""ConvNeXt for audio: a causal encoder that streams (MODELS: causal ConvNeXt), after ConvNeXt (Liu et al. 2022)
-and its audio adaptation (Pellegrini et al. 2023)."""
+"""ConvNeXt for audio, after Liu et al. 2022 and its AudioSet version (Pellegrini et al. 2023).
 
-from typing import NamedTuple
+Two forms of one net. `CausalConvNeXt` is ours: it streams, its left context passed in and out.
+`WindowedConvNeXt` is the published one, centred in time, and takes the public checkpoint's keys
+unchanged; it hears whole windows only, and serves as paper mode's extractor and as a teacher.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
+from ..frontend import CentredMel, CentredStft, decibels
 from ..streaming import CausalDepthwise, State
+from .checkpoint import fill, read_tensors
 
 MEL_STRIDE = 32
 """Stem 4, then three halvings: 32 frames become one embedding, and the mel axis shrinks alike."""
+NORM_EPS = 1e-6
 
 
 class Size(NamedTuple):
@@ -31,7 +40,7 @@ class ChannelNorm(nn.LayerNorm):
     """LayerNorm over the channels of one position of (B, C, T, M): never looks along time."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=1e-6)
+        super().__init__(channels, eps=NORM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
@@ -40,25 +49,64 @@ class ChannelNorm(nn.LayerNorm):
 class Block(nn.Module):
     """Depthwise 7x7, then a pointwise MLP of four times the width, scaled by gamma, added to the input."""
 
-    def __init__(self, channels: int, gamma: float = 0.1) -> None:
+    def __init__(self, dwconv: nn.Conv2d, gamma: float = 0.1) -> None:
         super().__init__()
-        self.dwconv = CausalDepthwise(channels)
-        self.norm = nn.LayerNorm(channels, eps=1e-6)
+        channels = dwconv.in_channels
+        self.dwconv = dwconv
+        self.norm = nn.LayerNorm(channels, eps=NORM_EPS)
         self.pwconv1 = nn.Linear(channels, 4 * channels)
         self.pwconv2 = nn.Linear(4 * channels, channels)
         self.gamma = nn.Parameter(torch.full((channels,), gamma))
 
     def mix(self, x: Tensor, conv: Tensor) -> Tensor:
+        """What follows the convolution; x and conv (B, C, T, M)."""
         y = self.norm(conv.permute(0, 2, 3, 1))  # (B, T, M, C)
         y = self.pwconv2(nn.functional.gelu(self.pwconv1(y))) * self.gamma
-        return x + y.permute(0, 3, 1, 2)
+        mixed: Tensor = x + y.permute(0, 3, 1, 2)
+        return mixed
 
     def forward(self, x: Tensor) -> Tensor:
         return self.mix(x, self.dwconv(x))
 
+
+class CausalBlock(Block):
+    """A block whose convolution looks back only. State: its convolution's, (B, C, 6, M)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(CausalDepthwise(channels))
+
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        conv, past = self.dwconv.step(x, past)
+        conv, past = cast(CausalDepthwise, self.dwconv).step(x, past)
         return self.mix(x, conv), past
+
+
+def centred_block(channels: int) -> Block:
+    """A block as published: the convolution sees 3 columns to either side."""
+    return Block(nn.Conv2d(channels, channels, 7, padding=3, groups=channels))
+
+
+def downsampling(widths: tuple[int, ...], time_padding: int) -> nn.ModuleList:
+    """The stem (4x4, stride 4) and the three halvings (2x2, stride 2) before the four stages."""
+    stem = nn.Conv2d(1, widths[0], 4, stride=4, padding=(time_padding, 0))
+    layers = nn.ModuleList([nn.Sequential(stem, ChannelNorm(widths[0]))])
+    for before, after in zip(widths, widths[1:], strict=False):
+        layers.append(nn.Sequential(ChannelNorm(before), nn.Conv2d(before, after, 2, stride=2)))
+    return layers
+
+
+def normalise(bn0: nn.BatchNorm2d, log_mel: Tensor) -> Tensor:
+    """(B, T, mels) -> (B, 1, T, mels), each mel bin by its own statistics."""
+    scaled: Tensor = bn0(log_mel.unsqueeze(1).transpose(1, 3))
+    return scaled.transpose(1, 3)
+
+
+def initialise(net: nn.Module) -> None:
+    """The published start: weights of a truncated normal, biases zero."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 class CausalConvNeXt(nn.Module):
@@ -73,22 +121,14 @@ class CausalConvNeXt(nn.Module):
         self.size, self.mels, self.sounds = SIZES[size], mels, sounds
         widths, depths = self.size
         self.bn0 = nn.BatchNorm2d(mels)
-        stem = nn.Sequential(nn.Conv2d(1, widths[0], 4, stride=4), ChannelNorm(widths[0]))
-        self.downsample_layers = nn.ModuleList([stem])
-        for before, after in zip(widths, widths[1:], strict=False):
-            self.downsample_layers.append(
-                nn.Sequential(ChannelNorm(before), nn.Conv2d(before, after, 2, stride=2))
-            )
+        self.downsample_layers = downsampling(widths, time_padding=0)
         self.stages = nn.ModuleList(
-            nn.ModuleList(Block(width) for _ in range(depth)) for width, depth in zip(widths, depths, strict=True)
+            nn.ModuleList(CausalBlock(width) for _ in range(depth))
+            for width, depth in zip(widths, depths, strict=True)
         )
-        self.norm = nn.LayerNorm(widths[-1], eps=1e-6)
+        self.norm = nn.LayerNorm(widths[-1], eps=NORM_EPS)
         self.head = nn.Linear(widths[-1], sounds)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+        initialise(self)
 
     @property
     def width(self) -> int:
@@ -108,22 +148,27 @@ class CausalConvNeXt(nn.Module):
         like = self.head.weight
         return {name: like.new_zeros(batch, *shape) for name, shape in self.state_shapes().items()}
 
-    def _normalise(self, log_mel: Tensor) -> Tensor:
-        # bn0 works per mel bin; in eval mode it is a fixed affine, so it may look at any chunk.
-        return self.bn0(log_mel.unsqueeze(1).transpose(1, 3)).transpose(1, 3)
+    def _stages(self) -> Iterator[tuple[nn.Module, list[CausalBlock]]]:
+        for downsample, blocks in zip(self.downsample_layers, self.stages, strict=True):
+            yield downsample, [cast(CausalBlock, block) for block in cast(nn.ModuleList, blocks)]
+
+    def normalise(self, log_mel: Tensor) -> Tensor:
+        """(B, T, mels) in dB -> (B, 1, T, mels) after bn0: in eval mode a fixed affine, so any chunk will do."""
+        return normalise(self.bn0, log_mel)
 
     def features(self, log_mel: Tensor) -> Tensor:
         """Embeddings of whole streams: (B, T, mels) in dB, T a multiple of 32 -> (B, T / 32, width)."""
-        x = self._normalise(log_mel).contiguous(memory_format=torch.channels_last)
-        for downsample, blocks in zip(self.downsample_layers, self.stages, strict=True):
+        x = self.normalise(log_mel).contiguous(memory_format=torch.channels_last)
+        for downsample, blocks in self._stages():
             x = downsample(x)
-            for block in blocks:  # type: ignore[attr-defined]  # ModuleList of ModuleList
+            for block in blocks:
                 x = block(x)
         return x.mean(3).transpose(1, 2)
 
     def classify(self, embeddings: Tensor) -> Tensor:
         """Logits of the known sounds, (..., width) -> (..., sounds): the clip head applied to one frame."""
-        return self.head(self.norm(embeddings))
+        logits: Tensor = self.head(self.norm(embeddings))
+        return logits
 
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, mels) -> embeddings (B, T / 32, width) and scores (B, T / 32, sounds) in [0, 1]."""
@@ -131,13 +176,74 @@ class CausalConvNeXt(nn.Module):
         return embeddings, torch.sigmoid(self.classify(embeddings))
 
     def step(self, log_mel: Tensor, state: State) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
-        """The next frames of a stream: (B, 32k, mels), and the state after what came before."""
+        """The next frames of a stream: (B, 32k, mels), and the state after what came before.
+
+        Raises ValueError if the frames are no multiple of 32: keep the rest until the next call.
+        """
+        if log_mel.shape[1] % MEL_STRIDE:
+            raise ValueError(f"{log_mel.shape[1]} frames; a chunk is a multiple of {MEL_STRIDE}")
         new: dict[str, Tensor] = {}
-        x = self._normalise(log_mel)
-        for stage, (downsample, blocks) in enumerate(zip(self.downsample_layers, self.stages, strict=True)):
+        x = self.normalise(log_mel)
+        for stage, (downsample, blocks) in enumerate(self._stages()):
             x = downsample(x)
-            for index, block in enumerate(blocks):  # type: ignore[arg-type]
+            for index, block in enumerate(blocks):
                 name = f"s{stage}_b{index}"
                 x, new[name] = block.step(x, state[name])
         embeddings = x.mean(3).transpose(1, 2)
         return (embeddings, torch.sigmoid(self.classify(embeddings))), new
+
+
+class WindowedConvNeXt(nn.Module):
+    """ConvNeXt-Tiny for AudioSet as published (topel/audioset-convnext-inf): 190 tensors, 224 mel bins.
+
+    Names of modules are the checkpoint's. 28,222,767 parameters, and 1,165,536 fixed numbers of the
+    front end. t embeddings a window: 31 at 10 s, 47 at 15 s, 94 at 30 s.
+    """
+
+    mels = 224
+
+    def __init__(self, size: str = "tiny", sounds: int = 527) -> None:
+        super().__init__()
+        widths, depths = SIZES[size]
+        self.spectrogram_extractor = CentredStft()
+        self.logmel_extractor = CentredMel(self.mels)
+        self.bn0 = nn.BatchNorm2d(self.mels)
+        self.downsample_layers = downsampling(widths, time_padding=4)
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(centred_block(width) for _ in range(depth)))
+            for width, depth in zip(widths, depths, strict=True)
+        )
+        self.norm = nn.LayerNorm(widths[-1], eps=NORM_EPS)
+        self.head_audioset = nn.Linear(widths[-1], sounds)
+        initialise(self)
+
+    def log_mel(self, samples: Tensor) -> Tensor:
+        """(B, N) float32 at 32 kHz, N > 512 -> (B, N // 320 + 1, 224) in dB, centred frames."""
+        return decibels(self.logmel_extractor(self.spectrogram_extractor(samples)))
+
+    def features(self, samples: Tensor) -> Tensor:
+        """(B, N) samples -> (B, t, 768): before the last norm, as captioners use them."""
+        x = normalise(self.bn0, self.log_mel(samples))
+        for downsample, blocks in zip(self.downsample_layers, self.stages, strict=True):
+            x = blocks(downsample(x))
+        return x.mean(3).transpose(1, 2)
+
+    def clip_vector(self, features: Tensor) -> Tensor:
+        """(B, t, 768) -> (B, 768): max + mean over time, then the norm; what the head reads."""
+        vector: Tensor = self.norm(features.amax(1) + features.mean(1))
+        return vector
+
+    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N) samples -> embeddings (B, t, 768) and the clip's scores (B, 527) in [0, 1]."""
+        features = self.features(samples)
+        return features, torch.sigmoid(self.head_audioset(self.clip_vector(features)))
+
+
+def load_public(path: Path) -> WindowedConvNeXt:
+    """The public ConvNeXt-Tiny AudioSet checkpoint, .pth or .safetensors, in eval mode.
+
+    Raises InputMissingError if it is not there, BundleError that names each tensor that does not fit.
+    """
+    model = WindowedConvNeXt()
+    fill(model, read_tensors(path), path)
+    return model.eval()
