@@ -5,7 +5,6 @@ Reading, refusing, printing and the flags of `edgecap run` all follow them.
 """
 
 import difflib
-import ipaddress
 import os
 import re
 from collections.abc import Hashable, Mapping
@@ -16,6 +15,7 @@ import msgspec
 import yaml
 from msgspec import Meta
 
+from .endpoint import is_local
 from .errors import ConfigError
 
 
@@ -233,7 +233,7 @@ def _refuse_unsafe(config: Config, where: str) -> None:
                 why=f"{problem}; allowed is {_ENDPOINT}",
                 fix="take for example tcp://127.0.0.1:7310",
             )
-        if not (config.insecure or _is_local(endpoint)):
+        if not (config.insecure or is_local(endpoint)):
             raise ConfigError(
                 f"{where}: {key} is {endpoint}, which other machines can reach",
                 why="whoever reaches it can read what is heard in this room",
@@ -273,20 +273,6 @@ def _endpoint_problem(endpoint: str) -> str:
     if port != "*" and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
         return "the port is no number from 1 to 65535 (or * for any free one)"
     return ""
-
-
-def _is_local(endpoint: str) -> bool:
-    """Whether only this machine can reach it. A name other than localhost may resolve to anywhere."""
-    scheme, _, address = endpoint.partition("://")
-    if scheme == "ipc":
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _sections(struct: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct]]:
