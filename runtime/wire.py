@@ -1,7 +1,8 @@
 """Wire version 1: the messages between a room and its readers, as UTF-8 JSON, one object a message.
 
 docs/wire.md explains each field in this order. Readers ignore fields that they don't know, so that
-a later writer may add some; a change of meaning is a new version.
+a later writer may add some; a change of meaning is a new version. This file needs nothing of the
+runtime but its errors: who only reads captions loads no model, no numpy.
 """
 
 from datetime import UTC, datetime
@@ -10,13 +11,9 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from .audio import CHUNK_SAMPLES, seconds
 from .errors import WireError
-from .policy import Sound
 
 VERSION = 1
-HOP_S = seconds(CHUNK_SAMPLES)
-"""Seconds of sound between two looks of the model: captions can't be newer than that."""
 
 Event = Literal["new", "update", "end"]
 State = Literal["starting", "listening", "quiet", "muted", "no-microphone", "overloaded", "stopping"]
@@ -32,6 +29,13 @@ for a small computer's clock may have been wrong."""
 Count = Annotated[int, Meta(ge=0)]
 Seq = Annotated[int, Meta(ge=1)]
 """1, 2, 3 … per topic within a run: a hole is a loss."""
+
+
+class Sound(msgspec.Struct, frozen=True):
+    """A known sound that the caption tells of."""
+
+    label: str
+    score: Probability
 
 
 class CaptionMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +85,7 @@ class StatusMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Reader to ROUTER: the captions after `after`, please. If `run` is over, every one kept of the new run."""
+    """Reader to ROUTER: the captions after `after`, please; if `run` is over, all that the new run kept."""
 
     v: Literal[1] = 1
     type: Literal["replay"] = "replay"

@@ -1,6 +1,8 @@
 """Wire version 1: what is written can be read, and garbage is told from a message."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -11,7 +13,6 @@ from hypothesis import strategies as st
 
 from edgecap.runtime import wire
 from edgecap.runtime.errors import WireError
-from edgecap.runtime.policy import Sound
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=20)
 MOMENTS = st.datetimes(timezones=st.just(UTC))
@@ -30,7 +31,7 @@ CAPTIONS = st.builds(
     event=st.sampled_from(["new", "update", "end"]),
     text=NAMES,
     confidence=PROBABILITIES,
-    sounds=st.lists(st.builds(Sound, label=NAMES, score=PROBABILITIES), max_size=3).map(tuple),
+    sounds=st.lists(st.builds(wire.Sound, label=NAMES, score=PROBABILITIES), max_size=3).map(tuple),
     start=STAMPS,
     end=st.none() | STAMPS,
     model=NAMES,
@@ -93,7 +94,7 @@ def test_the_caption_of_the_design_is_written_to_the_letter() -> None:
     message = wire.decode(CAPTION.encode())
     assert isinstance(message, wire.CaptionMessage)
     assert message.text == "A dog barks."
-    assert message.sounds == (Sound("dog", 0.91),)
+    assert message.sounds == (wire.Sound("dog", 0.91),)
     assert wire.encode(message).decode() == CAPTION
 
 
@@ -161,3 +162,9 @@ def test_topics_name_kind_and_room() -> None:
 def test_every_message_begins_with_version_and_type() -> None:
     for message in (wire.CaptionMessage, wire.StatusMessage, wire.ReplayRequest, wire.ReplayEnd):
         assert [field.name for field in msgspec.structs.fields(message)][:2] == ["v", "type"]
+
+
+def test_reading_captions_loads_no_model() -> None:
+    command = "import sys, edgecap.client; print(*({'numpy', 'onnxruntime', 'torch'} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == ""

@@ -1,0 +1,189 @@
+"""Subscriber: the messages of a room, in order and without holes, across lost connections and restarts."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Self
+
+import zmq
+
+from edgecap.runtime import wire
+from edgecap.runtime.errors import UnavailableError, UsageError, WireError
+
+PUBLISH = "tcp://127.0.0.1:7310"
+REPLAY = "tcp://127.0.0.1:7311"
+RECONNECT_MS = 100
+RECONNECT_MOST_MS = 2000
+HEARTBEAT_MS = 2000
+HEARTBEAT_TIMEOUT_MS = 6000
+"""A cable pulled out shows as nothing at all; after so long the connection is made anew."""
+
+Received = wire.CaptionMessage | wire.StatusMessage
+
+log = logging.getLogger(__name__)
+
+
+class Subscriber:
+    """Captions and status of a room; of every room behind the endpoint if `room` is empty.
+
+        with Subscriber() as room:
+            for message in room:
+                print(message)
+
+    Captions come in order of (run, seq), each once. A hole is filled by replay; what even replay no longer
+    has is counted in `lost`. Another run is a restart of the daemon, and begins at its first caption.
+
+    replay: None never asks. history: begin with the captions that the room still keeps. timeout_s: silence
+    that ends iteration with UnavailableError, for a room that is there says its status every second; None
+    waits for ever. replay_timeout_s: an answer that takes longer is given up, the hole counted as lost.
+    stale_s: drop a status, a `new` and an `end` that tell of something longer ago (by this machine's clock);
+    an `update` does not say when it was made, and always passes.
+    """
+
+    def __init__(
+        self,
+        endpoint: str = PUBLISH,
+        replay: str | None = REPLAY,
+        room: str = "",
+        *,
+        history: bool = False,
+        timeout_s: float | None = None,
+        replay_timeout_s: float = 1.0,
+        stale_s: float | None = None,
+    ) -> None:
+        self.lost = 0
+        """Captions that neither came nor could be replayed."""
+        self.malformed = 0
+        """Messages that were not wire version 1; each is also logged."""
+        self.stale = 0
+        """Messages dropped for their age."""
+        self._endpoint, self._replay, self._room = endpoint, replay, room
+        self._history, self._stale_s = history, stale_s
+        self._timeout_s, self._replay_timeout_s = timeout_s, replay_timeout_s
+        self._newest: dict[str, tuple[int, int]] = {}  # room -> (run, seq) of the newest caption passed on
+        self._ready: deque[Received] = deque()
+        self._context = zmq.Context()
+        try:
+            self._sub = self._connect(zmq.SUB, endpoint)
+        except BaseException:
+            self.close()
+            raise
+        for topic in (wire.caption_topic(room), wire.status_topic(room)):
+            self._sub.setsockopt(zmq.SUBSCRIBE, topic)
+
+    def receive(self, timeout_s: float | None = None) -> Received | None:
+        """The next message; None if there is none within timeout_s (None waits for ever)."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._ready:
+            left_ms = None if deadline is None else max(0, round((deadline - time.monotonic()) * 1000))
+            if not self._sub.poll(left_ms):
+                return None
+            message = self._read(self._sub.recv_multipart()[-1])
+            if isinstance(message, Received) and self._room in ("", message.room):
+                self._ready.extend(m for m in self._in_order(message) if not self._is_stale(m))
+        return self._ready.popleft()
+
+    def __iter__(self) -> Iterator[Received]:
+        while (message := self.receive(self._timeout_s)) is not None:
+            yield message
+        raise UnavailableError(
+            f"nothing from {self._endpoint} for {self._timeout_s:g} s",
+            why="no edgecap publishes there" + (f", or none in a room {self._room}" if self._room else ""),
+            fix="start `edgecap run` there, or name the address that it publishes on",
+        )
+
+    def close(self) -> None:
+        """Disconnect. A second call does nothing."""
+        self._context.destroy(linger=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connect(self, kind: int, endpoint: str) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(kind)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MOST_MS)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        if "[" in endpoint:
+            socket.setsockopt(zmq.IPV6, 1)
+        try:
+            socket.connect(endpoint)
+        except zmq.ZMQError as refused:
+            raise UsageError(
+                f"{endpoint} is no address to subscribe to",
+                why=refused.strerror,
+                fix="write tcp://HOST:PORT or ipc://PATH",
+            ) from refused
+        return socket
+
+    def _read(self, data: bytes) -> wire.Message | None:
+        try:
+            return wire.decode(data)
+        except WireError as unreadable:
+            self.malformed += 1
+            log.warning("%s: %s", self._endpoint, unreadable)
+            return None
+
+    def _in_order(self, message: Received) -> list[Received]:
+        """The message, behind the captions that should have come before it; nothing if it came before."""
+        # A status comes after the captions that it counts, so it shows the loss of the newest too.
+        reached = message.last if isinstance(message, wire.StatusMessage) else message.seq - 1
+        known = self._newest.get(message.room)
+        if known and known[0] == message.run:
+            newest = known[1]
+        elif known or self._history:
+            newest = 0  # a restart, or all that is kept
+        else:
+            newest = reached  # who comes late begins with what comes now
+        ordered: list[Received] = []
+        if newest < reached:
+            hole = newest
+            for missed in self._missed(message.room, message.run, newest):
+                if newest < missed.seq <= reached:
+                    ordered.append(missed)
+                    newest = missed.seq
+            if known:  # what was before history began is no loss
+                self.lost += reached - hole - len(ordered)
+        if isinstance(message, wire.StatusMessage) or message.seq > newest:
+            ordered.append(message)
+        if isinstance(message, wire.CaptionMessage):
+            reached = message.seq
+        self._newest[message.room] = message.run, max(newest, reached)
+        return ordered
+
+    def _missed(self, room: str, run: int, after: int) -> list[wire.CaptionMessage]:
+        """What replay still has of the run behind `after`, in order; what came in time if it stalls."""
+        missed: list[wire.CaptionMessage] = []
+        if self._replay is None:
+            return missed
+        deadline = time.monotonic() + self._replay_timeout_s
+        with self._connect(zmq.DEALER, self._replay) as dealer:  # anew, so that no late answer is mistaken
+            dealer.send(wire.encode(wire.ReplayRequest(room=room, run=run, after=after)))
+            while dealer.poll(max(0, round((deadline - time.monotonic()) * 1000))):
+                message = self._read(dealer.recv_multipart()[-1])
+                if isinstance(message, wire.ReplayEnd):
+                    return missed
+                if isinstance(message, wire.CaptionMessage) and (message.room, message.run) == (room, run):
+                    missed.append(message)
+        log.warning("%s: no replay of %s's captions after %d", self._replay, room, after)
+        return missed
+
+    def _is_stale(self, message: Received) -> bool:
+        if self._stale_s is None:
+            return False
+        if isinstance(message, wire.StatusMessage):
+            told = message.at
+        elif message.event == "update":
+            return False
+        else:
+            told = message.end or message.start
+        stale = (datetime.now(UTC) - wire.moment(told)).total_seconds() > self._stale_s
+        self.stale += stale
+        return stale
