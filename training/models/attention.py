@@ -16,7 +16,9 @@ def join_heads(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, visible: Tensor | None = None, dropout: float = 0.0
+) -> Tensor:
     """softmax(Q Kᵀ / √d) V.
 
     query (B, H, q, d); key, value (B, H, k, d), or B = 1 for one memory shared by many beams.

@@ -31,7 +31,9 @@ def read_tensors(path: Path, wrapper: str = "model") -> dict[str, Tensor]:
     Raises InputMissingError if there is no such file, BundleError if it holds anything but tensors.
     """
     if not path.is_file():
-        raise InputMissingError(f"no checkpoint at {path}", fix="give the path of a .safetensors or .pth file")
+        raise InputMissingError(
+            f"no checkpoint at {path}", fix="give the path of a .safetensors or .pth file"
+        )
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

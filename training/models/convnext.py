@@ -6,6 +6,7 @@ unchanged; it hears whole windows only, and serves as paper mode's extractor and
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -89,7 +90,7 @@ def downsampling(widths: tuple[int, ...], time_padding: int) -> nn.ModuleList:
     """The stem (4x4, stride 4) and the three halvings (2x2, stride 2) before the four stages."""
     stem = nn.Conv2d(1, widths[0], 4, stride=4, padding=(time_padding, 0))
     layers = nn.ModuleList([nn.Sequential(stem, ChannelNorm(widths[0]))])
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers.append(nn.Sequential(ChannelNorm(before), nn.Conv2d(before, after, 2, stride=2)))
     return layers
 
@@ -153,7 +154,7 @@ class CausalConvNeXt(nn.Module):
             yield downsample, [cast(CausalBlock, block) for block in cast(nn.ModuleList, blocks)]
 
     def normalise(self, log_mel: Tensor) -> Tensor:
-        """(B, T, mels) in dB -> (B, 1, T, mels) after bn0: in eval mode a fixed affine, so any chunk will do."""
+        """(B, T, mels) in dB -> (B, 1, T, mels) after bn0; in eval mode any chunk will do."""
         return normalise(self.bn0, log_mel)
 
     def features(self, log_mel: Tensor) -> Tensor:

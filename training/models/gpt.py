@@ -73,7 +73,9 @@ class DecoderLayer(nn.Module):
         key, value = self.cross_kv(memory).chunk(2, dim=-1)
         return split_heads(key, self.heads), split_heads(value, self.heads)
 
-    def finish(self, x: Tensor, looked: Tensor, cross: tuple[Tensor, Tensor], visible: Tensor | None) -> Tensor:
+    def finish(
+        self, x: Tensor, looked: Tensor, cross: tuple[Tensor, Tensor], visible: Tensor | None
+    ) -> Tensor:
         """All that follows self-attention. x (B, S, d), looked: its heads' result (B, H, S, d)."""
         dropout = self.drop_rate if self.training else 0.0
         x = self.norm1(x + self.drop(self.self_out(join_heads(looked))))
@@ -130,7 +132,7 @@ class GptDecoder(nn.Module):
         return logits
 
     def prefill(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """What every step needs of a memory (B, n, d): keys and values, (layers, B, heads, n, d_head) each."""
+        """What every step needs of a memory (B, n, d): keys, values, (layers, B, heads, n, d_head) each."""
         keys, values = zip(*(layer.cross_heads(memory) for layer in self._layers()), strict=True)
         return torch.stack(keys), torch.stack(values)
 

@@ -109,7 +109,13 @@ class DecoderStep(nn.Module):
         self.decoder = decoder
 
     def forward(
-        self, token: Tensor, position: Tensor, cross_keys: Tensor, cross_values: Tensor, keys: Tensor, values: Tensor
+        self,
+        token: Tensor,
+        position: Tensor,
+        cross_keys: Tensor,
+        cross_values: Tensor,
+        keys: Tensor,
+        values: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         state = {"keys": keys, "values": values}
         log_probs, new = self.decoder.step(token, position, cross_keys, cross_values, state)

@@ -132,9 +132,7 @@ class SemanticEncoder(nn.Module):
         beside_x = F.pad(self.constant, (width, 0))  # [0, l]
         if self.join is None:
             return None, [layer.fold(beside_x, self.position) for layer in self.see_layers()]
-        entry = Folded(
-            self.join.weight[:, :width], F.linear(beside_x, self.join.weight, self.join.bias)
-        )
+        entry = Folded(self.join.weight[:, :width], F.linear(beside_x, self.join.weight, self.join.bias))
         nothing = torch.zeros_like(self.position)
         return entry, [layer.fold(nothing, self.position) for layer in self.see_layers()]
 
@@ -186,6 +184,12 @@ class SemanticAdapter(nn.Module):
         self.meaning = nn.Identity() if config.sentence == width else nn.Linear(width, config.sentence)
         self.words = nn.Linear(width, vocabulary)
         """SEE-4, stage 1: logits of the caption's words from `pooled` (or of token i from `encoded` i)."""
+
+    def train_memory(self) -> None:
+        """Stage 2's mode: projection and noise are in training, all before them is frozen, dropout off."""
+        self.eval()
+        self.training = True  # of this module alone: it draws the noise
+        self.projection.train()
 
     def forward(
         self,
