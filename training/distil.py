@@ -10,11 +10,13 @@ to the next, so that it is trained in the regime it lives in. Losses per 320 ms 
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Annotated
 
+import msgspec
 import numpy as np
 import torch
 import torch.nn.functional as F
+from msgspec import Meta
 from torch import Tensor, nn
 
 from ..runtime.audio import CHUNK_SAMPLES, RATE
@@ -25,18 +27,22 @@ from .run import Average, Run, cosine, decayed
 from .scenes import Composer, Segment, Stream
 
 
-class Settings(NamedTuple):
+class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The encoder stage of a recipe."""
 
-    steps: int = 6400
-    batch: int = 10
-    chunks: int = 20
-    learning_rate: float = 1.2e-3
-    weight_decay: float = 0.05
-    warmup: int = 200
-    average: float = 0.999
-    vectors: float = 1.0
-    classes: float = 0.1
+    steps: Annotated[int, Meta(ge=1)] = 6400
+    batch: Annotated[int, Meta(ge=1)] = 10
+    """Streams heard side by side."""
+    chunks: Annotated[int, Meta(ge=1)] = 20
+    """Chunks of 320 ms between two steps of the optimiser; the state goes on, the gradient doesn't."""
+    learning_rate: Annotated[float, Meta(gt=0)] = 1.2e-3
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.05
+    warmup: Annotated[int, Meta(ge=0)] = 200
+    average: Annotated[float, Meta(ge=0, lt=1)] = 0.999
+    vectors: Annotated[float, Meta(ge=0)] = 1.0
+    """Weight of the loss to the teacher's vectors."""
+    classes: Annotated[float, Meta(ge=0)] = 0.1
+    """Weight of the loss to the teacher's scores."""
     seed: int = 1
 
 
@@ -50,12 +56,15 @@ class Distiller(nn.Module):
         self.classes = nn.Linear(encoder.width, teacher.CLASSES)
 
     def losses(
-        self, embeddings: Tensor, heard: Tensor, weight: Tensor, vectors: Tensor, scores: Tensor
+        self, embeddings: Tensor, heard: Tensor, weight: Tensor, taught: Tensor, vectors: Tensor, scores: Tensor
     ) -> dict[str, Tensor]:
-        """embeddings (B, k, width); heard, weight (B, k, sounds); vectors (B, k, 384); scores (B, 527)."""
+        """embeddings (B, k, width); heard, weight (B, k, sounds).
+
+        taught (b,): the rows that the teacher heard, and what it said: vectors (b, k, 384), scores (b, 527).
+        """
         logits = self.encoder.classify(embeddings)
         sounds = F.binary_cross_entropy_with_logits(logits, heard, weight, reduction="none").sum(-1).mean()
-        normed = self.encoder.norm(embeddings)
+        normed = self.encoder.norm(embeddings[taught])
         near = F.mse_loss(self.vectors(normed), vectors)
         classes = F.binary_cross_entropy_with_logits(self.classes(normed).mean(1), scores, reduction="none").sum(-1)
         return {"sounds": sounds, "vectors": near, "classes": classes.mean()}
@@ -66,7 +75,7 @@ def train_encoder(
     composer: Composer,
     listener: teacher.Teacher,
     run: Run,
-    settings: Settings,
+    settings: EncoderSettings,
     progress: Callable[[float, str], None] = lambda done, what: None,
 ) -> None:
     """Train in place; resumes from the run's last checkpoint; leaves the averaged weights in the encoder."""
@@ -99,7 +108,8 @@ def train_encoder(
     curve = torch.from_numpy(augment.filter_curves(rng, settings.batch, encoder.mels))
     for step, (samples, heard, weight) in zip(range(begin, settings.steps), _ahead(streams), strict=False):
         with torch.no_grad():
-            vectors = listener.sequence(samples)[:, : settings.chunks]
+            taught = torch.arange(step % 2, settings.batch, 2)  # the teacher costs a third: it hears every other
+            vectors = listener.sequence(samples[taught])[:, : settings.chunks]
             scores = torch.sigmoid(listener.classify(vectors.mean(1)))
             log_mel = front_end(samples)
             changed = torch.from_numpy(rng.random(settings.batch) < 0.2)
@@ -113,7 +123,7 @@ def train_encoder(
             state = {name: tensor * ~restart[:, None, None, None] for name, tensor in state.items()}
         (embeddings, _), state = encoder.step(log_mel, state)
         state = {name: tensor.detach() for name, tensor in state.items()}
-        losses = model.losses(embeddings, heard, weight, (vectors - scale[0]) / scale[1], scores)
+        losses = model.losses(embeddings, heard, weight, taught, (vectors - scale[0]) / scale[1], scores)
         loss = losses["sounds"] + settings.vectors * losses["vectors"] + settings.classes * losses["classes"]
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * cosine(step, settings.steps, settings.warmup)

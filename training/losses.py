@@ -1,0 +1,41 @@
+"""The losses of the papers, each named as there."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .tokenizer import EOS, PAD
+
+
+def info_nce(query: Tensor, text: Tensor, same: Tensor, temperature: float = 0.07) -> Tensor:
+    """Audio to text, one direction: SEE eq. 5 as it is meant (MODELS 2.2).
+
+    query, text: (N, d), length 1, row i of one belonging to row i of the other. same: (N, N) bool,
+    True where row j's text is as true of clip i as its own: those are no negatives.
+    """
+    similar = query @ text.T / temperature
+    own = torch.eye(len(query), dtype=torch.bool, device=query.device)
+    return F.cross_entropy(
+        similar.masked_fill(same & ~own, float("-inf")), torch.arange(len(query), device=query.device)
+    )
+
+
+def bag_of_words(logits: Tensor, tokens: Tensor) -> Tensor:
+    """SEE eq. 7 (SEE-4): softmax over the vocabulary against the caption's distinct words, equally weighted.
+
+    logits: (N, V). tokens: (N, S) int64 with specials, which don't count as words.
+    """
+    bag = torch.zeros_like(logits).scatter_(1, tokens, 1.0)
+    bag[:, : EOS + 1] = 0.0
+    bag = bag / bag.sum(1, keepdim=True).clamp_min(1.0)
+    return -(bag * logits.log_softmax(-1)).sum(1).mean()
+
+
+def next_token(logits: Tensor, tokens: Tensor, smoothing: float = 0.1) -> Tensor:
+    """Cross-entropy of each token given those before it, label smoothing, padding ignored (SEE stage 2).
+
+    logits: (N, S - 1, V) after tokens[:, :-1]. tokens: (N, S) int64.
+    """
+    return F.cross_entropy(
+        logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=PAD, label_smoothing=smoothing
+    )

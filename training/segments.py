@@ -1,0 +1,159 @@
+"""Segments for SEE: what the frozen encoder hears of composed streams, cut as the edge will cut them.
+
+The encoder runs once over hours of streams, its state carried through, and its embeddings are kept.
+A training example is then any cut that begins at an onset and ends 0.3 to 10 s later, with the sentence
+that is true of it: so every length is learnt, and a growing segment keeps its sentence.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..runtime.audio import CHUNK, CHUNK_SAMPLES, RATE
+from . import augment
+from .captions import Heard, sentence
+from .data import Label
+from .frontend import LogMel
+from .models.convnext import CausalConvNeXt
+from .scenes import Composer
+
+LONGEST = 32
+"""Chunks of the longest segment taught: 10.24 s."""
+LEAST = 0.25
+"""Of an event that lasts, this share or three chunks must have been heard before it is said."""
+
+
+class Spoken(NamedTuple):
+    """An event of a stream: its label, and in which of the stream's chunks it sounds."""
+
+    label: int
+    first: int
+    active: NDArray[np.bool_]
+    level_db: float
+
+
+class Example(NamedTuple):
+    """embeddings (n, width), spectrogram (8 n, mels; after bn0), the sentence that is true of them."""
+
+    embeddings: NDArray[np.float16]
+    spectrogram: NDArray[np.float16]
+    caption: str
+    label: int
+
+
+class Segments:
+    """Embeddings of streams and what sounds in them, to draw examples from."""
+
+    def __init__(
+        self, embeddings: list[NDArray[np.float16]], spectra: list[NDArray[np.float16]],
+        events: list[list[Spoken]], labels: list[Label],
+    ) -> None:  # fmt: skip
+        self.embeddings, self.spectra, self.events, self.labels = embeddings, spectra, events, labels
+        self.onsets = [(row, i) for row, spoken in enumerate(events) for i in range(len(spoken))]
+        self.by_label: dict[int, list[tuple[int, int]]] = {}
+        for row, i in self.onsets:
+            self.by_label.setdefault(events[row][i].label, []).append((row, i))
+
+    def draw(self, rng: Generator, balanced: bool = True) -> Example:
+        """A segment that begins near the onset of some event; labels equally often where `balanced`."""
+        while True:
+            if balanced:
+                pool = self.by_label[list(self.by_label)[int(rng.integers(len(self.by_label)))]]
+                row, i = pool[int(rng.integers(len(pool)))]
+            else:
+                row, i = self.onsets[int(rng.integers(len(self.onsets)))]
+            event = self.events[row][i]
+            begin = max(event.first + int(rng.integers(-1, 2)), 0)
+            end = min(begin + int(np.exp(rng.uniform(np.log(2), np.log(LONGEST + 1)))), len(self.embeddings[row]))
+            caption = self.caption(row, begin, end)
+            if caption:
+                return Example(
+                    self.embeddings[row][begin:end], self.spectra[row][8 * begin : 8 * end], caption, event.label
+                )
+
+    def caption(self, row: int, begin: int, end: int) -> str:
+        """The sentence true of chunks begin to end of a stream; "" where nothing is to be said."""
+        heard = []
+        for event in self.events[row]:
+            left, right = max(event.first, begin), min(event.first + len(event.active), end)
+            if right <= left:
+                continue
+            sounding = np.flatnonzero(event.active[left - event.first : right - event.first])
+            if len(sounding) >= min(3, max(1, LEAST * event.active.sum())):
+                first, last = left - begin + int(sounding[0]), left - begin + int(sounding[-1])
+                heard.append(Heard(event.label, first, last, event.level_db))
+        return sentence(heard, self.labels)
+
+
+@torch.inference_mode()
+def listen(
+    encoder: CausalConvNeXt, composer: Composer, hours: float, seed: int, streams: int = 16,
+    progress: Callable[[float, str], None] = lambda done, what: None,
+) -> Segments:  # fmt: skip
+    """Run the encoder over so many hours of fresh streams, and keep what it hears."""
+    front_end = LogMel(encoder.mels)
+    seeds = np.random.SeedSequence([seed, 7]).spawn(streams + 1)
+    generators = [np.random.default_rng(s) for s in seeds[:-1]]
+    rng = np.random.default_rng(seeds[-1])
+    length = int(hours * 3600 * RATE / CHUNK_SAMPLES / streams)
+    step = 32
+    samples = [np.zeros(0, np.float32) for _ in range(streams)]
+    events: list[list[Spoken]] = [[] for _ in range(streams)]
+    composed = [0] * streams
+    state = encoder.initial_state(streams)
+    embeddings: list[Tensor] = []
+    spectra: list[Tensor] = []
+    for done in range(0, length, step):
+        for row in range(streams):
+            while len(samples[row]) < step * CHUNK_SAMPLES:
+                scene = composer.scene(generators[row])
+                for event in scene.events:
+                    where = np.flatnonzero(event.active)
+                    if len(where):
+                        first, last = int(where[0]), int(where[-1])
+                        active = event.active[first : last + 1]
+                        events[row].append(Spoken(event.labels[0], composed[row] + first, active, event.level_db))
+                samples[row] = np.concatenate([samples[row], scene.samples])
+                composed[row] += len(scene.samples) // CHUNK_SAMPLES
+        cut = step * CHUNK_SAMPLES
+        log_mel = front_end(torch.from_numpy(np.stack([s[:cut] for s in samples])))
+        samples = [s[cut:] for s in samples]
+        curves = torch.from_numpy(augment.filter_curves(rng, streams, encoder.mels))
+        log_mel = (log_mel + curves[:, None]).clamp_min(-100.0)
+        (heard, _), state = encoder.step(log_mel, state)
+        embeddings.append(heard.half())
+        normal = encoder.bn0(log_mel.transpose(1, 2)[..., None])[..., 0].transpose(1, 2)
+        spectra.append(normal.reshape(streams, step * 8, CHUNK // 8, -1).mean(2).half())
+        progress(min(1.0, (done + step) / length), "listening to composed streams")
+    return Segments(
+        list(torch.cat(embeddings, 1).numpy()), list(torch.cat(spectra, 1).numpy()), events, composer.labels
+    )
+
+
+def save(segments: Segments, path: Path) -> None:
+    """Keep segments as one .npz, so that a resumed run need not listen again."""
+    rows = [(row, e.label, e.first, len(e.active), e.level_db) for row, spoken in enumerate(segments.events) for e in spoken]
+    active = np.concatenate([e.active for spoken in segments.events for e in spoken])
+    beside = path.with_suffix(".tmp.npz")
+    np.savez(
+        beside, embeddings=np.stack(segments.embeddings), spectra=np.stack(segments.spectra),
+        rows=np.array(rows, np.float64), active=active,
+    )  # fmt: skip
+    beside.replace(path)
+
+
+def load(path: Path, labels: list[Label]) -> Segments:
+    """What `save` kept."""
+    stored = np.load(path)
+    events: list[list[Spoken]] = [[] for _ in stored["embeddings"]]
+    at = 0
+    for row, label, first, length, level in stored["rows"]:
+        events[int(row)].append(Spoken(int(label), int(first), stored["active"][at : at + int(length)], float(level)))
+        at += int(length)
+    return Segments(list(stored["embeddings"]), list(stored["spectra"]), events, labels)

@@ -1,0 +1,141 @@
+"""A recipe, run from start to end: encoder, semantic encoder, decoder; resumed wherever it stopped.
+
+    recipe.yaml + corpus + teacher -> OUTPUT/{encoder,semantic,decoder}/ (checkpoints, log, curves)
+                                   -> OUTPUT/model/ (what `edgecap export` takes)
+"""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+import torch
+import yaml
+from msgspec import Meta
+
+from ..runtime.errors import ConfigError, InputMissingError
+from . import segments as segments_of
+from .captioner import StageSettings, train_decoder, train_semantic
+from .captions import sayable
+from .data import Clip, Corpus, Label, may_ship, open_corpus
+from .distil import EncoderSettings, train_encoder
+from .models import room
+from .models.gpt import GptConfig
+from .models.see import AdapterConfig
+from .run import Run
+from .scenes import Composer, sound_labels
+from .segments import Segments
+from .sentence import sentence_model
+from .teacher import Teacher
+from .tokenizer import CaptionTokenizer, build_tokenizer
+
+Progress = Callable[[float, str], None]
+
+
+class Decoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Sizes of the decoder; its vocabulary comes from the captions."""
+
+    width: int = 256
+    heads: int = 4
+    hidden: int = 1024
+    layers: int = 6
+    max_tokens: int = 24
+    dropout: float = 0.2
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that decides a model, besides the sounds."""
+
+    name: str
+    version: str
+    licence: str
+    size: Literal["nano", "atto", "pico", "tiny"] = "atto"
+    mels: int = 64
+    shipping: bool = True
+    """Leave out sources whose licence forbids derivatives or allows research only."""
+    hours: Annotated[float, Meta(gt=0)] = 20.0
+    """Composed sound that stages 1 and 2 learn from."""
+    adapter: AdapterConfig = AdapterConfig()
+    decoder: Decoder = Decoder()
+    encoder_stage: EncoderSettings = EncoderSettings()
+    semantic_stage: StageSettings = StageSettings()
+    decoder_stage: StageSettings = StageSettings(steps=3000)
+    seed: int = 1
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A recipe file. Raises ConfigError with the key's path where something in it is wrong."""
+    if not path.is_file():
+        raise InputMissingError(f"there is no recipe {path}", fix="see training/recipes for those that come along")
+    try:
+        return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Recipe)
+    except (yaml.YAMLError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{path} is not a recipe", why=str(error), fix="see the comments in training/recipes") from error
+
+
+def train(
+    recipe: Recipe, corpus_folder: Path, teacher_folder: Path, output: Path, cache: Path,
+    progress: Progress = lambda done, what: None,
+) -> Path:  # fmt: skip
+    """Run the recipe's stages that are not done yet; returns the folder of the finished checkpoint."""
+    torch.manual_seed(recipe.seed)
+    corpus = open_corpus(corpus_folder, cache, progress)
+    clips = corpus.split("train", may_ship if recipe.shipping else lambda licence: True)
+    labels = sound_labels(corpus, clips)
+    composer = Composer(corpus, clips, labels)
+    tokenizer = build_tokenizer(_all_sentences(labels))
+    model = room.RoomCaptioner(
+        room.RoomConfig(
+            encoder=recipe.size, mels=recipe.mels, sounds=len(labels), adapter=recipe.adapter,
+            decoder=GptConfig(vocabulary=len(tokenizer), **msgspec.structs.asdict(recipe.decoder)),
+        )
+    )  # fmt: skip
+    encoder_run = Run(output, "encoder")
+    train_encoder(model.encoder, composer, Teacher(teacher_folder, 2), encoder_run, recipe.encoder_stage, progress)
+    kept = output / "segments.npz"
+    if not kept.exists():
+        segments_of.save(segments_of.listen(model.encoder, composer, recipe.hours, recipe.seed, progress=progress), kept)
+    segments = segments_of.load(kept, labels)
+    embed = sentence_model()
+    train_semantic(model, segments, tokenizer, embed, Run(output, "semantic"), recipe.semantic_stage, progress)
+    train_decoder(model, segments, tokenizer, Run(output, "decoder"), recipe.decoder_stage, progress)
+    return save_checkpoint(model, tokenizer, labels, recipe, clips, output / "model")
+
+
+def save_checkpoint(
+    model: room.RoomCaptioner, tokenizer: CaptionTokenizer, labels: list[Label], recipe: Recipe, clips: list[Clip],
+    folder: Path,
+) -> Path:  # fmt: skip
+    """Everything the exporter needs of a model, in one folder."""
+    room.save(model, folder)
+    tokenizer.save(folder)
+    meaning = {name: said for said, names in sayable(labels).items() for name in names}
+    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["label", "phrase", "category"])
+        table.writerows([label.name, meaning[label.name], label.category] for label in labels)
+    licences = sorted({clip.licence for clip in clips})
+    about = {
+        "name": recipe.name, "version": recipe.version, "licence": recipe.licence,
+        "sources": sorted({clip.source for clip in clips}), "licences": licences, "clips": len(clips),
+    }  # fmt: skip
+    (folder / "about.json").write_bytes(msgspec.json.format(msgspec.json.encode(about)))
+    return folder
+
+
+def _all_sentences(labels: list[Label]) -> list[str]:
+    """Every clause and every joint, so that the vocabulary does not hang on what was drawn."""
+    return [*sayable(labels), "one, then another", "one while another"]
+
+
+def held_out(corpus: Corpus, labels: list[Label], split: Literal["val", "test"], shipping: bool = True) -> Composer:
+    """A composer of a split's clips, for calibration and scores; synthesised signals are not part of it."""
+    clips = corpus.split(split, may_ship if shipping else lambda licence: True)
+    return Composer(corpus, [clip for clip in clips if clip.label in {label.name for label in labels}], labels)
+
+
+def validation_segments(model: room.RoomCaptioner, composer: Composer, hours: float, seed: int) -> Segments:
+    """What the encoder hears of a composer's streams, none of which it was taught with."""
+    return segments_of.listen(model.encoder, composer, hours, seed + 1000)
