@@ -1,0 +1,255 @@
+"""Sources: files and pipes as blocks of mono 32 kHz, each with its place in time.
+
+Every source is an iterator of blocks. A block that stands further on than the last one ended tells
+of a gap: lost samples are counted, never filled with silence. The microphone is in microphone.py.
+"""
+
+import re
+import struct
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from .audio import RATE, Samples, seconds
+from .errors import DataError, InputMissingError
+
+BLOCKS_PER_SECOND = 10
+"""100 ms a block: capture costs 0.4 % of a core (20 ms blocks 1.3 %), and captions wait 50 ms on average."""
+
+Sample = Literal["s16le", "f32le"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some sound and where it stands: `index` counts samples at 32 kHz from the start, gaps included."""
+
+    samples: Samples
+    index: int
+
+
+class Converter:
+    """Any rate and channel count to mono 32 kHz float32 within [-1, 1], as a stream.
+
+    Channels are averaged. Samples that are no finite number become zeros and are counted.
+    """
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self._rate, self._channels = rate, channels
+        self._resampler = self._new_resampler()
+        self.not_finite = 0
+
+    def push(self, frames: NDArray[Any]) -> Samples:
+        """(n, channels) or (n * channels,) float32, or int16 in full scale -> (m,) at 32 kHz.
+
+        The resampler holds back up to 15 ms, which `flush` gives.
+        """
+        full_scale = 32768.0 if frames.dtype == np.int16 else 1.0
+        mono = self._finite(frames.reshape(-1, self._channels).astype(np.float32) / np.float32(full_scale))
+        if self._resampler is None:
+            return mono
+        return _clipped(self._resampler.resample_chunk(mono))
+
+    def flush(self) -> Samples:
+        """What was held back; the converter may then begin a new stream."""
+        if self._resampler is None:
+            return np.zeros(0, np.float32)
+        rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        self._resampler = self._new_resampler()
+        return _clipped(rest)
+
+    def _new_resampler(self) -> Any:
+        return None if self._rate == RATE else soxr.ResampleStream(self._rate, RATE, 1, dtype="float32")
+
+    def _finite(self, frames: Samples) -> Samples:
+        bad = ~np.isfinite(frames)
+        if bad.any():
+            self.not_finite += int(bad.sum())
+            frames = np.where(bad, np.float32(0), frames)
+        # Clipped before the mean too: one channel of 1e38 would leave nothing of the others.
+        mono: Samples = _clipped(frames).mean(axis=1, dtype=np.float32)
+        return mono
+
+
+def file_blocks(path: Path) -> Iterator[Block]:
+    """A recording, read as a stream. Raises InputMissingError or DataError, early where it can."""
+    with _open(path) as sound:
+        converter = Converter(sound.samplerate, sound.channels)
+        index = frames_read = 0
+        length = max(1, sound.samplerate // BLOCKS_PER_SECOND)
+        while True:
+            try:
+                frames = sound.read(length, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as damaged:
+                raise _truncated(path, str(damaged.error_string)) from damaged
+            frames_read += len(frames)
+            at_end = len(frames) < length
+            samples = (
+                np.concatenate([converter.push(frames), converter.flush()])
+                if at_end
+                else converter.push(frames)
+            )
+            if len(samples):
+                yield Block(samples, index)
+                index += len(samples)
+            if at_end:
+                break
+        if not frames_read:
+            raise _empty(path)
+        if frames_read < sound.frames:
+            raise _truncated(path, f"{frames_read} of {sound.frames} frames are there")
+
+
+def pcm_blocks(pipe: BinaryIO, rate: int, channels: int, sample: Sample = "s16le") -> Iterator[Block]:
+    """Raw interleaved samples from a pipe, or a WAV stream, which tells its own rate, channels and format.
+
+    Reads at most one block ahead. A last frame that is cut is dropped. Raises DataError where nothing came.
+    """
+    start = _read_up_to(pipe, 4)
+    if start == b"RIFF":
+        rate, channels, sample = _wav_header(pipe)
+        start = b""
+    dtype = np.dtype("<i2" if sample == "s16le" else "<f4")
+    frame_bytes = channels * dtype.itemsize
+    wanted = max(1, rate // BLOCKS_PER_SECOND) * frame_bytes
+    converter = Converter(rate, channels)
+    index = bytes_read = 0
+    while True:
+        data = start + _read_up_to(pipe, wanted - len(start))
+        start = b""
+        bytes_read += len(data)
+        at_end = len(data) < wanted
+        frames = np.frombuffer(data[: len(data) - len(data) % frame_bytes], dtype)
+        samples = converter.push(frames)
+        if at_end:
+            samples = np.concatenate([samples, converter.flush()])
+        if len(samples):
+            yield Block(samples, index)
+            index += len(samples)
+        if at_end:
+            break
+    if not bytes_read:
+        raise DataError(
+            "Nothing came on standard input",
+            why="the program before the pipe wrote no sound",
+            fix="pipe sound in, for example: arecord -f S16_LE -r 32000 -c 1 | edgecap run --source stdin",
+        )
+
+
+def array_blocks(samples: Samples) -> Iterator[Block]:
+    """Samples that are already mono 32 kHz, cut into blocks."""
+    length = RATE // BLOCKS_PER_SECOND
+    for index in range(0, len(samples), length):
+        yield Block(samples[index : index + length], index)
+
+
+def paced(
+    blocks: Iterable[Block],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Iterator[Block]:
+    """The same blocks, each given when a microphone would: once all of it has sounded."""
+    start = clock()
+    for block in blocks:
+        sleep(max(0.0, start + seconds(block.index + len(block.samples)) - clock()))
+        yield block
+
+
+def _clipped(samples: Samples) -> Samples:
+    clipped: Samples = np.clip(samples, -1.0, 1.0, dtype=np.float32)
+    return clipped
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    if not path.exists():
+        raise InputMissingError(f"{path} does not exist", fix="check the path")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder", fix="name the recordings in it, one by one or as FOLDER/*.wav")
+    try:
+        if path.stat().st_size == 0:
+            raise _empty(path)
+        sound = soundfile.SoundFile(path)
+    except OSError as refused:
+        raise DataError(f"{path} can't be read", why=refused.strerror or str(refused)) from refused
+    except soundfile.LibsndfileError as refused:
+        raise DataError(
+            f"{path} is not a recording that can be read",
+            why=str(refused.error_string).rstrip("."),
+            fix="convert it, for example with `ffmpeg -i IN OUT.wav`",
+        ) from refused
+    cut = _cut_in_header(sound)
+    if cut or not sound.frames:
+        sound.close()
+        raise _truncated(path, cut) if cut else _empty(path)
+    return sound
+
+
+def _cut_in_header(sound: soundfile.SoundFile) -> str:
+    """Why a WAV or AIFF is shorter than its header says; empty if it is whole.
+
+    libsndfile reads what is there and mentions it in its log only. A length from 2 GiB up is what
+    programs write that could not know it: a recording piped to a file, not a cut one.
+    """
+    lengths = re.search(r"^ *(?:data|SSND) *: (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
+    if not lengths:
+        return ""
+    said, found = map(int, lengths.groups())
+    if found >= said or said >= 0x7FFF0000:
+        return ""
+    return f"it holds {found} bytes of sound where its header says {said}"
+
+
+def _empty(path: Path) -> DataError:
+    return DataError(f"{path} holds no sound", why="it is empty", fix="record or copy it again")
+
+
+def _truncated(path: Path, why: str) -> DataError:
+    return DataError(f"{path} is truncated or damaged", why=why.rstrip("."), fix="copy or convert it again")
+
+
+def _read_up_to(pipe: BinaryIO, size: int) -> bytes:
+    """Exactly size bytes, fewer at the end only: an unbuffered pipe gives what it has."""
+    parts = []
+    while size > 0 and (part := pipe.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _wav_header(pipe: BinaryIO) -> tuple[int, int, Sample]:
+    """(rate, channels, sample format) of a WAV whose "RIFF" has been read; leaves the pipe at its samples."""
+    bad = "The WAV on standard input can't be read"
+    _read_up_to(pipe, 8)  # length and "WAVE"
+    form: tuple[int, int, int, int] | None = None
+    while True:
+        chunk = _read_up_to(pipe, 8)
+        if len(chunk) < 8:
+            raise DataError(bad, why="it ends within its header")
+        name, length = chunk[:4], struct.unpack("<I", chunk[4:])[0]
+        if name == b"data":
+            break
+        if length > 1 << 20:
+            raise DataError(bad, why=f"its header has a part of {length} bytes")
+        body = _read_up_to(pipe, length + length % 2)
+        if name == b"fmt " and len(body) >= 16:
+            tag, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
+            if tag == 0xFFFE and len(body) >= 26:  # extensible: the tag proper is in the subformat
+                tag = struct.unpack("<H", body[24:26])[0]
+            form = (tag, channels, rate, bits)
+    if form is None:
+        raise DataError(bad, why="it does not say its format")
+    tag, channels, rate, bits = form
+    known: dict[tuple[int, int], Sample] = {(1, 16): "s16le", (3, 32): "f32le"}
+    if (tag, bits) not in known or not 1 <= channels <= 64 or not 1_000 <= rate <= 384_000:
+        raise DataError(
+            bad,
+            why=f"format {tag}, {bits} bits, {channels} channels, {rate} Hz",
+            fix="write 16-bit integers or 32-bit floats",
+        )
+    return rate, channels, known[tag, bits]
