@@ -73,7 +73,7 @@ class CentredStft(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         padded = F.pad(samples[:, None], (FFT // 2, FFT // 2), mode="reflect")
-        power = self.stft.conv_real(padded).square() + self.stft.conv_imag(padded).square()
+        power: Tensor = self.stft.conv_real(padded).square() + self.stft.conv_imag(padded).square()
         return power.transpose(1, 2)
 
 

@@ -34,12 +34,12 @@ def sentence_model(folder: Path | None = None, device: str = "cpu", batch: int =
         raise InputMissingError(f"{folder} holds no sentence model", why="it has no config.json")
     try:
         from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging
+        from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
         raise UnavailableError(
             "the sentence model needs transformers", fix="pip install 'edgecap[train]'"
         ) from error
-    logging.disable_progress_bar()  # one flashes by on stderr for every model that is opened
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # one flashes by on stderr for every model that is opened
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = AutoModel.from_pretrained(folder, local_files_only=True).to(device).eval()

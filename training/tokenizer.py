@@ -86,7 +86,10 @@ def build_tokenizer(captions: Iterable[str], min_count: int = 1) -> CaptionToken
 
 
 def open_tokenizer(folder: Path) -> CaptionTokenizer:
-    """The tokeniser of a checkpoint. Raises InputMissingError, or BundleError if the file is not one of ours."""
+    """The tokeniser of a checkpoint.
+
+    Raises InputMissingError if it has none, BundleError if the file is not one of ours.
+    """
     path = folder / TOKENIZER_FILE
     if not path.is_file():
         raise InputMissingError(f"{folder} has no {TOKENIZER_FILE}")
