@@ -1,0 +1,224 @@
+"""The session: samples in, caption events out. No clock, thread, socket or file inside.
+
+    samples -> front end -> encoder -> segmenter -> (decoder) -> policy -> events
+
+The same samples in any chunking give the same events, bit for bit: samples are gathered to chunks of
+10,240, and every stage sees whole chunks only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .audio import CHUNK_SAMPLES, RATE, Samples
+from .bundle import Thresholds
+from .config import Captions
+from .decoder import Decoder, Vocabulary
+from .encoder import Encoder
+from .engine import Engine, State
+from .errors import UsageError
+from .frontend import FrontEnd
+from .policy import FIRST_EMBEDDINGS, Caption, Limits, Policy, Sounds
+from .segment import SILENT_DB, Heard, Segment, Segmenter, levels_db, mean_level_db
+
+if TYPE_CHECKING:
+    from .bundle import Bundle
+
+LONG_GAP = RATE
+"""Samples lost, from which on what was heard before says nothing about what is heard after."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What never changes while listening: weights, words, thresholds. Sessions share it."""
+
+    mels: int
+    window: int
+    """L: the most embeddings of a segment that the adapter takes."""
+    thresholds: Thresholds
+    sounds: Sounds
+    vocabulary: Vocabulary
+    encoder: Engine
+    adapter: Engine
+    decoder_prefill: Engine
+    decoder_step: Engine
+
+    @classmethod
+    def load(cls, bundle: Bundle) -> Model:
+        """Load every graph of an opened bundle. Raises BundleError if one is not what it declares."""
+        manifest = bundle.manifest
+        engines = {
+            name: Engine(name, bundle.path(name), manifest.graphs[name])
+            for name in ("encoder", "adapter", "decoder_prefill", "decoder_step")
+        }
+        return cls(
+            mels=manifest.audio.mels,
+            window=manifest.window,
+            thresholds=manifest.thresholds,
+            sounds=Sounds(
+                [label.label for label in bundle.labels], [label.phrase for label in bundle.labels]
+            ),
+            vocabulary=Vocabulary.parse(bundle.tokenizer()),
+            **engines,
+        )
+
+
+class Session:
+    """One stream being captioned. Holds all that is remembered of it, and nothing that grows."""
+
+    def __init__(self, model: Model, options: Captions | None = None) -> None:
+        """options: the user's thresholds; what is None there is the bundle's."""
+        options = options or Captions()
+        limits = _limits(model.thresholds, options)
+        level = model.thresholds.level_db if options.level is None else options.level
+        self.frontend = FrontEnd(model.mels)
+        self.encoder = Encoder(model.encoder)
+        self.segmenter = Segmenter(model.window, level, limits.novelty)
+        self.decoder = Decoder(model.adapter, model.decoder_prefill, model.decoder_step, model.vocabulary)
+        self.policy = Policy(model.sounds, limits)
+        self.position = 0
+        """Samples so far, lost ones included: where the stream is."""
+        self.level_db = SILENT_DB
+        """Of the last whole chunk, in dB of full scale; -100 is digital silence."""
+        self.non_finite = 0
+        """Samples that were NaN or infinite, and were taken as zero."""
+        self._chunk = np.zeros(CHUNK_SAMPLES, np.float32)
+        self._filled = 0
+        self._chunk_start = 0
+        self._gap = 0  # samples lost since the last one heard
+        self._is_finished = False
+        self._past: Samples
+        self._encoder_state: State
+        self._forget()
+
+    @property
+    def live(self) -> Caption | None:
+        """The caption that stands, as last said."""
+        return self.policy.live
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing to be heard: below the level threshold for longer than a pause."""
+        return self.segmenter.is_quiet
+
+    def push(self, samples: Samples) -> list[Caption]:
+        """Hear these. samples: (n,) mono float32 at 32 kHz, n >= 0; beyond [-1, 1] is clipped."""
+        if self._is_finished:
+            raise UsageError("the session is finished", fix="open a new session for more samples")
+        samples = self._clean(samples)
+        events: list[Caption] = []
+        while len(samples):
+            if self._filled == 0:
+                self._chunk_start = self.position
+            self._gap = 0
+            taken = samples[: CHUNK_SAMPLES - self._filled]
+            self._chunk[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            self.position += len(taken)
+            samples = samples[len(taken) :]
+            if self._filled == CHUNK_SAMPLES:
+                events += self._hear(self.position)
+        return events
+
+    def skip(self, n: int) -> list[Caption]:
+        """n samples were lost here. Time goes on without them.
+
+        A second in all, or more: what is open ends where the loss began, and listening begins anew.
+        Less: what came after is joined to what came before, since zeros would be a silence that
+        nobody heard.
+        """
+        if n < 0:
+            raise UsageError(f"skip({n}): a gap can't be negative")
+        events: list[Caption] = []
+        before = self._gap
+        self._gap += n
+        if before < LONG_GAP <= self._gap:
+            begun = self.position - before
+            events = self._hear_rest(begun) + self._cut(begun)
+            self._forget()
+        self.position += n
+        return events
+
+    def finish(self) -> list[Caption]:
+        """The stream is over: the last, incomplete chunk is heard and what is open ends.
+
+        Silence fills that chunk, and follows a sound too young for a sentence, as it would in a room;
+        no time passes meanwhile.
+        """
+        if self._is_finished:
+            return []
+        self._is_finished = True
+        end = self.position - self._gap
+        events = self._hear_rest(end)
+        self._chunk[:] = 0.0
+        self._chunk_start = end
+        for _ in range(FIRST_EMBEDDINGS - 1):
+            if self.segmenter.open is not None and self.segmenter.open.count < FIRST_EMBEDDINGS:
+                events += self._hear(end)
+        return events + self._cut(end)
+
+    def _hear_rest(self, now: int) -> list[Caption]:
+        """What waits for its chunk to fill, filled up with silence."""
+        if not self._filled:
+            return []
+        self._chunk[self._filled :] = 0.0
+        return self._hear(now)
+
+    def _hear(self, now: int) -> list[Caption]:
+        """One whole chunk, which ends at sample `now` of the stream, through all stages."""
+        self._filled = 0
+        log_mel, self._past = self.frontend.step(self._chunk, self._past)
+        embedding, self._encoder_state = self.encoder.step(log_mel, self._encoder_state)
+        levels = levels_db(self._chunk)
+        self.level_db = mean_level_db(levels)
+        ended = self.segmenter.step(Heard(self._chunk_start, now, levels, embedding))
+        events = self.policy.segment_ended(ended) if ended else []
+        segment = self.segmenter.open
+        if segment is not None:
+            events += self.policy.heard(segment, now) + self._describe(segment, now)
+        return events
+
+    def _describe(self, segment: Segment, now: int) -> list[Caption]:
+        """Words, where the policy thinks that they are worth their price."""
+        if not self.policy.wants_sentence(segment, now):
+            return []
+        return self.policy.consider(self.decoder.describe(segment.embeddings()), segment, now)
+
+    def _cut(self, at: int) -> list[Caption]:
+        """End what is open where the sound was cut."""
+        ended = self.segmenter.close()
+        if ended is None:
+            return []
+        ended.end = min(ended.end, at)
+        return self.policy.segment_ended(ended)
+
+    def _forget(self) -> None:
+        """As before the stream's first sample."""
+        self._past = self.frontend.initial_state()
+        self._encoder_state = self.encoder.initial_state()
+
+    def _clean(self, samples: Samples) -> Samples:
+        """Finite and within [-1, 1], so that one bad sample can't poison the carried state."""
+        samples = np.asarray(samples, np.float32)
+        finite = np.isfinite(samples)
+        if not finite.all():
+            self.non_finite += int(samples.size - np.count_nonzero(finite))
+            samples = np.where(finite, samples, np.float32(0.0))
+        return np.clip(samples, -1.0, 1.0)
+
+
+def _limits(thresholds: Thresholds, options: Captions) -> Limits:
+    """The user's options over the bundle's thresholds."""
+    confidence = thresholds.confidence if options.confidence is None else options.confidence
+    hedge = thresholds.hedge if options.hedge is None else options.hedge
+    return Limits(
+        confidence=confidence,
+        # A user who lowers one of the two alone means the other to follow.
+        hedge=min(hedge, confidence),
+        interval_samples=round(options.interval * RATE),
+        novelty=thresholds.novelty,
+        calibration=thresholds.calibration,
+    )
