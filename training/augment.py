@@ -10,7 +10,7 @@ from ..runtime.audio import RATE, Samples
 
 
 def room_response(rng: Generator) -> Samples:
-    """A simulated room's impulse response: direct sound, early reflections, a decaying tail (RT60 0.2-1.2 s)."""
+    """A simulated room's impulse response: direct sound, early reflections, a tail (RT60 0.2-1.2 s)."""
     rt60 = rng.uniform(0.2, 1.2)
     n = int(rt60 * 0.8 * RATE)
     time = np.arange(n) / RATE
@@ -20,21 +20,23 @@ def room_response(rng: Generator) -> Samples:
     blend = np.exp(-time / (0.3 * rt60))
     tail = (noise * blend + dark * (1 - blend)) * 10 ** (-3 * time / rt60)
     tail[: int(rng.uniform(0.005, 0.03) * RATE)] = 0
-    response = tail / np.sqrt(np.sum(tail**2)) * 10 ** (rng.uniform(-18, 0) / 20)  # direct-to-reverberant ratio
+    response = (
+        tail / np.sqrt(np.sum(tail**2)) * 10 ** (rng.uniform(-18, 0) / 20)
+    )  # direct-to-reverberant ratio
     response[0] = 1.0
     for _ in range(int(rng.integers(3, 9))):
         response[int(rng.uniform(0.001, 0.03) * RATE)] += rng.uniform(-0.5, 0.5)
-    return (response / np.sqrt(np.sum(response**2))).astype(np.float32)
+    return np.asarray(response / np.sqrt(np.sum(response**2)), np.float32)
 
 
 def reverberate(samples: Samples, response: Samples) -> Samples:
     """The samples as heard in that room, tail included."""
-    return fftconvolve(samples, response).astype(np.float32)
+    return np.asarray(fftconvolve(samples, response), np.float32)
 
 
 def change_speed(samples: Samples, factor: float) -> Samples:
     """Faster and higher (factor > 1), or slower and lower."""
-    return soxr.resample(samples, RATE, RATE / factor, quality="LQ").astype(np.float32)
+    return np.asarray(soxr.resample(samples, RATE, RATE / factor, quality="LQ"), np.float32)
 
 
 def noise(rng: Generator, n: int) -> Samples:

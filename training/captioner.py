@@ -77,7 +77,11 @@ def train_semantic(
         contrastive = info_nce(adapted.semantic, text, same)
         words = bag_of_words(model.adapter.words(adapted.pooled), tokens)
         near = (adapted.semantic * text).sum(1).mean()
-        return contrastive + words, {"contrastive": contrastive.item(), "words": words.item(), "cosine": near.item()}
+        return contrastive + words, {
+            "contrastive": contrastive.item(),
+            "words": words.item(),
+            "cosine": near.item(),
+        }
 
     _train(model.adapter, [model.adapter.projection], segments, run, settings, loss, progress)
 
@@ -117,7 +121,9 @@ def _train(
     module.requires_grad_(True)
     for part in frozen:
         part.requires_grad_(False)
-    optimiser = torch.optim.AdamW(decayed(module, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(
+        decayed(module, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98)
+    )
     average = Average(module, settings.average)
     if stored:
         module.load_state_dict(stored["model"])
@@ -138,7 +144,9 @@ def _train(
             run.log(step + 1, loss=value.item(), **figures)
             progress((step + 1) / settings.steps, f"{run.stage}: loss {value.item():.3f}")
         if (step + 1) % 250 == 0 or step + 1 == settings.steps:
-            run.save(step + 1, model=module.state_dict(), optimiser=optimiser.state_dict(), average=average.weights)
+            run.save(
+                step + 1, model=module.state_dict(), optimiser=optimiser.state_dict(), average=average.weights
+            )
             run.curves()
     module.load_state_dict(average.weights)
     module.eval()

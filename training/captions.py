@@ -10,36 +10,71 @@ from typing import NamedTuple
 from .data import Label
 
 LASTING = {
-    "music": "music is playing", "rain": "rain is falling", "wind": "wind is blowing",
-    "sea_waves": "waves are breaking", "stream": "a stream is flowing", "water_tap": "water is running from a tap",
-    "shower": "a shower is running", "boiling_bubbling": "water is boiling", "crackling_fire": "a fire is crackling",
-    "vacuum_cleaner": "a vacuum cleaner is running", "washing_machine": "a washing machine is running",
-    "dishwasher": "a dishwasher is running", "microwave": "a microwave oven is running",
-    "blender": "a blender is running", "juicer": "a juicer is running", "fridge_hum": "a fridge is humming",
-    "fan": "a fan is humming", "frying_sizzle": "food is sizzling in a pan", "engine": "an engine is running",
-    "traffic": "traffic is passing", "train": "a train is passing", "helicopter": "a helicopter is flying",
-    "airplane": "an airplane is flying by", "machine_hum": "a machine is humming", "cafe": "a cafe is busy",
-    "crickets": "crickets are chirping", "clock_tick": "a clock is ticking", "snoring": "someone is snoring",
-    "crying_baby": "a baby is crying", "siren": "a siren is wailing", "chainsaw": "a chainsaw is running",
-    "washing_dishes": "someone is washing dishes", "keyboard_typing": "someone is typing on a keyboard",
-    "man_speech": "a man is speaking", "woman_speech": "a woman is speaking", "speech": "someone is speaking",
-    "crowd_chatter": "people are talking in the background", "singing": "someone is singing",
-    "church_bells": "church bells are ringing", "insect_buzz": "an insect is buzzing",
-    "children_playing": "children are playing", "steam_hiss": "steam is hissing",
-}  # fmt: skip
+    "music": "music is playing",
+    "rain": "rain is falling",
+    "wind": "wind is blowing",
+    "sea_waves": "waves are breaking",
+    "stream": "a stream is flowing",
+    "water_tap": "water is running from a tap",
+    "shower": "a shower is running",
+    "boiling_bubbling": "water is boiling",
+    "crackling_fire": "a fire is crackling",
+    "vacuum_cleaner": "a vacuum cleaner is running",
+    "washing_machine": "a washing machine is running",
+    "dishwasher": "a dishwasher is running",
+    "microwave": "a microwave oven is running",
+    "blender": "a blender is running",
+    "juicer": "a juicer is running",
+    "fridge_hum": "a fridge is humming",
+    "fan": "a fan is humming",
+    "frying_sizzle": "food is sizzling in a pan",
+    "engine": "an engine is running",
+    "traffic": "traffic is passing",
+    "train": "a train is passing",
+    "helicopter": "a helicopter is flying",
+    "airplane": "an airplane is flying by",
+    "machine_hum": "a machine is humming",
+    "cafe": "a cafe is busy",
+    "crickets": "crickets are chirping",
+    "clock_tick": "a clock is ticking",
+    "snoring": "someone is snoring",
+    "crying_baby": "a baby is crying",
+    "siren": "a siren is wailing",
+    "chainsaw": "a chainsaw is running",
+    "washing_dishes": "someone is washing dishes",
+    "keyboard_typing": "someone is typing on a keyboard",
+    "man_speech": "a man is speaking",
+    "woman_speech": "a woman is speaking",
+    "speech": "someone is speaking",
+    "crowd_chatter": "people are talking in the background",
+    "singing": "someone is singing",
+    "church_bells": "church bells are ringing",
+    "insect_buzz": "an insect is buzzing",
+    "children_playing": "children are playing",
+    "steam_hiss": "steam is hissing",
+}
 """Lasting sounds: label -> the clause in the progressive."""
 
 PLAINER = {
-    "dog_howl": "a dog howls", "horse": "a horse neighs", "monkey": "a monkey calls", "door_slam": "a door shuts",
-    "brushing_teeth": "someone brushes their teeth", "electronic_chime": "a device chimes", "drum": "a drum is struck",
-    "power_drill": "a drill runs", "truck_bus": "a truck passes", "fireworks": "fireworks go off",
-    "cupboard": "a cupboard door closes", "drawer": "a drawer closes", "juicer": "a juicer is running",
-}  # fmt: skip
+    "dog_howl": "a dog howls",
+    "horse": "a horse neighs",
+    "monkey": "a monkey calls",
+    "door_slam": "a door shuts",
+    "brushing_teeth": "someone brushes their teeth",
+    "electronic_chime": "a device chimes",
+    "drum": "a drum is struck",
+    "power_drill": "a drill runs",
+    "truck_bus": "a truck passes",
+    "fireworks": "fireworks go off",
+    "cupboard": "a cupboard door closes",
+    "drawer": "a drawer closes",
+    "juicer": "a juicer is running",
+}
 """Clauses of labels.csv that name two things at once, said plainly."""
 
 
 class Heard(NamedTuple):
-    """An event as a listener meets it in a segment: label, chunks of its first and last sounding, loudness."""
+    """An event as met in a segment: label, chunks of its first and last sounding, loudness."""
 
     label: int
     first: int

@@ -82,7 +82,7 @@ def open_corpus(
         cache.mkdir(parents=True, exist_ok=True)
         files = [folder / row["file"] for row in rows]
         lengths: list[int] = []
-        with open(samples_path.with_suffix(".raw"), "wb") as raw, ProcessPoolExecutor() as pool:
+        with samples_path.with_suffix(".raw").open("wb") as raw, ProcessPoolExecutor() as pool:
             for done, samples in enumerate(pool.map(_decode, files, chunksize=16), 1):
                 raw.write(samples.tobytes())
                 lengths.append(len(samples))
@@ -109,7 +109,9 @@ def open_corpus(
 def _read_table(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         raise InputMissingError(
-            f"{path.parent} is not a corpus", why=f"it has no {path.name}", fix="name the folder that holds it"
+            f"{path.parent} is not a corpus",
+            why=f"it has no {path.name}",
+            fix="name the folder that holds it",
         )
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -119,9 +121,11 @@ def _decode(path: Path) -> NDArray[np.int16]:
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise DataError(f"{path} can't be decoded", why=str(error), fix="remove its row or mend the file") from error
+        raise DataError(
+            f"{path} can't be decoded", why=str(error), fix="remove its row or mend the file"
+        ) from error
     mono = soxr.resample(samples.mean(axis=1), rate, RATE, quality="HQ")
-    return (np.clip(mono, -1.0, 1.0) * 32767.0).round().astype(np.int16)
+    return np.asarray((np.clip(mono, -1.0, 1.0) * 32767.0).round(), np.int16)
 
 
 def vocabulary_of(captions: Iterable[str]) -> set[str]:

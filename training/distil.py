@@ -56,7 +56,13 @@ class Distiller(nn.Module):
         self.classes = nn.Linear(encoder.width, teacher.CLASSES)
 
     def losses(
-        self, embeddings: Tensor, heard: Tensor, weight: Tensor, taught: Tensor, vectors: Tensor, scores: Tensor
+        self,
+        embeddings: Tensor,
+        heard: Tensor,
+        weight: Tensor,
+        taught: Tensor,
+        vectors: Tensor,
+        scores: Tensor,
     ) -> dict[str, Tensor]:
         """embeddings (B, k, width); heard, weight (B, k, sounds).
 
@@ -66,7 +72,9 @@ class Distiller(nn.Module):
         sounds = F.binary_cross_entropy_with_logits(logits, heard, weight, reduction="none").sum(-1).mean()
         normed = self.encoder.norm(embeddings[taught])
         near = F.mse_loss(self.vectors(normed), vectors)
-        classes = F.binary_cross_entropy_with_logits(self.classes(normed).mean(1), scores, reduction="none").sum(-1)
+        classes = F.binary_cross_entropy_with_logits(
+            self.classes(normed).mean(1), scores, reduction="none"
+        ).sum(-1)
         return {"sounds": sounds, "vectors": near, "classes": classes.mean()}
 
 
@@ -81,7 +89,7 @@ def train_encoder(
     """Train in place; resumes from the run's last checkpoint; leaves the averaged weights in the encoder."""
     torch.manual_seed(settings.seed)
     front_end = LogMel(encoder.mels)
-    model = Distiller(encoder).to(memory_format=torch.channels_last)
+    model = Distiller(encoder)
     stored = run.resume()
     begin = int(stored["step"]) if stored else 0
     # A resumed run draws new scenes: repeating the first ones would teach them twice.
@@ -95,7 +103,9 @@ def train_encoder(
         scale = _vector_statistics(listener, streams)
     else:
         scale = stored["scale"]
-    optimiser = torch.optim.AdamW(decayed(model, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(
+        decayed(model, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98)
+    )
     average = Average(model, settings.average)
     if stored:
         model.load_state_dict(stored["model"])
@@ -108,7 +118,9 @@ def train_encoder(
     curve = torch.from_numpy(augment.filter_curves(rng, settings.batch, encoder.mels))
     for step, (samples, heard, weight) in zip(range(begin, settings.steps), _ahead(streams), strict=False):
         with torch.no_grad():
-            taught = torch.arange(step % 2, settings.batch, 2)  # the teacher costs a third: it hears every other
+            taught = torch.arange(
+                step % 2, settings.batch, 2
+            )  # the teacher costs a third: it hears every other
             vectors = listener.sequence(samples[taught])[:, : settings.chunks]
             scores = torch.sigmoid(listener.classify(vectors.mean(1)))
             log_mel = front_end(samples)
@@ -135,12 +147,25 @@ def train_encoder(
         if (step + 1) % 25 == 0:
             rate = (step + 1 - since) * settings.batch * settings.chunks * CHUNK_SAMPLES / RATE
             rate /= time.monotonic() - shown
-            run.log(step + 1, loss=loss.item(), norm=norm.item(), speed=rate, **{k: v.item() for k, v in losses.items()})
-            progress((step + 1) / settings.steps, f"encoder: loss {loss.item():.2f}, {rate:.0f} s of sound a second")
+            run.log(
+                step + 1,
+                loss=loss.item(),
+                norm=norm.item(),
+                speed=rate,
+                **{k: v.item() for k, v in losses.items()},
+            )
+            progress(
+                (step + 1) / settings.steps,
+                f"encoder: loss {loss.item():.2f}, {rate:.0f} s of sound a second",
+            )
             shown, since = time.monotonic(), step + 1
         if (step + 1) % 250 == 0 or step + 1 == settings.steps:
             run.save(
-                step + 1, model=model.state_dict(), optimiser=optimiser.state_dict(), average=average.weights, scale=scale
+                step + 1,
+                model=model.state_dict(),
+                optimiser=optimiser.state_dict(),
+                average=average.weights,
+                scale=scale,
             )
             run.curves()
     model.load_state_dict(average.weights)
@@ -164,11 +189,15 @@ def _ahead(streams: list[Iterator[Segment]]) -> Iterator[tuple[Tensor, Tensor, T
 
 @torch.no_grad()
 def _log_mel_statistics(front_end: LogMel, streams: list[Iterator[Segment]]) -> tuple[Tensor, Tensor]:
-    log_mel = torch.cat([front_end(torch.from_numpy(next(stream)[0])[None])[0] for stream in streams for _ in range(3)])
+    log_mel = torch.cat(
+        [front_end(torch.from_numpy(next(stream)[0])[None])[0] for stream in streams for _ in range(3)]
+    )
     return log_mel.mean(0), log_mel.var(0) + 1.0
 
 
 @torch.no_grad()
 def _vector_statistics(listener: teacher.Teacher, streams: list[Iterator[Segment]]) -> Tensor:
-    vectors = torch.cat([listener.sequence(torch.from_numpy(next(s)[0])[None])[0] for s in streams for _ in range(3)])
+    vectors = torch.cat(
+        [listener.sequence(torch.from_numpy(next(s)[0])[None])[0] for s in streams for _ in range(3)]
+    )
     return torch.stack([vectors.mean(0), vectors.std(0) + 1e-3])

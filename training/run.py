@@ -32,7 +32,9 @@ class Run:
             stored: dict[str, Any] = torch.load(self._checkpoint, weights_only=True)
         except Exception as error:  # torch raises many kinds for a damaged file
             raise DataError(
-                f"{self._checkpoint} can't be read", why=str(error).split("\n")[0], fix="delete it to start over"
+                f"{self._checkpoint} can't be read",
+                why=str(error).split("\n")[0],
+                fix="delete it to start over",
             ) from error
         return stored
 
@@ -45,7 +47,9 @@ class Run:
     def log(self, step: int, **figures: float) -> None:
         """Append figures to log.jsonl."""
         with self._log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **{k: round(float(v), 6) for k, v in figures.items()}}) + "\n")
+            file.write(
+                json.dumps({"step": step, **{k: round(float(v), 6) for k, v in figures.items()}}) + "\n"
+            )
 
     def curves(self) -> Path:
         """Draw every figure of log.jsonl over steps into curves.png."""
@@ -56,7 +60,9 @@ class Run:
 
         rows = [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
         names = sorted({name for row in rows for name in row} - {"step"})
-        figure, axes = pyplot.subplots(len(names), 1, figsize=(8, 2.2 * len(names)), sharex=True, squeeze=False)
+        figure, axes = pyplot.subplots(
+            len(names), 1, figsize=(8, 2.2 * len(names)), sharex=True, squeeze=False
+        )
         for name, axis in zip(names, axes[:, 0], strict=True):
             points = [(row["step"], row[name]) for row in rows if name in row]
             axis.plot(*zip(*points, strict=True))
@@ -80,7 +86,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Take in the module's weights after a step; early steps count more, so that the start is forgotten."""
+        """Take in the weights after a step; early steps count more, so that the start is forgotten."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, value in module.state_dict().items():
             if value.is_floating_point():

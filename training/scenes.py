@@ -1,9 +1,10 @@
-"""Endless streams of real recordings, composed as a room would: quiet, single sounds, sounds over one another.
+"""Endless streams of real recordings, composed as a room would: quiet, single sounds, several at once.
 
 A stream is made of scenes, with events whose times are known to the frame, so that an encoder can be
 taught what sounds now, and a captioner what a listener has heard since a segment began.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -20,9 +21,36 @@ QUIET = "room_tone"
 """A label that is no sound: its clips are backgrounds in which nothing is to be said."""
 
 STEADY = frozenset(
-    "rain wind sea_waves stream crackling_fire water_tap shower boiling_bubbling vacuum_cleaner washing_machine "
-    "dishwasher microwave fridge_hum fan frying_sizzle engine traffic airplane crowd_chatter cafe machine_hum "
-    "music crickets clock_tick keyboard_typing speech man_speech woman_speech".split()
+    [
+        "rain",
+        "wind",
+        "sea_waves",
+        "stream",
+        "crackling_fire",
+        "water_tap",
+        "shower",
+        "boiling_bubbling",
+        "vacuum_cleaner",
+        "washing_machine",
+        "dishwasher",
+        "microwave",
+        "fridge_hum",
+        "fan",
+        "frying_sizzle",
+        "engine",
+        "traffic",
+        "airplane",
+        "crowd_chatter",
+        "cafe",
+        "machine_hum",
+        "music",
+        "crickets",
+        "clock_tick",
+        "keyboard_typing",
+        "speech",
+        "man_speech",
+        "woman_speech",
+    ]
 )
 """Labels that may lie under a scene as its background."""
 
@@ -31,13 +59,25 @@ RELATED = [
     {"singing", "child_singing", "music"},
     {"alarm", "smoke_alarm", "co_alarm", "siren", "alarm_clock"},
     {"electronic_chime", "phone_ring", "doorbell", "appliance_beep", "alarm_clock", "bell"},
-    {"music", "guitar", "piano", "violin", "cello", "double_bass", "flute", "clarinet", "saxophone", "trumpet", "drum"},
+    {
+        "music",
+        "guitar",
+        "piano",
+        "violin",
+        "cello",
+        "double_bass",
+        "flute",
+        "clarinet",
+        "saxophone",
+        "trumpet",
+        "drum",
+    },
     {"water_tap", "washing_dishes", "shower", "pouring_water", "stream"},
     {"fan", "fridge_hum", "machine_hum", "microwave", "dishwasher", "washing_machine"},
     {"chainsaw", "power_saw", "power_drill"},
     {"explosion", "fireworks", "gunshot"},
 ]
-"""Labels of which one does not deny another: where one is true the others of its set are not taught at all."""
+"""Labels of which one does not deny another: where one is true, the others of its set are not taught."""
 
 SYNTHETIC_SHARE = {
     "smoke_alarm": 0.6, "co_alarm": 1.0, "doorbell": 0.7, "phone_ring": 0.2,
@@ -96,7 +136,9 @@ class Composer:
         self.pools: dict[str, dict[str, list[Clip]]] = {}
         for clip in clips:
             self.pools.setdefault(clip.label, {}).setdefault(clip.recording, []).append(clip)
-        self.quiet = [clip for pool in (self.pools.pop(QUIET, {}),) for group in pool.values() for clip in group]
+        self.quiet = [
+            clip for pool in (self.pools.pop(QUIET, {}),) for group in pool.values() for clip in group
+        ]
         names = sorted(set(self.pools) | set(MAKERS))
         weights = np.array([self._weight(name) for name in names])
         self.names, self.weights = names, weights / weights.sum()
@@ -160,7 +202,13 @@ class Composer:
         return Scene(np.clip(samples, -1.0, 1.0), events)
 
     def _place(
-        self, mix: Samples, sound: Samples, start: int, labels: tuple[int, ...], level_db: float, foreground: bool
+        self,
+        mix: Samples,
+        sound: Samples,
+        start: int,
+        labels: tuple[int, ...],
+        level_db: float,
+        foreground: bool,
     ) -> Event:
         """Add a sound to the mix at a level (dBFS of its sounding chunks) and tell where it sounds."""
         sound = sound[: len(mix) - start]
@@ -177,7 +225,7 @@ class Composer:
                 track *= np.float32(0.95 / peak)
             mix += track
         where = np.flatnonzero(active)
-        for left, right in zip(where, where[1:], strict=False):
+        for left, right in itertools.pairwise(where):
             if right - left <= PATIENCE:
                 active[left:right] = True
         return Event(labels, active, level_db, foreground)

@@ -70,11 +70,16 @@ class Segments:
                 row, i = self.onsets[int(rng.integers(len(self.onsets)))]
             event = self.events[row][i]
             begin = max(event.first + int(rng.integers(-1, 2)), 0)
-            end = min(begin + int(np.exp(rng.uniform(np.log(2), np.log(LONGEST + 1)))), len(self.embeddings[row]))
+            end = min(
+                begin + int(np.exp(rng.uniform(np.log(2), np.log(LONGEST + 1)))), len(self.embeddings[row])
+            )
             caption = self.caption(row, begin, end)
             if caption:
                 return Example(
-                    self.embeddings[row][begin:end], self.spectra[row][8 * begin : 8 * end], caption, event.label
+                    self.embeddings[row][begin:end],
+                    self.spectra[row][8 * begin : 8 * end],
+                    caption,
+                    event.label,
                 )
 
     def caption(self, row: int, begin: int, end: int) -> str:
@@ -118,7 +123,9 @@ def listen(
                     if len(where):
                         first, last = int(where[0]), int(where[-1])
                         active = event.active[first : last + 1]
-                        events[row].append(Spoken(event.labels[0], composed[row] + first, active, event.level_db))
+                        events[row].append(
+                            Spoken(event.labels[0], composed[row] + first, active, event.level_db)
+                        )
                 samples[row] = np.concatenate([samples[row], scene.samples])
                 composed[row] += len(scene.samples) // CHUNK_SAMPLES
         cut = step * CHUNK_SAMPLES
@@ -138,7 +145,11 @@ def listen(
 
 def save(segments: Segments, path: Path) -> None:
     """Keep segments as one .npz, so that a resumed run need not listen again."""
-    rows = [(row, e.label, e.first, len(e.active), e.level_db) for row, spoken in enumerate(segments.events) for e in spoken]
+    rows = [
+        (row, e.label, e.first, len(e.active), e.level_db)
+        for row, spoken in enumerate(segments.events)
+        for e in spoken
+    ]
     active = np.concatenate([e.active for spoken in segments.events for e in spoken])
     beside = path.with_suffix(".tmp.npz")
     np.savez(
@@ -154,6 +165,8 @@ def load(path: Path, labels: list[Label]) -> Segments:
     events: list[list[Spoken]] = [[] for _ in stored["embeddings"]]
     at = 0
     for row, label, first, length, level in stored["rows"]:
-        events[int(row)].append(Spoken(int(label), int(first), stored["active"][at : at + int(length)], float(level)))
+        events[int(row)].append(
+            Spoken(int(label), int(first), stored["active"][at : at + int(length)], float(level))
+        )
         at += int(length)
     return Segments(list(stored["embeddings"]), list(stored["spectra"]), events, labels)

@@ -41,7 +41,9 @@ def _struck(rng: Generator, hz: float, seconds: float, partials: tuple[float, ..
     time = np.arange(int(seconds * RATE)) / RATE
     decay = rng.uniform(2.0, 6.0)
     wave = sum(
-        np.sin(2 * np.pi * hz * p * time + rng.uniform(0, 6)) * np.exp(-time * decay * (0.6 + 0.4 * p)) / (1 + i)
+        np.sin(2 * np.pi * hz * p * time + rng.uniform(0, 6))
+        * np.exp(-time * decay * (0.6 + 0.4 * p))
+        / (1 + i)
         for i, p in enumerate(partials)
         if hz * p < 14_000
     )
@@ -56,7 +58,11 @@ def _level(parts: list[Samples], label: str) -> Signal:
 def smoke_alarm(rng: Generator) -> Signal:
     """ISO 8201 three-pulse, at 2.8-3.6 kHz, or the 520 Hz square wave of low-frequency alarms."""
     low = rng.random() < 0.35
-    hz, shape = (rng.uniform(500, 540), "square") if low else (rng.uniform(2800, 3600), str(rng.choice(["sine", "square"])))
+    hz, shape = (
+        (rng.uniform(500, 540), "square")
+        if low
+        else (rng.uniform(2800, 3600), str(rng.choice(["sine", "square"])))
+    )
     on, off, rest = 0.5 * rng.uniform(0.9, 1.1), 0.5 * rng.uniform(0.9, 1.1), 1.5 * rng.uniform(0.9, 1.1)
     parts = [_silence(rng.uniform(0, 1.0))]
     while sum(map(len, parts)) < 10 * RATE:
@@ -111,7 +117,9 @@ def phone_ring(rng: Generator) -> Signal:
     while sum(map(len, parts)) < rng.uniform(4, 10) * RATE:
         for _ in range(2 if double else 1):
             for i in range(int(ring * rate * (0.4 if double else 1))):
-                parts.append(_tone(rng, low if i % 2 else high, 1 / rate, "buzzy" if rng.random() < 0.01 else "sine"))
+                parts.append(
+                    _tone(rng, low if i % 2 else high, 1 / rate, "buzzy" if rng.random() < 0.01 else "sine")
+                )
             parts.append(_silence(0.2 if double else 0.0))
         parts.append(_silence(gap))
     return _level(parts, "phone_ring")

@@ -25,7 +25,9 @@ class Teacher:
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         if not (folder / "mn04.onnx").is_file():
-            raise InputMissingError(f"{folder} holds no mn04.onnx", fix="name the folder of the teacher's weights")
+            raise InputMissingError(
+                f"{folder} holds no mn04.onnx", fix="name the folder of the teacher's weights"
+            )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self._net = onnxruntime.InferenceSession(
@@ -37,7 +39,9 @@ class Teacher:
             for tensor in model.graph.initializer
         }
         gemms = [node for node in onnx.load(folder / "mn04.onnx").graph.node if node.op_type == "Gemm"]
-        self._head = [(weights[gemm.input[1]], weights[gemm.input[2]]) for gemm in gemms[-2:]]  # the classifier's two layers
+        self._head = [
+            (weights[gemm.input[1]], weights[gemm.input[2]]) for gemm in gemms[-2:]
+        ]  # the classifier's two layers
         self._mel = weights["mel"]  # (128, 513)
         window = torch.zeros(1024)
         window[112:912] = torch.hann_window(800, periodic=False)
@@ -49,7 +53,8 @@ class Teacher:
         padded = F.pad(emphasised[:, None], (512, 512), mode="reflect")[:, 0]
         spectrum = torch.fft.rfft(padded.unfold(-1, 1024, 320) * self._window)
         power = spectrum.real.square() + spectrum.imag.square()
-        return (((power @ self._mel.T + 1e-5).log() + 4.5) / 5).transpose(1, 2)
+        normal: Tensor = ((power @ self._mel.T + 1e-5).log() + 4.5) / 5
+        return normal.transpose(1, 2)
 
     def sequence(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, steps, 384), one vector every 320 ms."""

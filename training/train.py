@@ -1,7 +1,7 @@
 """A recipe, run from start to end: encoder, semantic encoder, decoder; resumed wherever it stopped.
 
-    recipe.yaml + corpus + teacher -> OUTPUT/{encoder,semantic,decoder}/ (checkpoints, log, curves)
-                                   -> OUTPUT/model/ (what `edgecap export` takes)
+recipe.yaml + corpus + teacher -> OUTPUT/{encoder,semantic,decoder}/ (checkpoints, log, curves)
+                               -> OUTPUT/model/ (what `edgecap export` takes)
 """
 
 import csv
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-import numpy as np
 import torch
 import yaml
 from msgspec import Meta
@@ -68,11 +67,15 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 def read_recipe(path: Path) -> Recipe:
     """A recipe file. Raises ConfigError with the key's path where something in it is wrong."""
     if not path.is_file():
-        raise InputMissingError(f"there is no recipe {path}", fix="see training/recipes for those that come along")
+        raise InputMissingError(
+            f"there is no recipe {path}", fix="see training/recipes for those that come along"
+        )
     try:
         return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Recipe)
     except (yaml.YAMLError, msgspec.ValidationError) as error:
-        raise ConfigError(f"{path} is not a recipe", why=str(error), fix="see the comments in training/recipes") from error
+        raise ConfigError(
+            f"{path} is not a recipe", why=str(error), fix="see the comments in training/recipes"
+        ) from error
 
 
 def train(
@@ -93,20 +96,26 @@ def train(
         )
     )  # fmt: skip
     encoder_run = Run(output, "encoder")
-    train_encoder(model.encoder, composer, Teacher(teacher_folder, 2), encoder_run, recipe.encoder_stage, progress)
+    train_encoder(
+        model.encoder, composer, Teacher(teacher_folder, 2), encoder_run, recipe.encoder_stage, progress
+    )
     kept = output / "segments.npz"
     if not kept.exists():
-        segments_of.save(segments_of.listen(model.encoder, composer, recipe.hours, recipe.seed, progress=progress), kept)
+        segments_of.save(
+            segments_of.listen(model.encoder, composer, recipe.hours, recipe.seed, progress=progress), kept
+        )
     segments = segments_of.load(kept, labels)
     embed = sentence_model()
-    train_semantic(model, segments, tokenizer, embed, Run(output, "semantic"), recipe.semantic_stage, progress)
+    train_semantic(
+        model, segments, tokenizer, embed, Run(output, "semantic"), recipe.semantic_stage, progress
+    )
     train_decoder(model, segments, tokenizer, Run(output, "decoder"), recipe.decoder_stage, progress)
     return save_checkpoint(model, tokenizer, labels, recipe, clips, output / "model")
 
 
 def save_checkpoint(
-    model: room.RoomCaptioner, tokenizer: CaptionTokenizer, labels: list[Label], recipe: Recipe, clips: list[Clip],
-    folder: Path,
+    model: room.RoomCaptioner, tokenizer: CaptionTokenizer, labels: list[Label], recipe: Recipe,
+    clips: list[Clip], folder: Path,
 ) -> Path:  # fmt: skip
     """Everything the exporter needs of a model, in one folder."""
     room.save(model, folder)
@@ -130,10 +139,14 @@ def _all_sentences(labels: list[Label]) -> list[str]:
     return [*sayable(labels), "one, then another", "one while another"]
 
 
-def held_out(corpus: Corpus, labels: list[Label], split: Literal["val", "test"], shipping: bool = True) -> Composer:
+def held_out(
+    corpus: Corpus, labels: list[Label], split: Literal["val", "test"], shipping: bool = True
+) -> Composer:
     """A composer of a split's clips, for calibration and scores; synthesised signals are not part of it."""
     clips = corpus.split(split, may_ship if shipping else lambda licence: True)
-    return Composer(corpus, [clip for clip in clips if clip.label in {label.name for label in labels}], labels)
+    return Composer(
+        corpus, [clip for clip in clips if clip.label in {label.name for label in labels}], labels
+    )
 
 
 def validation_segments(model: room.RoomCaptioner, composer: Composer, hours: float, seed: int) -> Segments:
