@@ -42,10 +42,10 @@ class Capture:
         self._dog = Watchdog(clock())
         self._microphone: Microphone | None = None
         self._accounted_until = clock()
+        self._base: int | None = None  # where the open microphone's first sample stands in the ring
         self._lost = 0
         self._not_finite = 0
         self._move_check_at = 0.0
-        self._said = ""
         self._busy_since: float | None = None
         self._muted = Event()
         self._stopping = Event()
@@ -115,9 +115,9 @@ class Capture:
         if heard is None:
             self._dog.tick(now)
         else:
-            ends_hole = self._dog.block(heard.arrived_at, heard.length_s, heard.is_zeros)
             self._deliver(heard)
-        if self._dog.is_open and (ends_hole or now >= self._move_check_at):
+            ends_hole = self._dog.block(heard.arrived_at, heard.length_s, heard.is_zeros)
+        if heard and self._dog.is_open and (ends_hole or now >= self._move_check_at):
             self._move_check_at = now + MOVE_CHECK_S
             moved = self._ask(microphone)
             # Who can't be asked is suspected after a hole: that is how a move looks from here.
@@ -129,7 +129,7 @@ class Capture:
             self._close()
 
     def _deliver(self, heard: Heard) -> None:
-        if heard.block.index == 0:  # the first since opening; it began before it arrived
+        if self._base is None:  # the first since opening; it began before it arrived
             self._account(heard.arrived_at - heard.length_s)
             self._base = self.ring.end
         gap = self._base + heard.block.index - self.ring.end
@@ -154,19 +154,19 @@ class Capture:
         try:
             self._microphone = Microphone(self._wanted, self._clock)
         except MicrophoneError as refused:
-            self._dog.lost(self._clock())
+            if self._dog.health == "starting":  # said once, not at every try
+                log.warning("%s Not listening; trying again until it comes.", refused)
             self._account(self._clock())
-            if str(refused) != self._said:  # once, not at every try
-                self._said = str(refused)
-                log.warning("%s Trying again until it comes.", refused)
+            self._dog.lost(self._clock())
             return
         finally:
             self._busy_since = None
-        self._said = ""
         if self._wanted.isdecimal():  # an index means another device after the next plug
             self._wanted = stable_name(self._microphone.device)
         self._dog.opened(self._clock())
-        self._move_check_at = self._clock() + MOVE_CHECK_S
+        self._move_check_at = (
+            0.0  # the first answer, with the first block, is what later ones are held against
+        )
 
     def _rest(self) -> None:
         self._close()
@@ -196,7 +196,7 @@ class Capture:
         name = microphone.device.name
         match self._dog.health:
             case "lost":
-                log.warning("Microphone %r is gone: not listening. Trying again until it comes.", name)
+                log.warning("Microphone %r is gone. Not listening; trying again until it comes.", name)
             case "zeros":
                 log.warning("Microphone %r delivers nothing but zeros: is it muted, or the wrong one?", name)
             case "healthy":

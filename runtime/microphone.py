@@ -188,7 +188,7 @@ class Microphone:
     def _refused(self, refusal: OSError | None) -> MicrophoneError:
         return MicrophoneError(
             f"Microphone {self.device.name!r} can't be opened",
-            why=str(refusal.args[-1]) if refusal else "it has no input channels",
+            why=f"the sound system says {refusal.args[-1]!r}" if refusal else "it has no input channels",
             fix="check that it is connected and that no other program holds it",
         )
 
@@ -240,7 +240,7 @@ def _sound_server() -> Any:
         return None
     client = pulsectl.Pulse("edgecap", connect=False)
     try:
-        client.connect(timeout=1)
+        client.connect()  # refuses at once where there is no server; with a timeout it always waits that long
     except pulsectl.PulseError:
         client.close()
         return None
