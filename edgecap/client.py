@@ -25,6 +25,14 @@ Received = wire.CaptionMessage | wire.StatusMessage
 log = logging.getLogger(__name__)
 
 
+def replay_beside(endpoint: str) -> str | None:
+    """Where a publisher is asked by default: the port after its own; None if that can't be told."""
+    head, _, port = endpoint.rpartition(":")
+    if not (endpoint.startswith("tcp://") and port.isascii() and port.isdigit()):
+        return None
+    return f"{head}:{int(port) + 1}"
+
+
 class Subscriber:
     """Captions and status of a room; of every room behind the endpoint if `room` is empty.
 

@@ -9,6 +9,7 @@ import io
 import json
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -133,6 +134,24 @@ def clock(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
     return f"{head}:{tenths // 10:02d}.{tenths % 10}"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """All of the text or nothing: a failure leaves what was there, and a reader never sees a half."""
+    from edgecap.runtime.errors import UnavailableError
+
+    try:
+        if path.exists() and not path.is_file():  # /dev/stdout, a named pipe
+            path.write_text(text, encoding="utf-8")
+            return
+        part = path.with_name(f".{path.name}.part")
+        try:
+            part.write_text(text, encoding="utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as refused:
+        raise UnavailableError(f"{path} can't be written", why=refused.strerror or str(refused)) from refused
 
 
 def _readable(entries: Sequence[Entry]) -> Iterable[tuple[Entry, float, float]]:

@@ -36,7 +36,10 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: Annotated[
         Literal["microphone", "file", "stdin"],
-        _key("stdin is raw 16-bit little-endian samples.", "microphone, file or stdin"),
+        _key(
+            "Kind of source; stdin takes raw 16-bit little-endian samples, or a WAV.",
+            "microphone, file or stdin",
+        ),
     ] = "microphone"
     name: Annotated[
         str,

@@ -1,0 +1,122 @@
+"""The `edgecap` command: its subcommands, and how every failure becomes one sentence and an exit code.
+
+Only typer is imported here: a command imports its room when it is called, so help is instant and
+the base install works without torch.
+"""
+
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from .commands import caption, doctor, options
+
+if TYPE_CHECKING:
+    from edgecap.runtime.errors import EdgecapError
+
+DEFECT = 70
+
+
+class Face(TyperGroup):
+    """Typer answers for usage (2) and Ctrl-C (130); what a command raises beyond that is answered here."""
+
+    def invoke(self, ctx: Any) -> Any:
+        from edgecap.runtime.errors import EdgecapError
+
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # a reader that left shows here at the latest
+        except EdgecapError as error:
+            _refuse(error)
+        except BrokenPipeError:
+            # `edgecap caption … | head`: the reader has enough. Python would complain once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except Exception:
+            traceback.print_exc()
+            print(
+                "edgecap: this is a defect of ours. Please report it with the lines above.",
+                file=sys.stderr,
+            )
+            raise typer.Exit(DEFECT) from None
+        return result
+
+
+def _refuse(error: "EdgecapError") -> NoReturn:
+    print(f"edgecap: {error}", file=sys.stderr)
+    raise typer.Exit(error.code)
+
+
+app = typer.Typer(
+    name="edgecap",
+    cls=Face,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+CAPTION, MACHINE, MODEL = "Caption", "This machine", "Make a model"
+
+app.command(rich_help_panel=CAPTION)(caption.run)
+app.command(rich_help_panel=CAPTION)(caption.demo)
+app.command(rich_help_panel=CAPTION)(caption.caption)
+
+
+@app.command(rich_help_panel=CAPTION)
+def listen(
+    endpoint: Annotated[str, typer.Argument(metavar="[ENDPOINT]")] = "tcp://127.0.0.1:7310",
+    json: options.Json = False,
+    room: Annotated[str, typer.Option(metavar="NAME", help="This room alone, where there are several.")] = "",
+    history: Annotated[
+        bool, typer.Option("--history", help="Begin with captions that are still kept.")
+    ] = False,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENDPOINT", help="Where missed captions are asked for.", show_default="the next port"
+        ),
+    ] = None,
+) -> None:
+    """Print the captions of a daemon that runs elsewhere; follows restarts, fills gaps."""
+    from .commands.listen import listen as follow
+
+    raise typer.Exit(follow(endpoint, json, room, history, replay))
+
+
+app.command(rich_help_panel=MACHINE)(doctor.devices)
+app.command(rich_help_panel=MACHINE)(doctor.doctor)
+app.command(rich_help_panel=MACHINE)(doctor.config)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from edgecap import __version__
+
+        print(f"edgecap {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    help="Says in sentences what can be heard in a room, as it happens.\n\n"
+    "For people who can't hear the room, and for programs that want to know what it sounds like. "
+    "Nothing is recorded, no network is needed.\n\n"
+    "Not a smoke alarm and no life-safety device: it can miss sounds, so keep certified alarms."
+)
+def _edgecap(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> NoReturn:
+    """The entry point: runs a command and leaves with its exit code (README.md lists them)."""
+    app()
+    raise AssertionError("typer leaves by itself")

@@ -1,0 +1,264 @@
+"""devices, doctor and config: what is here, what works, and what is in force."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import typer
+
+from . import options
+
+if TYPE_CHECKING:
+    from edgecap.runtime.config import Config
+
+UNAVAILABLE = 69
+LISTEN_S = 1.0
+
+
+def devices(json: options.Json = False) -> None:
+    """The microphones, as `run --name` takes them: by index, or by part of the name."""
+    from edgecap.runtime.errors import MicrophoneError
+    from edgecap.runtime.microphone import devices as microphones
+
+    found = microphones()
+    if not found:
+        raise MicrophoneError(
+            "There is no microphone", fix="connect one; `edgecap doctor` says what else may be missing"
+        )
+    if json:
+        import msgspec
+
+        for device in found:
+            print(msgspec.json.encode(device).decode())
+        return
+    width = max(len(device.name) for device in found)
+    for device in found:
+        channels = "1 channel " if device.channels == 1 else f"{device.channels} channels"
+        mark = "  default" if device.is_default else ""
+        print(f"{device.index:>3}  {device.name:<{width}}  {device.rate:>6} Hz  {channels}{mark}")
+
+
+def config(
+    config_file: options.ConfigFile = None,
+    bundle: options.Bundle = None,
+    source: options.Source = None,
+    name: options.Name = None,
+    rate: options.Rate = None,
+    channels: options.Channels = None,
+    confidence: options.Confidence = None,
+    hedge: options.Hedge = None,
+    interval: options.Interval = None,
+    level: options.Level = None,
+    room: options.Room = None,
+    publish: options.Publish = None,
+    replay: options.Replay = None,
+    insecure: options.Insecure = None,
+) -> None:
+    """The configuration in force, every key explained: YAML to save and edit.
+
+    edgecap config > ~/.config/edgecap/config.yaml
+    """
+    from edgecap.runtime.config import load, render
+
+    flags = options.given(
+        bundle=bundle,
+        source__kind=source,
+        source__name=name,
+        source__rate=rate,
+        source__channels=channels,
+        captions__confidence=confidence,
+        captions__hedge=hedge,
+        captions__interval=interval,
+        captions__level=level,
+        room=room,
+        publish=publish,
+        replay=replay,
+        insecure=insecure,
+    )
+    print(render(load(config_file, flags)), end="")
+
+
+class Finding(NamedTuple):
+    """One thing looked at. "missing" is what captioning a file does without; "broken" is what it needs."""
+
+    what: str
+    verdict: Literal["works", "missing", "broken"]
+    found: str
+    fix: str = ""
+
+
+def doctor(json: options.Json = False, config_file: options.ConfigFile = None) -> None:
+    """What works here, what doesn't, and the fix. Exit code 69 where captioning can't work at all."""
+    findings = []
+    for finding in _examine(config_file):
+        findings.append(finding)
+        if not json:
+            _print(finding)
+    if json:
+        import msgspec
+
+        for finding in findings:
+            print(msgspec.json.encode(finding._asdict()).decode())
+    if any(finding.verdict == "broken" for finding in findings):
+        raise typer.Exit(UNAVAILABLE)
+
+
+def _print(finding: Finding) -> None:
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    sign, style = {"works": ("✓", "green"), "missing": ("–", "yellow"), "broken": ("✕", "bold red")}[
+        finding.verdict
+    ]
+    console = Console(highlight=False)
+    console.print(
+        Text.assemble((f"{sign} {finding.verdict:<8}", style), (f"{finding.what:<14}", "bold"), finding.found)
+    )
+    if finding.fix:
+        console.print(Padding(Text(f"→ {finding.fix}"), (0, 0, 0, 10)))
+
+
+def _examine(config_file: "options.ConfigFile") -> Iterator[Finding]:
+    from edgecap.runtime import config as configuration
+    from edgecap.runtime.errors import ConfigError
+
+    yield _python()
+    settings = configuration.Config()
+    try:
+        settings = configuration.load(config_file)
+        path = config_file or configuration.find()
+        yield Finding("configuration", "works", str(path) if path else "the defaults; no file")
+    except ConfigError as error:
+        yield Finding("configuration", "broken", f"{error.what}: {error.why}", error.fix)
+    for check in (_onnxruntime, _bundle, _microphone, _addresses, _sound_server, _systemd, _gpu):
+        yield check(settings)
+
+
+def _python() -> Finding:
+    return Finding("Python", "works", f"{sys.version.split()[0]} in {sys.prefix}")
+
+
+def _onnxruntime(_: "Config") -> Finding:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        return Finding("onnxruntime", "broken", str(error), "pip install onnxruntime")
+    return Finding("onnxruntime", "works", str(onnxruntime.__version__))
+
+
+def _bundle(settings: "Config") -> Finding:
+    from edgecap.runtime.bundle import open_bundle
+    from edgecap.runtime.errors import BundleError, InputMissingError
+    from edgecap.runtime.session import Model
+
+    try:
+        opened = open_bundle(settings.bundle)
+        Model.load(opened)
+    except (BundleError, InputMissingError) as error:
+        return Finding("bundle", "broken", f"{error.what}: {error.why}", error.fix)
+    manifest = opened.manifest
+    return Finding("bundle", "works", f"{manifest.name} {manifest.version}, every hash matches, loads")
+
+
+def _microphone(settings: "Config") -> Finding:
+    """Opens the configured one and listens for a second: a device that is listed may still be deaf."""
+    import time
+
+    import numpy as np
+
+    from edgecap.runtime.errors import MicrophoneError, UnavailableError
+    from edgecap.runtime.microphone import Microphone
+
+    if settings.source.kind != "microphone":
+        return Finding("microphone", "missing", f"not asked for: the source is {settings.source.kind}")
+    try:
+        microphone = Microphone(settings.source.name)
+    except (MicrophoneError, UnavailableError) as error:
+        return Finding("microphone", "missing", f"{error.what}: {error.why}".rstrip(": "), error.fix)
+    blocks = []
+    try:
+        until = time.monotonic() + LISTEN_S
+        while time.monotonic() < until:
+            heard = microphone.read(0.5)
+            if heard is not None:
+                blocks.append(heard.block.samples)
+    finally:
+        microphone.close()
+    name = microphone.device.name
+    if not blocks:
+        return Finding(
+            "microphone", "missing", f"{name} opens but brings nothing", "unplug and connect it again"
+        )
+    samples = np.concatenate(blocks)
+    if not samples.any():
+        return Finding(
+            "microphone",
+            "missing",
+            f"{name} brings nothing but zeros",
+            "unmute it, or choose another by --name",
+        )
+    level = 10 * np.log10(max(float(np.mean(samples**2)), 1e-10))
+    return Finding("microphone", "works", f"{name}, {microphone.rate} Hz, {level:.0f} dB just now")
+
+
+def _addresses(settings: "Config") -> Finding:
+    import zmq
+
+    from edgecap.runtime.endpoint import bind, release
+    from edgecap.runtime.errors import EdgecapError
+
+    context = zmq.Context()
+    try:
+        for flag, endpoint in (("--publish", settings.publish), ("--replay", settings.replay)):
+            socket = context.socket(zmq.PUB)
+            try:
+                release(endpoint, bind(socket, endpoint, flag))
+            except EdgecapError as error:
+                return Finding("addresses", "missing", f"{error.what}: {error.why}", error.fix)
+            finally:
+                socket.close(linger=0)
+    finally:
+        context.term()
+    return Finding("addresses", "works", f"{settings.publish} and {settings.replay} are free")
+
+
+def _sound_server(_: "Config") -> Finding:
+    try:
+        import pulsectl
+    except ImportError:
+        return Finding(
+            "sound server",
+            "missing",
+            "pulsectl is not installed",
+            "pip install 'edgecap[mic]', or use ALSA alone",
+        )
+    try:
+        with pulsectl.Pulse("edgecap-doctor", connect=False) as pulse:
+            pulse.connect(timeout=1)
+            server = pulse.server_info()
+    except (OSError, RuntimeError):  # pulsectl's own errors are RuntimeErrors; no libpulse is an OSError
+        return Finding(
+            "sound server", "missing", "neither PulseAudio nor PipeWire answers; ALSA will be used"
+        )
+    return Finding(
+        "sound server", "works", f"{server.server_name}, default source {server.default_source_name}"
+    )
+
+
+def _systemd(_: "Config") -> Finding:
+    from pathlib import Path
+
+    if not Path("/run/systemd/system").is_dir():
+        return Finding("systemd", "missing", "not running here; start `edgecap run` by other means")
+    return Finding("systemd", "works", "running; `make install-service` captions from boot on")
+
+
+def _gpu(_: "Config") -> Finding:
+    import onnxruntime
+
+    providers = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
+    others = [name for name in providers if name not in ("CPU", "Azure")]
+    if others:
+        return Finding("accelerators", "works", f"onnxruntime offers {', '.join(others)}")
+    return Finding("accelerators", "missing", "none, and none is needed: one CPU core does")

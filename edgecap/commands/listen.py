@@ -1,0 +1,95 @@
+"""listen: the captions of a daemon that runs elsewhere, as `run` would show them."""
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgecap.client import Received, Subscriber
+    from edgecap.runtime.wire import CaptionMessage
+
+SILENCE_S = 5.0
+"""A daemon that is there says its status every second; after so many without, say that it is not."""
+INTERRUPTED = 130
+
+
+def listen(
+    endpoint: str, json_lines: bool, room: str = "", history: bool = False, replay: str | None = None
+) -> int:
+    """Print captions until interrupted; the exit code. Lost connections are waited out.
+
+    room: empty for every room there. history: begin with the captions that are still kept. replay: where
+    missed captions are asked for; None is the port after the endpoint's.
+    """
+    from edgecap.client import Subscriber, replay_beside
+    from edgecap.terminal import logs_to_stderr
+
+    asked = replay or replay_beside(endpoint)
+    with logs_to_stderr(), Subscriber(endpoint, asked, room, history=history) as subscriber:
+        states: dict[str, str | None] = {}  # of each room heard of
+        try:
+            first = subscriber.receive(SILENCE_S)
+            while True:
+                if first is not None:
+                    _show_until_silence(subscriber, first, json_lines, states)
+                    states = dict.fromkeys(states)  # known rooms, of which nothing is known any more
+                _say(f"nothing from {endpoint}. Is `edgecap run` running there? Still trying.")
+                first = subscriber.receive()
+        except KeyboardInterrupt:
+            return INTERRUPTED
+
+
+def _show_until_silence(
+    subscriber: "Subscriber", first: "Received", json_lines: bool, states: dict[str, str | None]
+) -> None:
+    """One view while there is a daemon: where it shows the state, it must not go on when nothing comes."""
+    from edgecap.runtime.wire import StatusMessage
+    from edgecap.terminal import STATES, view
+
+    view_tells_state = not json_lines and sys.stdout.isatty()
+    lost = subscriber.lost
+    message: Received | None = first
+    with view("json" if json_lines else "auto") as shown:
+        while message is not None:
+            if not json_lines:
+                message = _for_eyes(message, names_room=bool(states.keys() - {message.room}))
+            if subscriber.lost > lost:
+                _say(f"{subscriber.lost - lost} captions were lost on the way.")
+                lost = subscriber.lost
+            if isinstance(message, StatusMessage):
+                if not view_tells_state and states.get(message.room) != message.state:
+                    _say(f"{_printable(message.room)}: {STATES[message.state][1]}")
+                if message.live is not None and message.room not in states:
+                    shown.show(message.live)  # it began before we came
+                states[message.room] = message.state
+            states.setdefault(message.room)
+            shown.show(message)
+            message = subscriber.receive(SILENCE_S)
+
+
+def _for_eyes(message: "Received", names_room: bool) -> "Received":
+    """The message as a terminal may show it, with the room before the sentence where there are several."""
+    import msgspec
+
+    from edgecap.runtime.wire import StatusMessage
+
+    room = _printable(message.room)
+    if isinstance(message, StatusMessage):
+        live = message.live and _caption_for_eyes(message.live, names_room)
+        return msgspec.structs.replace(message, room=room, live=live)
+    return _caption_for_eyes(message, names_room)
+
+
+def _caption_for_eyes(caption: "CaptionMessage", names_room: bool) -> "CaptionMessage":
+    import msgspec
+
+    room, text = _printable(caption.room), _printable(caption.text)
+    return msgspec.structs.replace(caption, room=room, text=f"{room}: {text}" if names_room else text)
+
+
+def _printable(text: str) -> str:
+    """What comes over a network must not steer the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _say(sentence: str) -> None:
+    print(f"edgecap: {sentence}", file=sys.stderr, flush=True)

@@ -1,0 +1,239 @@
+"""How captions look as they come: a live line for a person, plain lines for a pipe, JSON for a program.
+
+Each view takes the wire's messages by `show`, and is a context manager around the time that it shows.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Protocol, Self
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from edgecap.runtime.wire import CaptionMessage, StatusMessage
+
+METER_CELLS = 24
+METER_FLOOR_DB = -80.0
+STATES = {
+    # Said in words and by a sign, never by colour alone (WCAG 1.4.1).
+    "starting": ("…", "starting", "cyan"),
+    "listening": ("●", "listening", "green"),
+    "quiet": ("○", "quiet", "green"),
+    "muted": ("■", "muted: the microphone is closed", "yellow"),
+    "no-microphone": ("✕", "NOT LISTENING: no microphone; trying again", "bold red"),
+    "overloaded": ("!", "overloaded: some sound is skipped", "yellow"),
+    "stopping": ("…", "stopping", "cyan"),
+}
+LATE_S = 2.0
+"""Work that lasts longer shows its progress."""
+
+
+class View(Protocol):
+    """Shows messages as they come."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None: ...
+
+    def show(self, message: "CaptionMessage | StatusMessage") -> None: ...
+
+
+def view(style: Literal["auto", "json", "quiet"]) -> View:
+    """The view for standard output: live on a terminal, plain lines in a pipe, JSON or nothing if wished."""
+    if style == "json":
+        return JsonLines()
+    if style == "quiet":
+        return Nothing()
+    return LiveLine() if sys.stdout.isatty() else PlainLines()
+
+
+class _Plain:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        pass
+
+
+class Nothing(_Plain):
+    """--quiet: what is published is enough."""
+
+    def show(self, message: "CaptionMessage | StatusMessage") -> None:
+        pass
+
+
+class JsonLines(_Plain):
+    """Each caption event as the wire has it, one object a line."""
+
+    def show(self, message: "CaptionMessage | StatusMessage") -> None:
+        from edgecap.runtime.wire import encode
+
+        if message.type == "caption":
+            print(encode(message).decode(), flush=True)
+
+
+class PlainLines(_Plain):
+    """A line for each caption that appears or changes: local time, two spaces, the sentence."""
+
+    def show(self, message: "CaptionMessage | StatusMessage") -> None:
+        if message.type == "caption" and message.event != "end":
+            print(f"{_local(message.start)}  {message.text}", flush=True)
+
+
+class LiveLine:
+    """The sentence that stands; above it what was heard before, below it state and level."""
+
+    def __init__(self, console: "Console | None" = None) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = console or Console(highlight=False)
+        self._caption: CaptionMessage | None = None
+        self._status: StatusMessage | None = None
+        # Drawn when a message comes, at least every second with the status: no thread of its own.
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self._caption is not None:
+            self._console.print(self._past(self._caption))
+        self._live.stop()
+
+    def show(self, message: "CaptionMessage | StatusMessage") -> None:
+        if message.type == "status":
+            self._status = message
+        elif message.event == "end":
+            self._caption = None
+            self._console.print(self._past(message))
+        else:
+            self._caption = message
+        self._live.update(self._frame(), refresh=True)
+
+    def _frame(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.text import Text
+
+        sentence = Text()
+        if self._caption is not None:
+            sentence.append(f"{_local(self._caption.start)}  ", style="dim")
+            sentence.append(self._caption.text, style="bold reverse")
+        return Group(Text(), sentence, Text(), self._state())
+
+    def _state(self) -> "RenderableType":
+        from rich.text import Text
+
+        status = self._status
+        if status is None:
+            return Text("… starting", style="cyan")
+        sign, words, style = STATES[status.state]
+        line = Text.assemble((f"{sign} {words}", style), ("  ", ""), (status.room, "dim"), no_wrap=True)
+        if status.level is not None:
+            line.append(f"  {_meter(status.level)} {status.level:.0f} dB", style="dim")
+        if status.gaps:
+            line.append(f"  {status.gaps} gaps", style="yellow")
+        line.append("  Ctrl-C ends", style="dim")
+        return line
+
+    def _past(self, message: "CaptionMessage") -> "RenderableType":
+        from rich.text import Text
+
+        line = Text.assemble((f"{_local(message.start)}  ", "dim"), message.text)
+        if message.end is not None:
+            from edgecap.runtime.wire import moment
+
+            lasted = (moment(message.end) - moment(message.start)).total_seconds()
+            line.append(f"  {_lasted(lasted)}", style="dim")
+        return line
+
+
+class Progress:
+    """How far a long job is, on stderr, from two seconds on: a bar on a terminal, else some lines."""
+
+    def __init__(self, total_s: float, clock: "Clock | None" = None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._clock = clock or time.monotonic
+        self._total_s = total_s
+        self._say_at = self._clock() + LATE_S
+        console = Console(stderr=True)
+        columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+        self._bar = Bar(*columns, console=console, transient=True)
+        self._task = self._bar.add_task("", total=total_s)
+        self._is_bar = console.is_terminal
+        self._is_shown = False
+
+    def at(self, done_s: float, what: str) -> None:
+        """So many seconds of the total are done; `what` is at work."""
+        self._bar.update(self._task, completed=done_s, description=what)
+        if self._clock() < self._say_at:
+            return
+        if self._is_bar:
+            if not self._is_shown:
+                self._bar.start()
+                self._is_shown = True
+            return
+        self._say_at = self._clock() + 10.0
+        print(f"edgecap: {what}: {min(1.0, done_s / max(self._total_s, 1e-9)):.0%}", file=sys.stderr)
+
+    def stop(self) -> None:
+        if self._is_shown:
+            self._bar.stop()
+
+
+class Clock(Protocol):
+    def __call__(self) -> float: ...
+
+
+@contextmanager
+def logs_to_stderr(level: int = logging.WARNING) -> Iterator[None]:
+    """What the daemon logs, one line each on stderr; above the live line where there is one."""
+    handler = _Stderr()
+    handler.setFormatter(logging.Formatter("edgecap: %(message)s"))
+    logger = logging.getLogger("edgecap")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+class _Stderr(logging.Handler):
+    """Looks sys.stderr up each time: the live line puts its own there while it shows."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
+def _meter(level_db: float) -> str:
+    share = (level_db - METER_FLOOR_DB) / -METER_FLOOR_DB
+    filled = round(METER_CELLS * min(1.0, max(0.0, share)))
+    return "▕" + "█" * filled + "·" * (METER_CELLS - filled) + "▏"
+
+
+def _local(timestamp: str) -> str:
+    """The wire's UTC as this machine's time of day."""
+    from edgecap.runtime.wire import moment
+
+    return f"{moment(timestamp).astimezone():%H:%M:%S}"
+
+
+def _lasted(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
