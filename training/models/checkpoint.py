@@ -6,10 +6,8 @@ tensors may lie under a wrapper key such as `model`.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -38,8 +36,9 @@ def read_tensors(path: Path, wrapper: str = "model") -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise BundleError(f"{path} can't be read as a checkpoint", why=str(error).split("\n")[0]) from error
+    except Exception as error:  # both readers let through whatever garbage made them stumble over
+        why = str(error).split("\n")[0] or type(error).__name__
+        raise BundleError(f"{path} can't be read as a checkpoint", why=why) from error
     if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
         content = content[wrapper]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
