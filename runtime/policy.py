@@ -11,6 +11,7 @@ Other words for the same meaning change nothing. Every `new` gets exactly one `e
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -50,18 +51,14 @@ STRONG = 0.9
 PATIENT_EMBEDDINGS = 10
 """What did not begin clearly, but stayed when something else faded, may be that thing's echo in the
 encoder's memory: 3.2 s."""
-NAMED = 0.3
-"""From this score on a sound is listed with the caption."""
 MOST_NAMED = 5
-MENTION = 0.1
-"""A word that names a known sound needs at least this much evidence for one such sound."""
-NEWS = 0.4
-OLD_NEWS = 0.15
-"""A sound joins the picture above NEWS and leaves it below OLD_NEWS: each is worth a new sentence."""
-BETTER = 0.15
-"""So much more evidence than at the last attempt is worth another."""
+BETTER = 0.1
+"""So much more probable than at the last attempt is worth another."""
+ARRIVAL = 0.3
+"""A sound whose evidence grew by this much since the last sentence has arrived: it is news, even where
+an older one is still louder."""
 MARGIN = 0.05
-"""Each revision of a caption makes the next one harder by this much support."""
+"""Each revision of a caption makes the next one harder by this much evidence."""
 MOST_BACKOFF = 8
 """Sentences that changed nothing are asked for ever more rarely, down to one in 8 intervals."""
 
@@ -78,10 +75,42 @@ class Limits:
 
     def probability(self, score: float, log_prob: float) -> float:
         """That a caption is right, from its best sound's score and its mean token log-probability."""
-        score = min(max(score, 1e-6), 1.0 - 1e-6)
         c = self.calibration
-        x = c.bias + c.score * math.log(score / (1.0 - score)) + c.likelihood * log_prob
-        return 1.0 / (1.0 + math.exp(-min(max(x, -50.0), 50.0)))
+        return _sigmoid(c.bias + c.score * _logit(score) + c.likelihood * log_prob)
+
+    def score_for(self, probability: float) -> float:
+        """The score that a sound needs for this probability, were the sentence certain."""
+        c = self.calibration
+        return _sigmoid((_logit(probability) - c.bias) / max(c.score, 1e-3))
+
+    @cached_property
+    def named(self) -> float:
+        """From this score on a sound is listed with the caption."""
+        return self.score_for(self.hedge)
+
+    @cached_property
+    def mention(self) -> float:
+        """A word that names a known sound needs at least this score for one such sound."""
+        return self.score_for(self.hedge / 4)
+
+    @cached_property
+    def arrives(self) -> float:
+        """A sound joins the picture at this score: worth a new sentence."""
+        return self.score_for(self.confidence)
+
+    @cached_property
+    def leaves(self) -> float:
+        """A sound leaves the picture below this score, and a caption that nothing else supports ends."""
+        return self.score_for(self.hedge / 2)
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, 1e-6), 1.0 - 1e-6)
+    return math.log(p / (1.0 - p))
+
+
+def _sigmoid(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-min(max(x, -50.0), 50.0)))
 
 
 class Meaning(NamedTuple):
@@ -125,11 +154,11 @@ class Sounds:
             named.add(max(candidates, key=lambda i: (len(self._words[i] & said), evidence[i], -i)))
         return Meaning(frozenset(named), weakest if named else 0.0)
 
-    def heard(self, evidence: NDArray[np.float32]) -> tuple[Sound, ...]:
-        """The sounds that stand out, surest first."""
+    def heard(self, evidence: NDArray[np.float32], least: float) -> tuple[Sound, ...]:
+        """The sounds with at least so much evidence, surest first."""
         order = np.argsort(-evidence, kind="stable")[:MOST_NAMED].tolist()
         return tuple(
-            Sound(self.labels[i], round(float(evidence[i]), 4)) for i in order if evidence[i] >= NAMED
+            Sound(self.labels[i], round(float(evidence[i]), 4)) for i in order if evidence[i] >= least
         )
 
 
@@ -138,22 +167,36 @@ class _View:
     """What the last attempt at a sentence went by; another needs a reason."""
 
     segment: Segment
+    evidence: NDArray[np.float32]
     sounds: frozenset[int]
     mean: NDArray[np.float32]
-    best: float
     at: int
     backoff: int = 1
 
 
 @dataclass
-class _Open:
+class _Claim:
+    """A sentence that could be said now."""
+
+    plain: str  # without "Possibly"
+    meaning: Meaning
+    probability: float
+    is_sure: bool
+    sounds: tuple[Sound, ...]
+
+    @property
+    def text(self) -> str:
+        """As it is said."""
+        return self.plain if self.is_sure else hedged(self.plain)
+
+
+@dataclass
+class _Standing:
     """The caption that stands."""
 
     caption: Caption
+    claim: _Claim
     segment: Segment
-    plain: str  # its text without "Possibly"
-    meaning: Meaning
-    log_prob: float
     supported_until: int
     revisions: int = 0
 
@@ -163,7 +206,7 @@ class Policy:
 
     def __init__(self, sounds: Sounds, limits: Limits) -> None:
         self._sounds, self._limits = sounds, limits
-        self._open: _Open | None = None
+        self._standing: _Standing | None = None
         self._view: _View | None = None
         self._uttered = 0
         self._last_end = 0
@@ -171,25 +214,23 @@ class Policy:
     @property
     def live(self) -> Caption | None:
         """The caption that stands, as last said."""
-        return self._open.caption if self._open else None
+        return self._standing.caption if self._standing else None
 
     def heard(self, segment: Segment, now: int) -> list[Caption]:
-        """A chunk of the open segment went by: a caption whose sounds are gone ends."""
-        if self._open is None:
+        """A chunk of the open segment went by: a caption ends once its sounds are gone for a while."""
+        standing = self._standing
+        if standing is None:
             return []
-        support = self._open.meaning.support(segment.evidence())
-        if self._limits.probability(support, self._open.log_prob) >= self._limits.hedge / 2:
-            self._open.supported_until = now
-            return []
-        if now - self._open.supported_until < HOLD_SAMPLES:
-            return []
-        return self._end(self._open.supported_until)
+        if standing.claim.meaning.support(segment.latest) >= self._limits.leaves:
+            standing.supported_until = now
+        elif now - standing.supported_until >= HOLD_SAMPLES:
+            return self._end(standing.supported_until)
+        return []
 
     def wants_sentence(self, segment: Segment, now: int) -> bool:
         """Whether the decoder should be asked. It costs as much as seconds of listening: rarely."""
         evidence = segment.evidence()
-        best = float(evidence.max())
-        possible = self._limits.probability(best, 0.0)  # no sentence is likelier than certain
+        possible = self._limits.probability(float(evidence.max()), 0.0)  # no sentence is more than certain
         if possible < self._limits.hedge:
             return False
         view = self._view
@@ -205,107 +246,96 @@ class Policy:
             return True
         if since < self._limits.interval_samples * view.backoff:
             return False
-        is_surer = self.live is None and best >= view.best + BETTER
+        was_possible = self._limits.probability(float(view.evidence.max()), 0.0)
+        is_surer = self.live is None and possible >= was_possible + BETTER
         return is_surer or cosine_distance(segment.recent(), view.mean) > self._limits.novelty / 2
 
     def consider(self, hypotheses: Sequence[Hypothesis], segment: Segment, now: int) -> list[Caption]:
         """What the decoder offers, best first, becomes an event or nothing."""
         evidence = segment.evidence()
-        events = self._consider(hypotheses, segment, evidence, now)
-        before = self._view
-        same = before is not None and before.segment is segment
-        seen = before.sounds if before is not None and same else frozenset()
-        picture = self._picture(evidence, seen)
+        claim = self._believed(hypotheses, evidence)
+        events = self._say(claim, segment, evidence, now) if claim else []
+        before = self._view if self._view and self._view.segment is segment else None
+        picture = self._picture(evidence, before.sounds if before else frozenset())
         backoff = 1
-        if before is not None and same and not events and picture == before.sounds:
+        if before and not events and picture == before.sounds:
             backoff = min(2 * before.backoff, MOST_BACKOFF)
-        self._view = _View(segment, picture, segment.recent(), float(evidence.max()), now, backoff)
+        self._view = _View(segment, evidence, picture, segment.recent(), now, backoff)
         return events
 
     def segment_ended(self, segment: Segment) -> list[Caption]:
         """Its caption ends with it, unless another situation follows at once: then until that is named."""
-        if self._open is None or segment.ended_by == "change":
-            return []
-        return self._end(segment.end)
+        return [] if segment.ended_by == "change" else self._end(segment.end)
 
-    def _consider(
-        self, hypotheses: Sequence[Hypothesis], segment: Segment, evidence: NDArray[np.float32], now: int
-    ) -> list[Caption]:
+    def _believed(self, hypotheses: Sequence[Hypothesis], evidence: NDArray[np.float32]) -> _Claim | None:
+        """The first hypothesis that names only what is heard and is probable enough to be said."""
         for hypothesis in hypotheses:
             meaning = self._sounds.meaning(hypothesis.words, evidence)
-            if meaning.weakest < MENTION:
-                continue  # it names something that is not heard
             p = self._limits.probability(meaning.support(evidence), hypothesis.log_prob)
-            if p >= self._limits.hedge:
-                return self._say(hypothesis, meaning, p, segment, evidence, now)
-        return []
+            if meaning.weakest >= self._limits.mention and p >= self._limits.hedge:
+                is_sure = p >= self._limits.confidence
+                sounds = self._sounds.heard(evidence, self._limits.named)
+                return _Claim(sentence(hypothesis.words), meaning, p, is_sure, sounds)
+        return None
 
-    def _say(
-        self,
-        hypothesis: Hypothesis,
-        meaning: Meaning,
-        p: float,
-        segment: Segment,
-        evidence: NDArray[np.float32],
-        now: int,
-    ) -> list[Caption]:
-        plain = sentence(hypothesis.words)
-        is_sure = p >= self._limits.confidence
-        text = plain if is_sure else hedged(plain)
-        sounds = self._sounds.heard(evidence)
-        standing = self._open
+    def _say(self, claim: _Claim, segment: Segment, evidence: NDArray[np.float32], now: int) -> list[Caption]:
+        standing = self._standing
         if standing is None:
-            start = max(segment.start, self._last_end)
-            return [self._begin(text, plain, p, sounds, start, hypothesis, meaning, segment, now)]
-
-        is_same = meaning.labels == standing.meaning.labels or plain == standing.plain
-        was_sure = standing.caption.text == standing.plain
-        if is_same and (was_sure or not is_sure):
+            return [self._begin(claim, segment, now)]
+        before = standing.claim
+        if claim.meaning.labels == before.meaning.labels or claim.plain == before.plain:
             standing.segment = segment  # it goes on, by whatever words
+            return self._revise(claim, now) if claim.is_sure and not before.is_sure else []
+        if (before.is_sure and not claim.is_sure) or not self._is_better(claim, standing, evidence):
             return []
-        needed = standing.meaning.support(evidence) + (0.0 if is_same else MARGIN * standing.revisions)
-        if (was_sure and not is_sure) or meaning.support(evidence) < needed:
-            return []
-        if standing.segment is not segment and not is_same:
-            events = self._end(min(max(segment.start, standing.caption.start), now))
-            start = max(segment.start, self._last_end)
-            events.append(self._begin(text, plain, p, sounds, start, hypothesis, meaning, segment, now))
-            return events
+        if standing.segment is segment:
+            return self._revise(claim, now)
+        ended = self._end(segment.start)
+        return [*ended, self._begin(claim, segment, now)]
+
+    def _is_better(self, claim: _Claim, standing: _Standing, evidence: NDArray[np.float32]) -> bool:
+        """Whether what the claim adds outweighs what it leaves out, or has only just arrived."""
+        added = claim.meaning.labels - standing.claim.meaning.labels
+        dropped = standing.claim.meaning.labels - claim.meaning.labels
+        gain = max((float(evidence[i]) for i in added), default=self._limits.leaves)
+        loss = max((float(evidence[i]) for i in dropped), default=0.0)
+        if gain > loss + MARGIN * standing.revisions:
+            return True
+        seen = self._view.evidence if self._view else np.zeros_like(evidence)
+        return any(float(evidence[i] - seen[i]) >= ARRIVAL for i in added)
+
+    def _begin(self, claim: _Claim, segment: Segment, now: int) -> Caption:
+        self._uttered += 1
+        start = max(segment.start, self._last_end)
+        confidence = round(claim.probability, 4)
+        caption = Caption("new", str(self._uttered), claim.text, confidence, claim.sounds, start)
+        self._standing = _Standing(caption, claim, segment, now)
+        return caption
+
+    def _revise(self, claim: _Claim, now: int) -> list[Caption]:
+        assert self._standing is not None
+        standing = self._standing
         standing.caption = msgspec.structs.replace(
-            standing.caption, kind="update", text=text, confidence=round(p, 4), sounds=sounds
+            standing.caption,
+            kind="update",
+            text=claim.text,
+            confidence=round(claim.probability, 4),
+            sounds=claim.sounds,
         )
-        standing.segment, standing.plain, standing.meaning = segment, plain, meaning
-        standing.log_prob, standing.supported_until = hypothesis.log_prob, now
+        standing.claim, standing.supported_until = claim, now
         standing.revisions += 1
         return [standing.caption]
 
-    def _begin(
-        self,
-        text: str,
-        plain: str,
-        p: float,
-        sounds: tuple[Sound, ...],
-        start: int,
-        hypothesis: Hypothesis,
-        meaning: Meaning,
-        segment: Segment,
-        now: int,
-    ) -> Caption:
-        self._uttered += 1
-        caption = Caption("new", str(self._uttered), text, round(p, 4), sounds, start)
-        self._open = _Open(caption, segment, plain, meaning, hypothesis.log_prob, now)
-        return caption
-
     def _end(self, at: int) -> list[Caption]:
-        if self._open is None:
+        """`at` may lie before the caption's start, where a sound was over at once: then it ends there."""
+        if self._standing is None:
             return []
-        caption = self._open.caption
+        caption, self._standing = self._standing.caption, None
         self._last_end = max(at, caption.start)
-        self._open = None
         return [msgspec.structs.replace(caption, kind="end", end=self._last_end)]
 
     def _picture(self, evidence: NDArray[np.float32], seen: frozenset[int]) -> frozenset[int]:
         """The sounds that make up what is heard, with hysteresis against those seen before."""
-        return frozenset(np.flatnonzero(evidence >= NEWS).tolist()) | frozenset(
-            label for label in seen if evidence[label] >= OLD_NEWS
+        return frozenset(np.flatnonzero(evidence >= self._limits.arrives).tolist()) | frozenset(
+            label for label in seen if evidence[label] >= self._limits.leaves
         )

@@ -98,6 +98,11 @@ class Segment:
         mean: NDArray[np.float32] = np.mean([*self._vectors][-RECENT:], axis=0)
         return mean
 
+    @property
+    def latest(self) -> NDArray[np.float32]:
+        """(sounds,) scores of the newest chunk."""
+        return self._scores[-1]
+
     def evidence(self) -> NDArray[np.float32]:
         """(sounds,) how sure each sound is: the mean of its two best scores of the last two seconds.
 

@@ -6,15 +6,12 @@ The same samples in any chunking give the same events, bit for bit: samples are 
 10,240, and every stage sees whole chunks only.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .audio import CHUNK_SAMPLES, RATE, Samples
-from .bundle import Thresholds
+from .bundle import Bundle, Thresholds
 from .config import Captions
 from .decoder import Decoder, Vocabulary
 from .encoder import Encoder
@@ -23,9 +20,6 @@ from .errors import UsageError
 from .frontend import FrontEnd
 from .policy import FIRST_EMBEDDINGS, Caption, Limits, Policy, Sounds
 from .segment import SILENT_DB, Heard, Segment, Segmenter, levels_db, mean_level_db
-
-if TYPE_CHECKING:
-    from .bundle import Bundle
 
 LONG_GAP = RATE
 """Samples lost, from which on what was heard before says nothing about what is heard after."""
@@ -47,11 +41,11 @@ class Model:
     decoder_step: Engine
 
     @classmethod
-    def load(cls, bundle: Bundle) -> Model:
+    def load(cls, bundle: Bundle) -> "Model":
         """Load every graph of an opened bundle. Raises BundleError if one is not what it declares."""
         manifest = bundle.manifest
         engines = {
-            name: Engine(name, bundle.path(name), manifest.graphs[name])
+            name: Engine(name, bundle.graph(name), manifest.graphs[name])
             for name in ("encoder", "adapter", "decoder_prefill", "decoder_step")
         }
         return cls(
