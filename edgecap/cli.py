@@ -118,5 +118,5 @@ def _edgecap(
 
 def main() -> NoReturn:
     """The entry point: runs a command and leaves with its exit code (README.md lists them)."""
-    app()
+    app(prog_name="edgecap")
     raise AssertionError("typer leaves by itself")

@@ -7,6 +7,7 @@ with its last wording, from its first sound to its end.
 import csv
 import io
 import json
+import math
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -156,9 +157,9 @@ def write_whole(path: Path, text: str) -> None:
 
 def _readable(entries: Sequence[Entry]) -> Iterable[tuple[Entry, float, float]]:
     """Each entry with a start and end that leave time to read it and never overlap."""
-    for entry, following in zip(entries, [*entries[1:], None], strict=True):
-        end = max(entry.end, entry.start + SHOWN_S)
-        yield entry, entry.start, end if following is None else max(entry.start, min(end, following.start))
+    for number, entry in enumerate(entries, 1):
+        next_start = entries[number].start if number < len(entries) else math.inf
+        yield entry, entry.start, max(entry.start, min(next_start, max(entry.end, entry.start + SHOWN_S)))
 
 
 def _stamp(seconds: float, point: str) -> str:
