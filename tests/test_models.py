@@ -309,6 +309,24 @@ def test_noise_has_its_scale_keeps_off_padding_and_spares_some_clips() -> None:
     assert added[0::2][treated[0::2]].std().item() == pytest.approx(0.1, rel=0.02)
 
 
+def test_of_a_padded_clip_only_the_real_spectrogram_is_added() -> None:
+    """In paper mode every position is real after stretching, yet the spectrogram is still padded."""
+    spectrogram = torch.randn(1, 64, 32)
+    padded = F.pad(spectrogram, (0, 0, 0, 64), value=1e3)
+    noise = see.Noise(layout="tf", probability=1.0)
+    heard = torch.arange(8)[None] < 4
+    found = see.add_spectrogram(torch.zeros(1, 12, 10), padded, noise, None, heard)
+    expected = see.add_spectrogram(torch.zeros(1, 12, 10), spectrogram, noise)
+    torch.testing.assert_close(found, expected)
+
+
+def test_sizes_that_do_not_fit_each_other_are_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"a width of 16 can't be split into 3 heads.*adapter"):
+        tiny_room(adapter={"width": 16, "heads": 3})
+    with pytest.raises(msgspec.ValidationError, match=r"multiple of 32.*mels"):
+        tiny_room(mels=65)
+
+
 # ---- GPT -------------------------------------------------------------------------------------------
 
 
@@ -411,6 +429,17 @@ def test_graphs_give_what_they_declare(declared: list[ExportGraph]) -> None:
                     port.name
                 )
             assert len(export.names_out()) == len(results)
+
+
+@torch.no_grad()
+def test_the_benchmarks_window_is_the_same_encoder() -> None:
+    encoder = tiny_room().encoder
+    window = room.encoder_window_graph(encoder, hops=3)
+    (log_mel,) = window.example({"batch": 1})
+    embeddings, scores = window.module(log_mel)
+    assert log_mel.shape == (1, 96, 32)
+    assert torch.equal(embeddings, encoder(log_mel)[0])
+    assert tuple(scores.shape) == (1, *window.graph.outputs[1].shape[1:])
 
 
 @torch.no_grad()

@@ -33,6 +33,10 @@ class GptConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """Room in the cache of keys and values: bos and the longest caption."""
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
 
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"a width of {self.width} can't be split into {self.heads} heads")
+
 
 def paper_config(vocabulary: int = 4371) -> GptConfig:
     """SEE's sizes (MODELS 2.1)."""

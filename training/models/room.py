@@ -6,9 +6,10 @@ The file ends with the graphs that it exports; nobody else spells their names or
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 from torch import Tensor, nn
 
 from ...runtime.audio import CHUNK
@@ -16,7 +17,7 @@ from ...runtime.bundle import Graph
 from ...runtime.bundle import Tensor as Port
 from ...runtime.errors import BundleError, InputMissingError
 from .checkpoint import fill, read_tensors, write_tensors
-from .convnext import SIZES, CausalConvNeXt
+from .convnext import MEL_STRIDE, SIZES, CausalConvNeXt
 from .gpt import GptConfig, GptDecoder
 from .graph import ExportGraph, Extent
 from .see import AdapterConfig, FoldedAdapter, SemanticAdapter
@@ -32,8 +33,8 @@ class RoomConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     decoder: GptConfig
     adapter: AdapterConfig = AdapterConfig()
     encoder: Literal["nano", "atto", "pico", "tiny"] = "atto"
-    mels: int = 64
-    sounds: int = 527
+    mels: Annotated[int, Meta(ge=MEL_STRIDE, multiple_of=MEL_STRIDE)] = 64
+    sounds: Annotated[int, Meta(ge=1)] = 527
 
 
 class RoomCaptioner(nn.Module):
@@ -131,6 +132,22 @@ def encoder_graph(encoder: CausalConvNeXt) -> ExportGraph:
         state=tuple(Port(name, ("batch", *shape)) for name, shape in encoder.state_shapes().items()),
     )
     return ExportGraph(graph, EncoderStep(encoder).eval(), {"batch": BATCH})
+
+
+def encoder_window_graph(encoder: CausalConvNeXt, hops: int = 31) -> ExportGraph:
+    """The same encoder over a whole window from a zero state, 31 hops = 9.92 s: what streaming saves.
+
+    No part of a bundle; the benchmark recomputes it every hop to compare.
+    """
+    graph = Graph(
+        "encoder_window",
+        inputs=(Port("log_mel", ("batch", hops * CHUNK, encoder.mels)),),
+        outputs=(
+            Port("embeddings", ("batch", hops, encoder.width)),
+            Port("scores", ("batch", hops, encoder.sounds)),
+        ),
+    )
+    return ExportGraph(graph, encoder.eval(), {"batch": BATCH})
 
 
 def adapter_graph(config: RoomConfig, adapter: SemanticAdapter) -> ExportGraph:

@@ -60,6 +60,10 @@ class AdapterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     memory_dropout: Rate = 0.5
     noise: Noise | None = None
 
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ValueError(f"a width of {self.width} can't be split into {self.heads} heads")
+
 
 def paper_config(sentence: int = 768) -> AdapterConfig:
     """SEE's sizes: 94 positions of 768, 6 layers of 12 heads (MODELS 2.1)."""
@@ -203,7 +207,7 @@ class SemanticAdapter(nn.Module):
         spectrogram (B, T, mels): the encoder's log-mel after bn0, for the augmentation; T is
         proportional to n. Only looked at in training. Raises ValueError if n is over L in room mode.
         """
-        h = self.entry(embeddings)
+        h, heard = self.entry(embeddings), valid
         if self.config.interpolate:
             h, valid = stretch(h, self.config.window, valid), None
         elif h.shape[1] > self.config.window:
@@ -212,10 +216,10 @@ class SemanticAdapter(nn.Module):
         joined = h if self.encoder is None else torch.cat([h, s], dim=-1)
         noise = self.config.noise if self.training and spectrogram is not None else None
         if noise and spectrogram is not None and noise.where == "pre":
-            joined = add_spectrogram(joined, spectrogram, noise, valid)
+            joined = add_spectrogram(joined, spectrogram, noise, valid, heard)
         memory = self.projection(joined)
         if noise and spectrogram is not None and noise.where == "post":
-            memory = add_spectrogram(memory, spectrogram, noise, valid)
+            memory = add_spectrogram(memory, spectrogram, noise, valid, heard)
         pooled = mean_of_valid(s, valid)
         return Adapted(memory, valid, F.normalize(self.meaning(pooled), dim=-1), pooled, s)
 
@@ -274,24 +278,32 @@ def _pick(h: Tensor, at: Tensor) -> Tensor:
     return h.gather(1, at.long()[..., None].expand(-1, -1, h.shape[2]))
 
 
-def add_spectrogram(target: Tensor, spectrogram: Tensor, noise: Noise, valid: Tensor | None = None) -> Tensor:
+def add_spectrogram(
+    target: Tensor,
+    spectrogram: Tensor,
+    noise: Noise,
+    valid: Tensor | None = None,
+    heard: Tensor | None = None,
+) -> Tensor:
     """target (B, n, d) plus each clip's spectrogram (B, T, mels), resized to it (MODELS 2.4).
 
-    Standardised per clip; of a padded clip only the real share of T and n takes part.
+    valid (B, n) bool: positions of target that are real; the others get nothing. heard (B, m) bool:
+    which of the embeddings were real; the same share of T is. Standardised per clip.
     """
-    clips, positions, _ = target.shape
+    clips, positions, width = target.shape
     layout = noise.layout
     if layout == "mix":
         layout = "ft" if torch.rand(()) < 0.5 else "tf"
     counts = [positions] * clips if valid is None else valid.sum(1).tolist()
+    shares = [1.0] * clips if heard is None else heard.float().mean(1).tolist()
     rows: list[Tensor] = []
-    for row, image, count in zip(target, spectrogram, counts, strict=True):
+    for row, image, count, share in zip(target, spectrogram, counts, shares, strict=True):
         if torch.rand(()) >= noise.probability:
             rows.append(row)
             continue
-        image = image[: max(1, image.shape[0] * count // positions)]
+        image = image[: max(1, round(image.shape[0] * share))]
         image = (image - image.mean()) / image.std().clamp_min(1e-5)
         image = image.T if layout == "ft" else image
-        resized = F.interpolate(image[None, None], size=(count, row.shape[1]), mode="bilinear")[0, 0]
+        resized = F.interpolate(image[None, None], size=(count, width), mode="bilinear")[0, 0]
         rows.append(row + noise.scale * F.pad(resized, (0, 0, 0, positions - count)))
     return torch.stack(rows)
