@@ -6,6 +6,7 @@ The session knows samples only; the Timeline here says when they were. Nothing w
 the captions, and nothing that sounds waits for us: what the ring could not hold is a counted gap.
 """
 
+import io
 import logging
 import os
 import signal
@@ -265,5 +266,7 @@ def _feed(config: Config, blocks: Iterator[Block] | None, realtime: bool) -> Cap
                 why="it brings keys, not sound",
                 fix="pipe raw 16-bit sound in, for example: arecord -f S16_LE -r 32000 -c 1 | edgecap run …",
             )
-        blocks = pcm_blocks(sys.stdin.buffer, source.rate, source.channels)
+        # Unbuffered: a thread waiting inside a buffered reader makes Python abort when it ends.
+        pipe = io.FileIO(sys.stdin.fileno(), closefd=False)
+        blocks = pcm_blocks(pipe, source.rate, source.channels)
     return Reader(paced(blocks) if realtime else blocks)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import soundfile
@@ -24,6 +24,12 @@ BLOCKS_PER_SECOND = 10
 """100 ms a block: capture costs 0.4 % of a core (20 ms blocks 1.3 %), and captions wait 50 ms on average."""
 
 Sample = Literal["s16le", "f32le"]
+
+
+class Pipe(Protocol):
+    """What bytes can be read from: a file, a pipe, buffered or not."""
+
+    def read(self, size: int, /) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ def file_blocks(path: Path) -> Iterator[Block]:
             raise _truncated(path, f"{frames_read} of {sound.frames} frames are there")
 
 
-def pcm_blocks(pipe: BinaryIO, rate: int, channels: int, sample: Sample = "s16le") -> Iterator[Block]:
+def pcm_blocks(pipe: Pipe, rate: int, channels: int, sample: Sample = "s16le") -> Iterator[Block]:
     """Raw interleaved samples from a pipe, or a WAV stream, which tells its own rate, channels and format.
 
     Reads at most one block ahead. A last frame that is cut is dropped. Raises DataError where nothing came.
@@ -140,13 +146,6 @@ def pcm_blocks(pipe: BinaryIO, rate: int, channels: int, sample: Sample = "s16le
             why="the program before the pipe wrote no sound",
             fix="pipe sound in, for example: arecord -f S16_LE -r 32000 -c 1 | edgecap run --source stdin",
         )
-
-
-def array_blocks(samples: Samples) -> Iterator[Block]:
-    """Samples that are already mono 32 kHz, cut into blocks."""
-    length = RATE // BLOCKS_PER_SECOND
-    for index in range(0, len(samples), length):
-        yield Block(samples[index : index + length], index)
 
 
 def paced(
@@ -191,11 +190,13 @@ def _open(path: Path) -> soundfile.SoundFile:
 
 
 def _cut_in_header(sound: soundfile.SoundFile) -> str:
-    """Why a WAV or AIFF is shorter than its header says; empty if it is whole.
+    """Why a WAV, AIFF or Ogg is shorter than it says of itself; empty if it is whole.
 
     libsndfile reads what is there and mentions it in its log only. A length from 2 GiB up is what
     programs write that could not know it: a recording piped to a file, not a cut one.
     """
+    if "lacks an end-of-stream bit" in sound.extra_info or "Junk after the last page" in sound.extra_info:
+        return "its last page is missing or cut"
     lengths = re.search(r"^ *(?:data|SSND) *: (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
     if not lengths:
         return ""
@@ -213,7 +214,7 @@ def _truncated(path: Path, why: str) -> DataError:
     return DataError(f"{path} is truncated or damaged", why=why.rstrip("."), fix="copy or convert it again")
 
 
-def _read_up_to(pipe: BinaryIO, size: int) -> bytes:
+def _read_up_to(pipe: Pipe, size: int) -> bytes:
     """Exactly size bytes, fewer at the end only: an unbuffered pipe gives what it has."""
     parts = []
     while size > 0 and (part := pipe.read(size)):
@@ -222,7 +223,7 @@ def _read_up_to(pipe: BinaryIO, size: int) -> bytes:
     return b"".join(parts)
 
 
-def _wav_header(pipe: BinaryIO) -> tuple[int, int, Sample]:
+def _wav_header(pipe: Pipe) -> tuple[int, int, Sample]:
     """(rate, channels, sample format) of a WAV whose "RIFF" has been read; leaves the pipe at its samples."""
     bad = "The WAV on standard input can't be read"
     _read_up_to(pipe, 8)  # length and "WAVE"
