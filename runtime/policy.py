@@ -57,7 +57,7 @@ BETTER = 0.1
 ARRIVAL = 0.3
 """A sound whose evidence grew by this much since the last sentence has arrived: it is news, even where
 an older one is still louder."""
-MARGIN = 0.05
+MARGIN = 0.1
 """Each revision of a caption makes the next one harder by this much evidence."""
 MOST_BACKOFF = 8
 """Sentences that changed nothing are asked for ever more rarely, down to one in 8 intervals."""
@@ -91,7 +91,7 @@ class Limits:
     @cached_property
     def mention(self) -> float:
         """A word that names a known sound needs at least this score for one such sound."""
-        return self.score_for(self.hedge / 4)
+        return self.score_for(self.hedge / 2)
 
     @cached_property
     def arrives(self) -> float:
@@ -101,7 +101,7 @@ class Limits:
     @cached_property
     def leaves(self) -> float:
         """A sound leaves the picture below this score, and a caption that nothing else supports ends."""
-        return self.score_for(self.hedge / 2)
+        return self.mention
 
 
 def _logit(p: float) -> float:
@@ -299,10 +299,13 @@ class Policy:
         dropped = standing.claim.meaning.labels - claim.meaning.labels
         gain = max((float(evidence[i]) for i in added), default=self._limits.leaves)
         loss = max((float(evidence[i]) for i in dropped), default=0.0)
-        if gain > loss + MARGIN * standing.revisions:
+        if added and gain < self._limits.named:
+            return False
+        reluctance = MARGIN * standing.revisions
+        if gain > loss + reluctance:
             return True
         seen = self._view.evidence if self._view else np.zeros_like(evidence)
-        return any(float(evidence[i] - seen[i]) >= ARRIVAL for i in added)
+        return any(float(evidence[i] - seen[i]) > ARRIVAL + reluctance for i in added)
 
     def _begin(self, claim: _Claim, segment: Segment, now: int) -> Caption:
         self._uttered += 1

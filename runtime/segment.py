@@ -183,7 +183,7 @@ class Segmenter:
             segment.end = heard.end if is_loud[-1] else min(heard.end, heard.start + WINDOW * last)
         if heard.end - segment.end >= HOLD_SAMPLES:
             return self._end_faded(segment, heard, peak)
-        if risen and not segment.is_onset:  # something new over a steady background
+        if risen:  # something new over a steady background
             segment.ended_by = "change"
             onset = _first_above(heard, self._floor + STANDS_OUT_DB)
             segment.end = min(segment.end, onset)

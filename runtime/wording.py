@@ -18,7 +18,7 @@ def stem(word: str) -> str:
 
     Crude on purpose: it only has to bring a caption's words and a label's phrase together.
     """
-    if word.endswith("ies") and len(word) > 4:
+    if word.endswith(("ies", "ied")) and len(word) > 4:
         word = word[:-3] + "y"
     for ending in ("ing", "ed", "es", "s"):
         keeps = word.endswith(("ss", "us")) if ending == "s" else False
