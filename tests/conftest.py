@@ -1,0 +1,120 @@
+"""Fixtures that several tests share: a tiny bundle, made by the real exporter from a tiny random model."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MADE_FROM = ("export", "runtime/bundle.py", "runtime/audio.py", "training/models", "training/streaming.py")
+"""What decides the bytes of the tiny bundle."""
+
+LABELS = """label,phrase,category
+dog,a dog barks,animal
+bell,a bell rings,alarm
+rain,rain is falling,weather
+speech,someone is speaking,people
+"""
+CAPTIONS = [
+    "a dog barks",
+    "a bell rings",
+    "rain is falling",
+    "someone is speaking while a dog barks, then rings",
+]
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder of a random model: 4 sounds, some 20 words, 90 thousand parameters."""
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+def write_tiny_checkpoint(folder: Path, seed: int = 0) -> Path:
+    """What training leaves behind, without the training."""
+    import torch
+
+    from edgecap.training.models import room
+    from edgecap.training.models.gpt import GptConfig
+    from edgecap.training.models.see import AdapterConfig
+    from edgecap.training.tokenizer import build_tokenizer
+
+    tokenizer = build_tokenizer(CAPTIONS)
+    config = room.RoomConfig(
+        encoder="nano",
+        mels=32,
+        sounds=4,
+        adapter=AdapterConfig(width=32, heads=2, hidden=64, layers=2, window=16, sentence=24),
+        decoder=GptConfig(vocabulary=len(tokenizer), width=32, heads=2, hidden=64, layers=2, max_tokens=8),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = room.RoomCaptioner(config).eval()
+        for parameter in model.encoder.parameters():  # else its outputs hardly hang on what it hears
+            if parameter.dim() > 1:
+                torch.nn.init.normal_(parameter, std=0.2)
+        torch.nn.init.constant_(model.encoder.bn0.running_mean, -50.0)
+        torch.nn.init.constant_(model.encoder.bn0.running_var, 400.0)
+    room.save(model, folder)
+    tokenizer.save(folder)
+    (folder / "labels.csv").write_text(LABELS, encoding="utf-8")
+    about = {"name": "room-tiny", "version": "0.1", "licence": "MIT", "sources": ["made up"], "clips": 0}
+    (folder / "about.json").write_bytes(msgspec.json.encode(about))
+    (folder / "MODEL_CARD.md").write_text("# room-tiny\n\nRandom weights, for tests.\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_checkpoint: Path, pytestconfig: pytest.Config) -> Path:
+    """A whole bundle in float32. Read only: copy it (`bundle_copy`) to spoil it.
+
+    Exporting takes half a minute, so it is kept between runs until anything that decides it changes.
+    """
+    return _exported(tiny_checkpoint, pytestconfig, "onnx")
+
+
+@pytest.fixture(scope="session")
+def tiny_int8_bundle(tiny_checkpoint: Path, pytestconfig: pytest.Config) -> Path:
+    """The same in int8."""
+    return _exported(tiny_checkpoint, pytestconfig, "onnx-int8")
+
+
+@pytest.fixture
+def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A tiny bundle of one's own, to be spoilt."""
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "room-tiny"))
+
+
+def _exported(checkpoint: Path, config: pytest.Config, target: str) -> Path:
+    import torch
+
+    from edgecap.export.export import export_bundle
+
+    kept = config.cache.mkdir("bundles") / f"{target}-{_fingerprint(torch.__version__)}"
+    with _alone(kept):
+        if not kept.exists():
+            export_bundle(checkpoint, kept, target, verify=False)
+    return kept
+
+
+def _fingerprint(*versions: str) -> str:
+    digest = hashlib.sha256(" ".join(versions).encode())
+    for part in MADE_FROM:
+        path = ROOT / part
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.read_bytes())
+    digest.update(Path(__file__).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Two test runs at once must not write the same bundle."""
+    import fcntl
+
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
