@@ -168,6 +168,19 @@ def test_another_program_with_plain_pyzmq_reads_valid_messages_in_order(publishe
     assert topics == ["status.kitchen"] * (len(statuses) - 1) + ["caption.kitchen"] * 4 + ["status.kitchen"]
 
 
+def test_the_ten_lines_of_the_document_print_captions(publisher: Publisher) -> None:
+    document = (Path(__file__).parent.parent / "docs" / "wire.md").read_text(encoding="utf-8")
+    ten_lines = document.split("```python\n")[1].split("```")[0]
+    program = ten_lines.replace("tcp://127.0.0.1:7310", publisher.publish_endpoint)
+    command = [sys.executable, "-u", "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout
+        while not select.select([reader.stdout], [], [], 0.02)[0]:
+            say(publisher, 1)
+        assert reader.stdout.readline() == "2026-01-31T10:00:00.000Z new Sound 1 is heard.\n"
+        reader.kill()
+
+
 def test_a_caption_goes_out_with_utc_times_and_rounded_scores(publisher: Publisher) -> None:
     assert json.loads(wire.encode(say(publisher, 7, "end"))) == {
         "v": 1,

@@ -1,10 +1,12 @@
 """Wire version 1: what is written can be read, and garbage is told from a message."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -168,3 +170,33 @@ def test_reading_captions_loads_no_model() -> None:
     command = "import sys, edgecap.client; print(*({'numpy', 'onnxruntime', 'torch'} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == ""
+
+
+DOCUMENT = (Path(__file__).parent.parent / "docs" / "wire.md").read_text(encoding="utf-8")
+KINDS: dict[str, type[msgspec.Struct]] = {
+    "caption": wire.CaptionMessage,
+    "status": wire.StatusMessage,
+    "replay": wire.ReplayRequest,
+    "replay-end": wire.ReplayEnd,
+}
+
+
+def section(kind: str) -> str:
+    return DOCUMENT.split(f"\n## {kind}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_document_explains_every_field_and_its_example_is_a_message(kind: str) -> None:
+    names = [field.name for field in msgspec.structs.fields(KINDS[kind])]
+    table = [line.split("|")[1] for line in section(kind).splitlines() if line.startswith("| `")]
+    explained = {name for cell in table for name in re.findall(r"`([a-z]+)`", cell)}
+    states = set(get_args(wire.State)) if kind == "status" else set()
+    assert explained - states == set(names)
+    (example,) = re.findall(r"```json\n(.*)\n```", section(kind))
+    assert wire.encode(wire.decode(example.encode())).decode() == example
+
+
+def test_the_document_explains_every_state_and_event() -> None:
+    for state in get_args(wire.State):
+        assert f"\n| `{state}` |" in section("status")
+    assert "`new`, `update`, `end`" in section("caption")
