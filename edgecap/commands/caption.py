@@ -67,7 +67,7 @@ def demo(
     fast: Annotated[
         bool, typer.Option("--fast", help="As fast as this machine can, not at real time.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Another number is another scene.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Another number is another scene.")] = 2,
     json: options.Json = False,
     quiet: options.Quiet = False,
     config_file: options.ConfigFile = None,
@@ -76,7 +76,7 @@ def demo(
     publish: options.Publish = None,
     replay: options.Replay = None,
 ) -> None:
-    """The same on a built-in scene of seventy seconds: no microphone needed; ends by itself.
+    """The same on a built-in scene of 79 seconds: no microphone needed; ends by itself.
 
     Knocking, doorbell, footsteps, speech-like babble, rain and a smoke alarm, with quiet between them.
     """
@@ -214,11 +214,11 @@ def _daemon(
 
 def _model(bundle: str) -> "tuple[Model, str]":
     """The loaded model and its name as it stands in messages."""
-    from edgecap.runtime import bundle as bundles
+    from edgecap.runtime.bundle import Bundle
     from edgecap.runtime.session import Model
 
-    opened = bundles.open_bundle(bundle)
-    return Model.load(opened), f"{opened.manifest.name} {opened.manifest.version}"
+    opened = Bundle.open(bundle)
+    return Model.load(opened), opened.title
 
 
 # --- caption ----------------------------------------------------------------------------------------

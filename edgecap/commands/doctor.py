@@ -148,17 +148,16 @@ def _onnxruntime(_: "Config") -> Finding:
 
 
 def _bundle(settings: "Config") -> Finding:
-    from edgecap.runtime.bundle import open_bundle
+    from edgecap.runtime.bundle import Bundle
     from edgecap.runtime.errors import BundleError, InputMissingError
     from edgecap.runtime.session import Model
 
     try:
-        opened = open_bundle(settings.bundle)
+        opened = Bundle.open(settings.bundle)
         Model.load(opened)
     except (BundleError, InputMissingError) as error:
         return Finding("bundle", "broken", f"{error.what}: {error.why}", error.fix)
-    manifest = opened.manifest
-    return Finding("bundle", "works", f"{manifest.name} {manifest.version}, every hash matches, loads")
+    return Finding("bundle", "works", f"{opened.title}, every hash matches, loads")
 
 
 def _microphone(settings: "Config") -> Finding:
@@ -237,7 +236,7 @@ def _sound_server(_: "Config") -> Finding:
         with pulsectl.Pulse("edgecap-doctor", connect=False) as pulse:
             pulse.connect(timeout=1)
             server = pulse.server_info()
-    except (OSError, RuntimeError):  # pulsectl's own errors are RuntimeErrors; no libpulse is an OSError
+    except (OSError, pulsectl.PulseError):  # no libpulse is an OSError
         return Finding(
             "sound server", "missing", "neither PulseAudio nor PipeWire answers; ALSA will be used"
         )
