@@ -95,16 +95,13 @@ def train_decoder(
 
     def loss(batch: Batch) -> tuple[Tensor, dict[str, float]]:
         tokens = tokenizer.encode(batch.captions, model.config.decoder.max_tokens)
-        model.adapter.projection.train()
         adapted = model.adapter(batch.embeddings, batch.valid, batch.spectrogram)
         logits = model.decoder(tokens[:, :-1], adapted.memory, adapted.valid)
         value = next_token(logits, tokens, settings.smoothing)
         right = (logits.argmax(-1) == tokens[:, 1:])[tokens[:, 1:] > 0].float().mean()
         return value, {"tokens_right": right.item()}
 
-    model.adapter.eval()
-    # Noise is drawn in the adapter's training mode only; its frozen layers must keep their dropout off.
-    model.adapter.training = True
+    model.adapter.train_memory()
     _train(speaker, [], segments, run, settings, loss, progress)
     model.adapter.eval()
 
@@ -140,7 +137,7 @@ def _train(
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimiser.step()
         average.update(module, step)
-        if (step + 1) % 25 == 0:
+        if (step + 1) % 25 == 0 or step + 1 == settings.steps:
             run.log(step + 1, loss=value.item(), **figures)
             progress((step + 1) / settings.steps, f"{run.stage}: loss {value.item():.3f}")
         if (step + 1) % 250 == 0 or step + 1 == settings.steps:

@@ -8,7 +8,7 @@ to the next, so that it is trained in the regime it lives in. Losses per 320 ms 
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
@@ -17,14 +17,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from msgspec import Meta
+from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..runtime.audio import CHUNK_SAMPLES, RATE
-from . import augment, teacher
+from . import augment
 from .frontend import LogMel
 from .models.convnext import CausalConvNeXt
 from .run import Average, Run, cosine, decayed
 from .scenes import Composer, Segment, Stream
+from .teacher import CLASSES, WIDTH, Teacher
 
 
 class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,41 +55,54 @@ class Distiller(nn.Module):
     def __init__(self, encoder: CausalConvNeXt) -> None:
         super().__init__()
         self.encoder = encoder
-        self.vectors = nn.Linear(encoder.width, teacher.WIDTH)
-        self.classes = nn.Linear(encoder.width, teacher.CLASSES)
+        self.vectors = nn.Linear(encoder.width, WIDTH)
+        self.classes = nn.Linear(encoder.width, CLASSES)
 
-    def losses(
-        self,
-        embeddings: Tensor,
-        heard: Tensor,
-        weight: Tensor,
-        taught: Tensor,
-        vectors: Tensor,
-        scores: Tensor,
-    ) -> dict[str, Tensor]:
-        """embeddings (B, k, width); heard, weight (B, k, sounds).
-
-        taught (b,): the rows that the teacher heard, and what it said: vectors (b, k, 384), scores (b, 527).
-        """
+    def sounds_loss(self, embeddings: Tensor, heard: Tensor, weight: Tensor) -> Tensor:
+        """embeddings (B, k, width); heard, weight (B, k, sounds). Summed over sounds, mean over chunks."""
         logits = self.encoder.classify(embeddings)
-        sounds = F.binary_cross_entropy_with_logits(logits, heard, weight, reduction="none").sum(-1).mean()
-        normed = self.encoder.norm(embeddings[taught])
-        near = F.mse_loss(self.vectors(normed), vectors)
-        classes = F.binary_cross_entropy_with_logits(
-            self.classes(normed).mean(1), scores, reduction="none"
-        ).sum(-1)
-        return {"sounds": sounds, "vectors": near, "classes": classes.mean()}
+        return F.binary_cross_entropy_with_logits(logits, heard, weight, reduction="none").sum(-1).mean()
+
+    def teacher_losses(self, embeddings: Tensor, vectors: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """embeddings (b, k, width) of what the teacher heard; vectors (b, k, 384), scores (b, 527)."""
+        normed = self.encoder.norm(embeddings)
+        logits = self.classes(normed).mean(1)
+        classes = F.binary_cross_entropy_with_logits(logits, scores, reduction="none").sum(-1).mean()
+        return F.mse_loss(self.vectors(normed), vectors), classes
+
+
+class Microphones:
+    """What the net hears but the teacher doesn't: each stream's own filter, sometimes missing a band."""
+
+    def __init__(self, rng: Generator, batch: int, mels: int) -> None:
+        self._rng = rng
+        self._curves = torch.from_numpy(augment.filter_curves(rng, batch, mels))
+
+    def __call__(self, log_mel: Tensor) -> Tensor:
+        """(B, T, mels) in dB -> the same, filtered; a stream keeps its filter for five segments or so."""
+        batch, _, mels = log_mel.shape
+        changed = torch.from_numpy(self._rng.random(batch) < 0.2)
+        fresh = torch.from_numpy(augment.filter_curves(self._rng, batch, mels))
+        self._curves = torch.where(changed[:, None], fresh, self._curves)
+        log_mel = (log_mel + self._curves[:, None]).clamp_min(-100.0)
+        for row in np.flatnonzero(self._rng.random(batch) < 0.3):
+            low = int(self._rng.integers(mels - 8))
+            log_mel[row, :, low : low + int(self._rng.integers(2, 9))] = -100.0
+        return log_mel
 
 
 def train_encoder(
     encoder: CausalConvNeXt,
     composer: Composer,
-    listener: teacher.Teacher,
+    teacher: Teacher | None,
     run: Run,
     settings: EncoderSettings,
     progress: Callable[[float, str], None] = lambda done, what: None,
 ) -> None:
-    """Train in place; resumes from the run's last checkpoint; leaves the averaged weights in the encoder."""
+    """Train in place; resumes from the run's last checkpoint; leaves the averaged weights in the encoder.
+
+    Without a teacher only the labels teach.
+    """
     torch.manual_seed(settings.seed)
     front_end = LogMel(encoder.mels)
     model = Distiller(encoder)
@@ -96,67 +112,54 @@ def train_encoder(
     seeds = np.random.SeedSequence([settings.seed, begin]).spawn(settings.batch + 1)
     streams = [iter(Stream(composer, np.random.default_rng(seed), settings.chunks)) for seed in seeds[:-1]]
     rng = np.random.default_rng(seeds[-1])
-    if stored is None:
-        mean, variance = _log_mel_statistics(front_end, streams)
-        encoder.bn0.running_mean.copy_(mean)  # type: ignore[union-attr]
-        encoder.bn0.running_var.copy_(variance)  # type: ignore[union-attr]
-        scale = _vector_statistics(listener, streams)
-    else:
-        scale = stored["scale"]
     optimiser = torch.optim.AdamW(
         decayed(model, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98)
     )
-    average = Average(model, settings.average)
     if stored:
         model.load_state_dict(stored["model"])
         optimiser.load_state_dict(stored["optimiser"])
+        scale = stored["scale"]
+    else:
+        scale = _statistics(encoder, front_end, teacher, streams)
+    average = Average(model, settings.average)
+    if stored:
         average.weights = stored["average"]
+    microphones = Microphones(rng, settings.batch, encoder.mels)
     model.train()
     encoder.bn0.eval()  # its statistics are the data's, once: a stream has no batch
     state = encoder.initial_state(settings.batch)
     shown, since = time.monotonic(), begin
-    curve = torch.from_numpy(augment.filter_curves(rng, settings.batch, encoder.mels))
     for step, (samples, heard, weight) in zip(range(begin, settings.steps), _ahead(streams), strict=False):
         with torch.no_grad():
-            taught = torch.arange(
-                step % 2, settings.batch, 2
-            )  # the teacher costs a third: it hears every other
-            vectors = listener.sequence(samples[taught])[:, : settings.chunks]
-            scores = torch.sigmoid(listener.classify(vectors.mean(1)))
-            log_mel = front_end(samples)
-            changed = torch.from_numpy(rng.random(settings.batch) < 0.2)
-            fresh = torch.from_numpy(augment.filter_curves(rng, settings.batch, encoder.mels))
-            curve = torch.where(changed[:, None], fresh, curve)
-            log_mel = (log_mel + curve[:, None]).clamp_min(-100.0)
-            for row in np.flatnonzero(rng.random(settings.batch) < 0.3):  # a stripe of missing frequencies
-                low = int(rng.integers(encoder.mels - 8))
-                log_mel[row, :, low : low + int(rng.integers(2, 9))] = -100.0
+            log_mel = microphones(front_end(samples))
             restart = torch.from_numpy(rng.random(settings.batch) < 0.1)
             state = {name: tensor * ~restart[:, None, None, None] for name, tensor in state.items()}
         (embeddings, _), state = encoder.step(log_mel, state)
         state = {name: tensor.detach() for name, tensor in state.items()}
-        losses = model.losses(embeddings, heard, weight, taught, (vectors - scale[0]) / scale[1], scores)
-        loss = losses["sounds"] + settings.vectors * losses["vectors"] + settings.classes * losses["classes"]
+        loss = model.sounds_loss(embeddings, heard, weight)
+        figures = {"sounds": loss.item()}
+        if teacher:
+            taught = torch.arange(step % 2, settings.batch, 2)  # it costs a third: every other stream has it
+            with torch.no_grad():
+                vectors = teacher.sequence(samples[taught])[:, : settings.chunks]
+                scores = torch.sigmoid(teacher.classify(vectors.mean(1)))
+            near, classes = model.teacher_losses(embeddings[taught], (vectors - scale[0]) / scale[1], scores)
+            loss = loss + settings.vectors * near + settings.classes * classes
+            figures |= {"vectors": near.item(), "classes": classes.item()}
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * cosine(step, settings.steps, settings.warmup)
         optimiser.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), 3.0)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub has none
+        nn.utils.clip_grad_norm_(model.parameters(), 3.0)
         optimiser.step()
         average.update(model, step)
-        if (step + 1) % 25 == 0:
-            rate = (step + 1 - since) * settings.batch * settings.chunks * CHUNK_SAMPLES / RATE
-            rate /= time.monotonic() - shown
-            run.log(
-                step + 1,
-                loss=loss.item(),
-                norm=norm.item(),
-                speed=rate,
-                **{k: v.item() for k, v in losses.items()},
-            )
+        if (step + 1) % 25 == 0 or step + 1 == settings.steps:
+            sound_s = (step + 1 - since) * settings.batch * settings.chunks * CHUNK_SAMPLES / RATE
+            speed = sound_s / (time.monotonic() - shown)
+            run.log(step + 1, loss=loss.item(), speed=speed, **figures)
             progress(
                 (step + 1) / settings.steps,
-                f"encoder: loss {loss.item():.2f}, {rate:.0f} s of sound a second",
+                f"encoder: loss {loss.item():.2f}, {speed:.0f} s of sound a second",
             )
             shown, since = time.monotonic(), step + 1
         if (step + 1) % 250 == 0 or step + 1 == settings.steps:
@@ -175,10 +178,16 @@ def train_encoder(
 def _ahead(streams: list[Iterator[Segment]]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Batches of (samples, heard, weight), the next one composed by a thread while the net learns."""
 
+    def stack(arrays: Iterable[NDArray[np.float32]]) -> Tensor:
+        return torch.from_numpy(np.stack(list(arrays)))
+
     def compose() -> tuple[Tensor, Tensor, Tensor]:
-        samples, targets = zip(*(next(stream) for stream in streams), strict=True)
-        parts = samples, [t.heard for t in targets], [t.weight for t in targets]
-        return tuple(torch.from_numpy(np.stack(part)) for part in parts)  # type: ignore[return-value]
+        segments = [next(stream) for stream in streams]
+        return (
+            stack(samples for samples, _ in segments),
+            stack(targets.heard for _, targets in segments),
+            stack(targets.weight for _, targets in segments),
+        )
 
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(compose)
@@ -188,16 +197,18 @@ def _ahead(streams: list[Iterator[Segment]]) -> Iterator[tuple[Tensor, Tensor, T
 
 
 @torch.no_grad()
-def _log_mel_statistics(front_end: LogMel, streams: list[Iterator[Segment]]) -> tuple[Tensor, Tensor]:
-    log_mel = torch.cat(
-        [front_end(torch.from_numpy(next(stream)[0])[None])[0] for stream in streams for _ in range(3)]
-    )
-    return log_mel.mean(0), log_mel.var(0) + 1.0
-
-
-@torch.no_grad()
-def _vector_statistics(listener: teacher.Teacher, streams: list[Iterator[Segment]]) -> Tensor:
-    vectors = torch.cat(
-        [listener.sequence(torch.from_numpy(next(s)[0])[None])[0] for s in streams for _ in range(3)]
-    )
+def _statistics(
+    encoder: CausalConvNeXt, front_end: LogMel, teacher: Teacher | None, streams: list[Iterator[Segment]]
+) -> Tensor:
+    """Set bn0 to the streams' mean and variance per mel bin; (2, 384) mean and deviation of the vectors."""
+    samples = torch.from_numpy(np.stack([next(stream)[0] for stream in streams for _ in range(3)]))
+    log_mel = torch.cat([front_end(row[None])[0] for row in samples])
+    mean, variance = encoder.bn0.running_mean, encoder.bn0.running_var
+    assert mean is not None
+    assert variance is not None
+    mean.copy_(log_mel.mean(0))
+    variance.copy_(log_mel.var(0) + 1.0)
+    if teacher is None:
+        return torch.stack([torch.zeros(WIDTH), torch.ones(WIDTH)])
+    vectors = torch.cat([teacher.sequence(row[None])[0] for row in samples])
     return torch.stack([vectors.mean(0), vectors.std(0) + 1e-3])

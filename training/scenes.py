@@ -120,7 +120,8 @@ def sound_labels(corpus: Corpus, clips: list[Clip]) -> list[Label]:
     """The labels that a model taught with these clips can score: theirs, but silence, and the synthesised."""
     present = {clip.label for clip in clips} | set(MAKERS)
     own = [label for label in corpus.labels if label.name in present and label.name != QUIET]
-    return own + [Label(name, phrase, kind) for name, (phrase, kind) in PHRASES.items()]
+    known = {label.name for label in own}
+    return own + [Label(name, phrase, kind) for name, (phrase, kind) in PHRASES.items() if name not in known]
 
 
 Segment = tuple[Samples, Targets]

@@ -165,8 +165,12 @@ MAKERS: dict[str, Callable[[Generator], Signal]] = {
 """Label -> maker."""
 
 PHRASES = {
+    "smoke_alarm": ("a smoke alarm beeps", "alarms and signals"),
     "co_alarm": ("a carbon monoxide alarm beeps", "alarms and signals"),
+    "doorbell": ("a doorbell rings", "alarms and signals"),
+    "phone_ring": ("a phone rings", "alarms and signals"),
+    "alarm_clock": ("an alarm clock rings", "alarms and signals"),
     "appliance_beep": ("an appliance beeps", "alarms and signals"),
     "reversing_beep": ("a reversing vehicle beeps", "vehicles and street"),
 }
-"""Labels that only synthesis provides: phrase and category."""
+"""Phrase and category of every label, for a corpus that does not have it."""

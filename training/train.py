@@ -79,7 +79,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def train(
-    recipe: Recipe, corpus_folder: Path, teacher_folder: Path, output: Path, cache: Path,
+    recipe: Recipe, corpus_folder: Path, teacher_folder: Path | None, output: Path, cache: Path,
     progress: Progress = lambda done, what: None,
 ) -> Path:  # fmt: skip
     """Run the recipe's stages that are not done yet; returns the folder of the finished checkpoint."""
@@ -96,9 +96,8 @@ def train(
         )
     )  # fmt: skip
     encoder_run = Run(output, "encoder")
-    train_encoder(
-        model.encoder, composer, Teacher(teacher_folder, 2), encoder_run, recipe.encoder_stage, progress
-    )
+    teacher = Teacher(teacher_folder) if teacher_folder else None
+    train_encoder(model.encoder, composer, teacher, encoder_run, recipe.encoder_stage, progress)
     kept = output / "segments.npz"
     if not kept.exists():
         segments_of.save(

@@ -1,0 +1,226 @@
+"""Training, start to end at the smallest size, on a corpus made here; and what decides what is taught."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
+from edgecap.runtime.errors import ConfigError, DataError, InputMissingError
+from edgecap.training import augment, captions, losses, segments, signals
+from edgecap.training.data import Label, may_ship, open_corpus
+from edgecap.training.distil import EncoderSettings, train_encoder
+from edgecap.training.models import room
+from edgecap.training.models.convnext import CausalConvNeXt
+from edgecap.training.run import Run
+from edgecap.training.scenes import Composer, Scene, Stream, sound_labels
+from edgecap.training.train import read_recipe, train
+
+RECIPES = Path(__file__).parent.parent / "training" / "recipes"
+LABELS = [
+    Label("dog_bark", "a dog barks", "animals"),
+    Label("rain", "rain falls", "weather and water"),
+    Label("door_knock", "someone knocks on a door", "home and office"),
+    Label("room_tone", "a quiet room", "home and office"),
+]
+
+
+def burst(rng: np.random.Generator, label: str) -> np.ndarray:
+    """A second or two that differs by label: enough for a corpus that nobody listens to."""
+    time = np.arange(int(rng.uniform(1.0, 2.0) * RATE)) / RATE
+    if label == "rain":
+        return rng.normal(0, 0.1, len(time))
+    if label == "room_tone":
+        return rng.normal(0, 0.0005, len(time))
+    hz = 400 if label == "dog_bark" else 90
+    return 0.5 * np.sin(2 * np.pi * hz * time) * (np.sin(2 * np.pi * 2 * time) > 0)
+
+
+@pytest.fixture(scope="module")
+def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    rows = []
+    for label in LABELS:
+        for i in range(4):
+            name = f"{label.name}-{i}.wav"
+            soundfile.write(folder / name, burst(rng, label.name), RATE if i % 2 else 44_100)
+            licence = "CC BY-NC-ND 4.0" if i == 3 else "CC0 1.0"
+            split = "test" if i == 2 else "train"
+            rows.append([name[:-4], name, "made", f"made:{name}", label.name, label.name, split, licence])
+    with (folder / "clips.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "file", "source", "recording", "label", "labels", "split", "licence"])
+        table.writerows(rows)
+    with (folder / "labels.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["label", "phrase", "category"])
+        table.writerows(LABELS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def composer(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Composer:
+    corpus = open_corpus(corpus_folder, tmp_path_factory.mktemp("cache"))
+    clips = corpus.split("train", may_ship)
+    return Composer(corpus, clips, sound_labels(corpus, clips))
+
+
+def test_a_recipe_runs_start_to_end_and_resumes(corpus_folder: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(RECIPES / "smallest.yaml")
+    said: list[str] = []
+    folder = train(
+        recipe, corpus_folder, None, tmp_path, tmp_path / "cache", lambda done, what: said.append(what)
+    )
+    assert {"model.safetensors", "config.json", "tokenizer.json", "labels.csv"} <= {
+        p.name for p in folder.iterdir()
+    }
+    assert all(
+        (tmp_path / stage / "curves.png").stat().st_size > 1000
+        for stage in ("encoder", "semantic", "decoder")
+    )
+    about = json.loads((folder / "about.json").read_text())
+    assert about["licences"] == ["CC0 1.0"]  # what may not be shipped was not heard
+    first = room.load(folder).state_dict()
+    again = room.load(train(recipe, corpus_folder, None, tmp_path, tmp_path / "cache")).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)  # nothing was left to do
+
+
+def test_an_interrupted_stage_goes_on_where_it_was_saved(composer: Composer, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = CausalConvNeXt("nano", 32, len(composer.labels))
+    train_encoder(
+        encoder, composer, None, Run(tmp_path, "encoder"), EncoderSettings(steps=2, batch=1, chunks=3)
+    )
+    resumed = CausalConvNeXt("nano", 32, len(composer.labels))
+    train_encoder(
+        resumed, composer, None, Run(tmp_path, "encoder"), EncoderSettings(steps=2, batch=1, chunks=3)
+    )
+    assert torch.equal(resumed.head.weight, encoder.head.weight)
+    train_encoder(
+        resumed, composer, None, Run(tmp_path, "encoder"), EncoderSettings(steps=4, batch=1, chunks=3)
+    )
+    assert Run(tmp_path, "encoder").resume()["step"] == 4  # type: ignore[index]  # it was saved
+    assert not torch.equal(resumed.head.weight, encoder.head.weight)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    run = Run(tmp_path, "encoder")
+    run.save(3, model={})
+    (tmp_path / "encoder" / "last.pt").write_bytes(b"half a file")
+    with pytest.raises(DataError, match=r"last\.pt can't be read"):
+        run.resume()
+
+
+def test_every_recipe_is_read_and_a_wrong_key_is_named(tmp_path: Path) -> None:
+    assert {read_recipe(path).name for path in RECIPES.glob("*.yaml")} >= {"room-small", "smallest"}
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("name: x\nversion: '1'\nlicence: y\nencoder_stage: {stepps: 5}\n")
+    with pytest.raises(ConfigError, match=r"encoder_stage"):
+        read_recipe(wrong)
+    with pytest.raises(InputMissingError):
+        read_recipe(tmp_path / "none.yaml")
+
+
+def test_streams_are_reproducible_and_cut_scenes_without_loss(composer: Composer) -> None:
+    def cut(chunks: int, segments: int) -> tuple[np.ndarray, np.ndarray]:
+        stream = iter(Stream(composer, np.random.default_rng(3), chunks))
+        parts = [next(stream) for _ in range(segments)]
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1].heard for p in parts])
+
+    samples, heard = cut(10, 6)
+    others, likewise = cut(15, 4)
+    assert np.array_equal(samples, others)
+    assert np.array_equal(heard, likewise)
+    assert len(samples) == 60 * CHUNK_SAMPLES
+    assert len(heard) == 60
+
+
+def test_targets_say_what_sounds_and_not_what_is_drowned(composer: Composer) -> None:
+    chunks = 20
+    mix = np.zeros(chunks * CHUNK_SAMPLES, np.float32)
+    time = np.arange(4 * CHUNK_SAMPLES) / RATE
+    tone = np.sin(2 * np.pi * 500 * time).astype(np.float32)
+    dog, rain = composer.index["dog_bark"], composer.index["rain"]
+    loud = composer._place(mix, tone, 5 * CHUNK_SAMPLES, (dog,), -20.0, True)
+    faint = composer._place(mix, np.tile(tone, 5), 0, (rain,), -50.0, False)
+    targets = composer.targets(Scene(mix, [loud, faint]))
+    assert targets.heard[:, dog].nonzero()[0].tolist() == [5, 6, 7, 8]
+    assert targets.heard[4, rain] == 1.0
+    assert targets.weight[5:9, rain].tolist() == [0.0] * 4  # under the dog nobody can tell: not taught
+    assert targets.heard[12, dog] == 0.0
+    assert targets.weight[12, dog] == 1.0
+    assert abs(augment.rms_db(mix[5 * CHUNK_SAMPLES : 9 * CHUNK_SAMPLES]) + 20.0) < 0.5
+
+
+def test_sentences_put_the_lasting_sound_second_and_the_later_one_last() -> None:
+    dog, rain, knock = 0, 1, 2
+    heard = captions.Heard
+    assert captions.sentence([], LABELS) == ""
+    assert captions.sentence([heard(dog, 0, 3, -20)], LABELS) == "a dog barks"
+    both = [heard(rain, 0, 20, -40), heard(dog, 5, 8, -20)]
+    assert captions.sentence(both, LABELS) == "a dog barks while rain is falling"
+    assert captions.sentence(both[::-1], LABELS) == "a dog barks while rain is falling"
+    apart = [heard(knock, 9, 10, -20), heard(dog, 0, 3, -25)]
+    assert captions.sentence(apart, LABELS) == "a dog barks, then someone knocks on a door"
+    twice = [heard(dog, 0, 1, -20), heard(dog, 8, 9, -22)]
+    assert captions.sentence(twice, LABELS) == "a dog barks"
+
+
+def test_segments_survive_being_kept_and_never_caption_what_is_not_in_them(
+    composer: Composer, tmp_path: Path
+) -> None:
+    encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
+    heard = segments.listen(encoder, composer, hours=0.02, seed=1, streams=2)
+    segments.save(heard, tmp_path / "kept.npz")
+    again = segments.load(tmp_path / "kept.npz", composer.labels)
+    rng, same = np.random.default_rng(0), np.random.default_rng(0)
+    for _ in range(20):
+        one, other = heard.draw(rng), again.draw(same)
+        assert one.caption == other.caption
+        assert np.array_equal(one.embeddings, other.embeddings)
+        assert len(one.spectrogram) == 8 * len(one.embeddings)
+    row = 0
+    first = min(event.first for event in heard.events[row])
+    assert first == 0 or heard.caption(row, 0, first) == ""
+
+
+@pytest.mark.parametrize("name", signals.MAKERS)
+def test_signals_are_bounded_and_keep_their_standards(name: str) -> None:
+    samples, label = signals.MAKERS[name](np.random.default_rng(4))
+    assert label == name
+    assert samples.dtype == np.float32
+    assert 0.4 < np.abs(samples).max() <= 0.5
+    assert RATE // 4 < len(samples) <= 10 * RATE
+
+
+def test_three_pulses_have_the_times_of_iso_8201() -> None:
+    for seed in range(8):
+        samples, _ = signals.smoke_alarm(np.random.default_rng(seed))
+        loud = np.convolve(np.abs(samples), np.ones(640) / 640, "same") > 0.05
+        edges = np.flatnonzero(np.diff(loud.astype(int))) / RATE
+        on = edges[1::2][:3] - edges[0:6:2]
+        assert np.all((on > 0.42) & (on < 0.58))
+        assert 1.2 < edges[6] - edges[5] < 2.3  # the longer pause after the third
+
+
+def test_info_nce_ignores_equal_texts_and_falls_as_pairs_meet() -> None:
+    torch.manual_seed(0)
+    text = torch.nn.functional.normalize(torch.randn(4, 8), dim=1)
+    text[1] = text[0]
+    same = torch.tensor([[bool(torch.equal(a, b)) for b in text] for a in text])
+    assert losses.info_nce(text, text, same) < 0.01  # a twin is no negative
+    assert losses.info_nce(text, text, torch.eye(4, dtype=torch.bool)) > 0.3
+    assert losses.info_nce(text.roll(2, 0), text, same) > 5
+
+
+def test_bag_of_words_counts_distinct_words_only() -> None:
+    logits = torch.zeros(1, 10)
+    once, twice = torch.tensor([[1, 5, 6, 2]]), torch.tensor([[1, 5, 6, 5, 2, 0]])
+    assert losses.bag_of_words(logits, once) == losses.bag_of_words(logits, twice)
+    logits[0, 5] = logits[0, 6] = 20.0
+    assert abs(losses.bag_of_words(logits, once).item() - np.log(2)) < 1e-3
