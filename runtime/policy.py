@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from .audio import CHUNK_SAMPLES, RATE
 from .bundle import Calibration
 from .decoder import Hypothesis
 from .segment import HOLD_SAMPLES, Segment, cosine_distance
@@ -52,8 +53,10 @@ PATIENT_EMBEDDINGS = 10
 """What did not begin clearly, but stayed when something else faded, may be that thing's echo in the
 encoder's memory: 3.2 s."""
 MOST_NAMED = 5
-BETTER = 0.1
-"""So much more probable than at the last attempt is worth another."""
+MOST_SHARED = 5
+"""A word in the phrases of more sounds than this ("runs", "plays") says how, not what."""
+PROMPT_SAMPLES = 2 * RATE
+"""A sound that is recognised within this time began when the segment did; a later one, lately."""
 ARRIVAL = 0.3
 """A sound whose evidence grew by this much since the last sentence has arrived: it is news, even where
 an older one is still louder."""
@@ -138,6 +141,8 @@ class Sounds:
         for index, words in enumerate(self._words):
             for word in words:
                 self._named_by.setdefault(word, []).append(index)
+        for word in [word for word, sharers in self._named_by.items() if len(sharers) > MOST_SHARED]:
+            del self._named_by[word]
 
     def meaning(self, words: Sequence[str], evidence: NDArray[np.float32]) -> Meaning:
         """Which sounds the words of a sentence name, and how well each word is supported.
@@ -208,6 +213,7 @@ class Policy:
         self._sounds, self._limits = sounds, limits
         self._standing: _Standing | None = None
         self._view: _View | None = None
+        self._possible_since: int | None = None  # from where on a sentence has been possible
         self._uttered = 0
         self._last_end = 0
 
@@ -232,13 +238,19 @@ class Policy:
         evidence = segment.evidence()
         possible = self._limits.probability(float(evidence.max()), 0.0)  # no sentence is more than certain
         if possible < self._limits.hedge:
+            self._possible_since = None
             return False
+        if self._possible_since is None or self._possible_since < segment.start:
+            is_prompt = now - segment.start <= PROMPT_SAMPLES
+            self._possible_since = segment.start if is_prompt else now - 2 * CHUNK_SAMPLES
         view = self._view
         if view is None or view.segment is not segment:
             if not segment.is_onset:
                 return segment.count >= PATIENT_EMBEDDINGS
-            strong = possible >= max(STRONG, self._limits.confidence)
-            return segment.count >= (STRONG_EMBEDDINGS if strong else FIRST_EMBEDDINGS)
+            is_strong = possible >= max(STRONG, self._limits.confidence)
+            recognised = -(-(now - self._possible_since) // CHUNK_SAMPLES)  # in chunks, begun ones too
+            enough = STRONG_EMBEDDINGS if is_strong else FIRST_EMBEDDINGS
+            return min(segment.count, recognised) >= enough
         since = now - view.at
         if since < self._limits.interval_samples:
             return False
@@ -246,9 +258,8 @@ class Policy:
             return True
         if since < self._limits.interval_samples * view.backoff:
             return False
-        was_possible = self._limits.probability(float(view.evidence.max()), 0.0)
-        is_surer = self.live is None and possible >= was_possible + BETTER
-        return is_surer or cosine_distance(segment.recent(), view.mean) > self._limits.novelty / 2
+        has_moved = cosine_distance(segment.recent(), view.mean) > self._limits.novelty / 2
+        return has_moved or self.live is None  # a longer segment may find the words that failed before
 
     def consider(self, hypotheses: Sequence[Hypothesis], segment: Segment, now: int) -> list[Caption]:
         """What the decoder offers, best first, becomes an event or nothing."""
@@ -309,7 +320,7 @@ class Policy:
 
     def _begin(self, claim: _Claim, segment: Segment, now: int) -> Caption:
         self._uttered += 1
-        start = max(segment.start, self._last_end)
+        start = max(self._possible_since or segment.start, self._last_end)
         confidence = round(claim.probability, 4)
         caption = Caption("new", str(self._uttered), claim.text, confidence, claim.sounds, start)
         self._standing = _Standing(caption, claim, segment, now)

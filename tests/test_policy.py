@@ -213,6 +213,29 @@ def test_a_caption_whose_sound_is_gone_ends_though_the_room_is_loud() -> None:
     assert events[0].end == gone
 
 
+def test_a_late_sound_in_an_old_segment_begins_late() -> None:
+    """Ten minutes of fan, then a dog, without a change that the segmenter saw."""
+    room = Room()
+    assert room.hear(600, "a dog barks", dog=0.1) == []
+    (new,) = room.hear(2, "a dog barks", dog=0.8)
+    assert abs(new.start / RATE - 600) < 0.7
+
+
+def test_words_that_failed_are_tried_again_as_the_segment_grows_but_ever_more_rarely() -> None:
+    room = Room()
+    assert room.hear(60, "a woman speaks", dog=0.8) == []
+    assert 5 <= room.asked <= 12
+    assert told(room.hear(9, "a dog barks", dog=0.8)) == [("new", "A dog barks.")]
+
+
+def test_a_verb_that_many_sounds_share_names_none() -> None:
+    names = ["vacuum", "blender", "tap", "engine", "shower", "juicer"]
+    sounds = Sounds(names, [f"a {name} runs" for name in names])
+    evidence = np.full(6, 0.9, np.float32)
+    assert sounds.meaning(["it", "is", "running"], evidence).labels == frozenset()
+    assert sounds.meaning(["an", "engine", "runs"], evidence).labels == {3}
+
+
 def test_at_most_one_sentence_an_interval() -> None:
     limits = Limits(0.5, 0.35, 4 * RATE, 0.5, Calibration())
     room = Room(limits)
