@@ -4,15 +4,17 @@ Each held-out clip is heard in a quiet room: a second before it, two after it. S
 the sounds that a caption names against the sounds that the clip is labelled with.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ..runtime.audio import RATE, Samples
-from ..runtime.bundle import Bundle
+from ..runtime.bundle import Bundle, Calibration
 from ..runtime.config import Captions
 from ..runtime.policy import Caption
 from ..runtime.session import Model, Session
@@ -187,6 +189,16 @@ def fit_calibration(said: Sequence[Uttered]) -> tuple[float, float]:
         hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(2)
         weights = weights + np.linalg.solve(hessian, x.T @ (target - p))
     return float(weights[0]), float(weights[1])
+
+
+SAY_ALL = Captions(confidence=0.0, hedge=0.0)
+"""Options under which every sentence is said, to learn how often it is right."""
+
+
+def credulous(model: Model) -> Model:
+    """The model with the identity calibration: a caption's confidence is its sound's score."""
+    thresholds = msgspec.structs.replace(model.thresholds, calibration=Calibration())
+    return dataclasses.replace(model, thresholds=thresholds)
 
 
 def open_model(path: str) -> Model:

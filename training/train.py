@@ -14,18 +14,18 @@ import torch
 import yaml
 from msgspec import Meta
 
+from ..runtime.bundle import Calibration, Thresholds
 from ..runtime.errors import ConfigError, InputMissingError
 from . import segments as segments_of
 from .captioner import StageSettings, train_decoder, train_semantic
 from .captions import sayable
-from .data import Clip, Corpus, Label, may_ship, open_corpus
+from .data import Clip, Label, may_ship, open_corpus
 from .distil import EncoderSettings, train_encoder
 from .models import room
 from .models.gpt import GptConfig
 from .models.see import AdapterConfig
 from .run import Run
 from .scenes import Composer, sound_labels
-from .segments import Segments
 from .sentence import sentence_model
 from .teacher import Teacher
 from .tokenizer import CaptionTokenizer, build_tokenizer
@@ -138,16 +138,12 @@ def _all_sentences(labels: list[Label]) -> list[str]:
     return [*sayable(labels), "one, then another", "one while another"]
 
 
-def held_out(
-    corpus: Corpus, labels: list[Label], split: Literal["val", "test"], shipping: bool = True
-) -> Composer:
-    """A composer of a split's clips, for calibration and scores; synthesised signals are not part of it."""
-    clips = corpus.split(split, may_ship if shipping else lambda licence: True)
-    return Composer(
-        corpus, [clip for clip in clips if clip.label in {label.name for label in labels}], labels
-    )
-
-
-def validation_segments(model: room.RoomCaptioner, composer: Composer, hours: float, seed: int) -> Segments:
-    """What the encoder hears of a composer's streams, none of which it was taught with."""
-    return segments_of.listen(model.encoder, composer, hours, seed + 1000)
+def write_calibration(folder: Path, bias: float, slope: float) -> str:
+    """Put a fitted confidence into a checkpoint's about.json; tells what it is."""
+    path = folder / "about.json"
+    about = msgspec.json.decode(path.read_bytes())
+    thresholds = msgspec.convert(about.get("thresholds", {}), Thresholds)
+    calibration = Calibration(bias=round(bias, 4), score=round(slope, 4))
+    about["thresholds"] = msgspec.to_builtins(msgspec.structs.replace(thresholds, calibration=calibration))
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(about)))
+    return f"p = sigmoid({calibration.bias:+.3f} {calibration.score:+.3f} logit(score))"
