@@ -11,6 +11,7 @@ import zmq
 
 from edgecap.runtime import wire
 from edgecap.runtime.errors import UnavailableError, UsageError, WireError
+from edgecap.runtime.keys import ReaderKeys, introduce
 
 PUBLISH = "tcp://127.0.0.1:7310"
 REPLAY = "tcp://127.0.0.1:7311"
@@ -47,7 +48,7 @@ class Subscriber:
     that ends iteration with UnavailableError, for a room that is there says its status every second; None
     waits for ever. replay_timeout_s: an answer that takes longer is given up, the hole counted as lost.
     stale_s: drop a status, a `new` and an `end` that tell of something longer ago (by this machine's clock);
-    an `update` does not say when it was made, and always passes.
+    an `update` does not say when it was made, and always passes. keys: for a room that wants them.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Subscriber:
         timeout_s: float | None = None,
         replay_timeout_s: float = 1.0,
         stale_s: float | None = None,
+        keys: ReaderKeys | None = None,
     ) -> None:
         self.lost = 0
         """Captions that neither came nor could be replayed."""
@@ -68,7 +70,7 @@ class Subscriber:
         self.stale = 0
         """Messages dropped for their age."""
         self._endpoint, self._replay, self._room = endpoint, replay, room
-        self._history, self._stale_s = history, stale_s
+        self._history, self._stale_s, self._keys = history, stale_s, keys
         self._timeout_s, self._replay_timeout_s = timeout_s, replay_timeout_s
         self._newest: dict[str, tuple[int, int]] = {}  # room -> (run, seq) of the newest caption passed on
         self._ready: deque[Received] = deque()
@@ -121,6 +123,8 @@ class Subscriber:
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         if "[" in endpoint:
             socket.setsockopt(zmq.IPV6, 1)
+        if self._keys:
+            introduce(socket, self._keys)
         try:
             socket.connect(endpoint)
         except zmq.ZMQError as refused:

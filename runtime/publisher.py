@@ -16,6 +16,7 @@ from . import wire
 from .audio import CHUNK_SAMPLES, seconds
 from .endpoint import bind, is_local, release
 from .errors import ConfigError, WireError
+from .keys import ServerKeys, admit, guard
 from .policy import Caption
 
 HOP_S = seconds(CHUNK_SAMPLES)
@@ -36,8 +37,9 @@ class Publisher:
     """One room on the wire: PUB for captions and status, ROUTER for replay.
 
     publish, replay: tcp://ADDRESS:PORT (port * for any free one) or ipc://PATH. run: the daemon's start
-    in UTC milliseconds. keep: captions held in memory for replay. insecure: allow an address that other
-    machines reach. Raises ConfigError for an unsafe or impossible address, UnavailableError for a taken one.
+    in UTC milliseconds. keep: captions held in memory for replay. keys: only known readers connect,
+    so that other machines may. insecure: other machines may without. Raises ConfigError for an unsafe or
+    impossible address and for unusable keys, UnavailableError for a taken address.
     """
 
     def __init__(
@@ -50,9 +52,10 @@ class Publisher:
         *,
         keep: int = 1000,
         insecure: bool = False,
+        keys: ServerKeys | None = None,
     ) -> None:
         for flag, endpoint in (("--publish", publish), ("--replay", replay)):
-            if not (insecure or is_local(endpoint)):
+            if not (insecure or keys or is_local(endpoint)):
                 raise ConfigError(
                     f"{flag} {endpoint} can be reached by other machines",
                     why="whoever reaches it can read what is heard in this room",
@@ -66,7 +69,9 @@ class Publisher:
         self._live: wire.CaptionMessage | None = None
         self._locks: list[tuple[str, int | None]] = []
         self._context = zmq.Context()
+        self._keys, self._authenticator = keys, None
         try:
+            self._authenticator = keys and admit(self._context, keys)
             self._pub = self._socket(zmq.PUB, publish, "--publish", queue=HIGH_WATER)
             # A whole answer must fit, or a reader could never get more than the head of it.
             self._router = self._socket(zmq.ROUTER, replay, "--replay", queue=keep + 1)
@@ -141,6 +146,9 @@ class Publisher:
 
     def close(self) -> None:
         """Close the sockets, giving the last message a moment to leave. A second call does nothing."""
+        if self._authenticator:
+            self._authenticator.stop()
+            self._authenticator = None
         self._context.destroy()  # each socket's own LINGER says how long
         for endpoint, lock in self._locks:
             release(endpoint, lock)
@@ -161,6 +169,8 @@ class Publisher:
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        if self._keys:
+            guard(socket, self._keys)
         self._locks.append((endpoint, bind(socket, endpoint, flag)))
         return socket
 
