@@ -16,11 +16,13 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from .audio import RATE
+from .audio import CHUNK_SAMPLES, RATE, seconds
 from .errors import MicrophoneError, UnavailableError
 from .ring import Ring
-from .sources import BLOCKS_PER_SECOND, Block, Converter
+from .sources import Block, Converter
 
+BLOCK_S = seconds(CHUNK_SAMPLES) / 2
+"""160 ms. Each wake costs, and a chunk of the model is full exactly when a block comes."""
 RATES = (RATE, 48_000, 44_100)
 CHANNELS = (1, 2)
 """What is tried in turn: many devices have neither 32 kHz nor one channel."""
@@ -162,7 +164,7 @@ class Microphone:
                             format=pyaudio.paInt16,
                             input=True,
                             input_device_index=self.device.index,
-                            frames_per_buffer=rate // BLOCKS_PER_SECOND,
+                            frames_per_buffer=round(rate * BLOCK_S),
                             stream_callback=self._callback(self._ring),
                         )
                     return stream, rate, channels
@@ -199,7 +201,7 @@ class _Attachment:
     def __init__(self) -> None:
         self._client = _sound_server()
         self._stream: int | None = None
-        self._source: str | None = None
+        self._source: int | None = None
 
     def has_changed(self) -> bool | None:
         """None where there is no sound server to ask, or it does not know our stream (yet)."""
@@ -208,12 +210,11 @@ class _Attachment:
         import pulsectl
 
         try:
-            streams = {
+            streams: dict[int, int] = {
                 stream.index: stream.source
                 for stream in self._client.source_output_list()
                 if stream.proplist.get("application.process.id") == str(os.getpid())
             }
-            names = {source.index: source.name for source in self._client.source_list()}
         except pulsectl.PulseError:  # the server has gone, and the stream ends with it
             self.close()
             return None
@@ -221,10 +222,9 @@ class _Attachment:
             self._stream = max(streams)
         if self._stream not in streams:
             return None
-        source = names.get(streams[self._stream])
         if self._source is None:
-            self._source = source
-        return source != self._source
+            self._source = streams[self._stream]
+        return streams[self._stream] != self._source
 
     def close(self) -> None:
         if self._client is not None:

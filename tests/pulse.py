@@ -77,6 +77,15 @@ class SoundServer:
             self._server.wait(10)
             self._server = None
 
+    def freeze(self) -> None:
+        """It neither answers nor goes away."""
+        assert self._server
+        self._server.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._server
+        self._server.send_signal(signal.SIGCONT)
+
     def plug(self, name: str) -> None:
         """A sink, and with it the source NAME.monitor, as a device that is plugged in."""
         self.tell("load-module", "module-null-sink", *SINK.format(name=name).split())

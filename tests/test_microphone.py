@@ -18,7 +18,7 @@ from edgecap.runtime import wire
 from edgecap.runtime.audio import RATE, Samples
 from edgecap.runtime.capture import Capture
 from edgecap.runtime.config import Config, Source
-from edgecap.runtime.daemon import Daemon
+from edgecap.runtime.daemon import HUNG_EXIT, Daemon
 from edgecap.runtime.errors import MicrophoneError
 from edgecap.runtime.microphone import Device, Microphone, choose, devices, stable_name
 from edgecap.runtime.session import Session
@@ -190,6 +190,32 @@ def test_it_waits_where_there_is_no_microphone_yet(server: SoundServer) -> None:
 
 
 @pytest.mark.mic
+def test_a_sound_server_that_freezes_is_missed_and_found_again(server: SoundServer) -> None:
+    """Every call to it hangs meanwhile, in C."""
+    with Listener() as listener:
+        listener.until(listener.is_healthy, 3)
+        listener.listen(1.2)
+        server.freeze()
+        listener.until(lambda: listener.capture.health == "lost", 5)
+        listener.listen(2.5)
+        assert listener.capture.hung_s(time.monotonic()) > 2
+        server.thaw()
+        listener.until(listener.is_healthy, 5)
+
+
+@pytest.mark.slow
+@pytest.mark.mic
+def test_nothing_but_zeros_is_said_within_thirty_seconds(server: SoundServer, tmp_path: Path) -> None:
+    path, _ = noise_file(tmp_path, 2)
+    with Listener() as listener:
+        listener.until(lambda: listener.capture.health == "zeros", 30)
+        listener.listen(1)
+        assert listener.health == ["starting", "healthy", "zeros"]
+        with server.play(path):
+            listener.until(listener.is_healthy, 5)
+
+
+@pytest.mark.mic
 def test_mute_closes_the_device(server: SoundServer) -> None:
     with Listener() as listener:
         listener.until(listener.is_healthy, 3)
@@ -280,6 +306,34 @@ sys.exit(run_with_signals(daemon))
 """
 
 
+def in_state(*states: str) -> Callable[[wire.Message], bool]:
+    return lambda message: isinstance(message, wire.StatusMessage) and message.state in states
+
+
+@pytest.mark.mic
+def test_a_sound_system_that_hangs_for_good_ends_the_daemon_for_systemd_to_restart(
+    server: SoundServer,
+) -> None:
+    impatient = "import edgecap.runtime.daemon as daemon\ndaemon.HUNG_S = 2.5\n"  # not 20 s in a test
+    environment = server.environment() | {"PYTHONPATH": str(Path.cwd())}
+    program = subprocess.Popen(
+        [sys.executable, "-c", impatient + DAEMON, ROOM], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    with program:
+        assert program.stdout is not None
+        reader = Reader(program.stdout.readline().strip())
+        try:
+            reader.until(in_state("listening", "quiet"), 5)
+            server.freeze()
+            reader.until(in_state("no-microphone"), 5)
+            reader.until(in_state("stopping"), 5)
+            assert program.wait(5) == HUNG_EXIT
+        finally:
+            program.kill()
+            reader.close()
+            server.thaw()
+
+
 class Reader:
     """Another program's view of the daemon: plain messages from a SUB socket."""
 
@@ -309,9 +363,6 @@ class Reader:
 
 @pytest.mark.mic
 def test_a_daemon_survives_its_microphone_and_captions_again(server: SoundServer, tmp_path: Path) -> None:
-    def in_state(*states: str) -> Callable[[wire.Message], bool]:
-        return lambda message: isinstance(message, wire.StatusMessage) and message.state in states
-
     def new(message: wire.Message) -> bool:
         return isinstance(message, wire.CaptionMessage) and message.event == "new"
 
