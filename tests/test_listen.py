@@ -23,9 +23,11 @@ RUN = 1_769_853_600_000
 PATIENCE_S = 10.0
 START = datetime(2026, 1, 31, 10, 0, 0, tzinfo=UTC)
 
+# A shell's background jobs, tests among them, ignore SIGINT, and their children inherit that.
 LISTEN = """
-import sys
+import signal, sys
 from edgecap.commands import listen
+signal.signal(signal.SIGINT, signal.default_int_handler)
 listen.SILENCE_S = float(sys.argv[1])
 endpoint, replay, *options = sys.argv[2:]
 sys.exit(listen.listen(endpoint, "json" in options, history="history" in options, replay=replay))
