@@ -5,7 +5,8 @@
     caption    --- another meaning, next segment ---> end, new
     caption    --- silence, fading, a gap, or its sounds no longer heard ---> end
 
-Other words for the same meaning change nothing. Every `new` gets exactly one `end`.
+Other words for the same meaning change nothing. A sound that came back once is waited for, so that a
+CO alarm's bursts, 5 s apart, don't become a caption each. Every `new` gets exactly one `end`.
 """
 
 import math
@@ -60,6 +61,8 @@ PROMPT_SAMPLES = 2 * RATE
 ARRIVAL = 0.3
 """A sound whose evidence grew by this much since the last sentence has arrived: it is news, even where
 an older one is still louder."""
+LONGEST_WAIT = 8 * RATE
+"""A pause up to this long is one that a sound may return from."""
 MARGIN = 0.1
 """Each revision of a caption makes the next one harder by this much evidence."""
 MOST_BACKOFF = 8
@@ -203,6 +206,8 @@ class _Standing:
     claim: _Claim
     segment: Segment
     supported_until: int
+    patience: int = HOLD_SAMPLES
+    """How long its sounds may be gone before it ends."""
     revisions: int = 0
 
 
@@ -216,6 +221,7 @@ class Policy:
         self._possible_since: int | None = None  # from where on a sentence has been possible
         self._uttered = 0
         self._last_end = 0
+        self._last_labels: frozenset[int] = frozenset()
 
     @property
     def live(self) -> Caption | None:
@@ -225,13 +231,16 @@ class Policy:
     def heard(self, segment: Segment, now: int) -> list[Caption]:
         """A chunk of the open segment went by: a caption ends once its sounds are gone for a while."""
         standing = self._standing
-        if standing is None:
-            return []
-        if standing.claim.meaning.support(segment.latest) >= self._limits.leaves:
+        if standing and standing.claim.meaning.support(segment.latest) >= self._limits.leaves:
             standing.supported_until = now
-        elif now - standing.supported_until >= HOLD_SAMPLES:
-            return self._end(standing.supported_until)
-        return []
+        return self.quiet(now)
+
+    def quiet(self, now: int) -> list[Caption]:
+        """A chunk went by without a sound: what is waited for in vain ends."""
+        standing = self._standing
+        if standing is None or now - standing.supported_until < standing.patience:
+            return []
+        return self._end(standing.supported_until)
 
     def wants_sentence(self, segment: Segment, now: int) -> bool:
         """Whether the decoder should be asked. It costs as much as seconds of listening: rarely."""
@@ -276,7 +285,16 @@ class Policy:
 
     def segment_ended(self, segment: Segment) -> list[Caption]:
         """Its caption ends with it, unless another situation follows at once: then until that is named."""
-        return [] if segment.ended_by == "change" else self._end(segment.end)
+        standing = self._standing
+        if standing is None or segment.ended_by == "change":
+            return []
+        standing.supported_until = segment.end
+        may_return = standing.patience > HOLD_SAMPLES and segment.ended_by != "gap"
+        return [] if may_return else self._end(segment.end)
+
+    def close(self) -> list[Caption]:
+        """The stream was cut or is over: nothing will return."""
+        return self._end(self._standing.supported_until) if self._standing else []
 
     def _believed(self, hypotheses: Sequence[Hypothesis], evidence: NDArray[np.float32]) -> _Claim | None:
         """The first hypothesis that names only what is heard and is probable enough to be said."""
@@ -301,7 +319,7 @@ class Policy:
             return []
         if standing.segment is segment:
             return self._revise(claim, now)
-        ended = self._end(segment.start)
+        ended = self._end(min(segment.start, standing.supported_until))
         return [*ended, self._begin(claim, segment, now)]
 
     def _is_better(self, claim: _Claim, standing: _Standing, evidence: NDArray[np.float32]) -> bool:
@@ -324,6 +342,9 @@ class Policy:
         confidence = round(claim.probability, 4)
         caption = Caption("new", str(self._uttered), claim.text, confidence, claim.sounds, start)
         self._standing = _Standing(caption, claim, segment, now)
+        pause = start - self._last_end
+        if claim.meaning.labels == self._last_labels and pause <= LONGEST_WAIT:
+            self._standing.patience = min(max(pause * 3 // 2, HOLD_SAMPLES), LONGEST_WAIT)
         return caption
 
     def _revise(self, claim: _Claim, now: int) -> list[Caption]:
@@ -344,7 +365,8 @@ class Policy:
         """`at` may lie before the caption's start, where a sound was over at once: then it ends there."""
         if self._standing is None:
             return []
-        caption, self._standing = self._standing.caption, None
+        caption, self._last_labels = self._standing.caption, self._standing.claim.meaning.labels
+        self._standing = None
         self._last_end = max(at, caption.start)
         return [msgspec.structs.replace(caption, kind="end", end=self._last_end)]
 

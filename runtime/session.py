@@ -171,9 +171,9 @@ class Session:
         ended = self.segmenter.step(Heard(self._chunk_start, now, levels, embedding))
         events = self.policy.segment_ended(ended) if ended else []
         segment = self.segmenter.open
-        if segment is not None:
-            events += self.policy.heard(segment, now) + self._describe(segment, now)
-        return events
+        if segment is None:
+            return events + self.policy.quiet(now)
+        return events + self.policy.heard(segment, now) + self._describe(segment, now)
 
     def _describe(self, segment: Segment, now: int) -> list[Caption]:
         """Words, where the policy thinks that they are worth their price."""
@@ -185,7 +185,7 @@ class Session:
         """End what is open where the sound was cut."""
         ended = self.segmenter.close()
         if ended is None:
-            return []
+            return self.policy.close()
         ended.end = min(ended.end, at)
         return self.policy.segment_ended(ended)
 

@@ -86,12 +86,12 @@ def test_caches_follow_their_parents(model: Model) -> None:
         initial_state = staticmethod(model.decoder_step.initial_state)
 
         @staticmethod
-        def step(inputs, state):  # type: ignore[no-untyped-def]  # passes through, and looks on
+        def step(inputs, state):  # passes through, and looks on
             outputs, after = step(inputs, state)
             seen.append((len(inputs["token"]), {float(v) for v in after["keys"].ravel()}))
             return outputs, after
 
-    decoder = Decoder(model.adapter, model.decoder_prefill, Watched, model.vocabulary)  # type: ignore[arg-type]
+    decoder = Decoder(model.adapter, model.decoder_prefill, Watched, model.vocabulary)
     decoder.describe(heard(BELL, RAIN))
     assert [values for _, values in seen] == [{float(i + 1)} for i in range(len(seen))]
     assert [beams for beams, _ in seen][:2] == [1, 3]

@@ -279,7 +279,7 @@ def test_every_new_has_one_end(plan: list[tuple[str, float, float, float, str, f
             events += room.silence()
             room.now += 3 * RATE
             room.segment = Segment(room.now, True, 94)
-    events += room.silence()
+    events += room.silence() + room.policy.close()
     assert_every_caption_closes(events)
 
 

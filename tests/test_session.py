@@ -1,14 +1,18 @@
 """A session is a function of its samples: what it says, when, and that nothing else matters."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE, Samples
-from edgecap.runtime.bundle import Thresholds
+from edgecap.runtime.bundle import Bundle, Thresholds
 from edgecap.runtime.config import Captions
-from edgecap.runtime.errors import UsageError
+from edgecap.runtime.errors import BundleError, UsageError
 from edgecap.runtime.policy import Caption
 from edgecap.runtime.session import Model, Session
 from tests import handmade
@@ -75,6 +79,23 @@ def test_pauses_belong_to_the_sound(model: Model) -> None:
     assert texts(told(model, silence(1), *barks, silence(3))) == ["A dog barks."]
 
 
+def test_a_sound_that_keeps_coming_back_is_waited_for(model: Model) -> None:
+    """Bursts 5 s apart, as of a CO alarm: the second shows that it returns, the rest belong to it."""
+    bursts = [part for _ in range(10) for part in (bell(0.96), silence(5.0))]
+    events = told(model, silence(1), *bursts, silence(10))
+    assert texts(events) == ["A bell rings."] * 2
+    assert (events[-1].end or 0) / RATE == pytest.approx(1 + 9 * 5.96 + 0.96, abs=0.05)
+    stopped = told(model, silence(1), *bursts)
+    assert stopped == events[: len(stopped)]
+
+
+def test_another_sound_ends_the_waiting(model: Model) -> None:
+    parts = [bell(0.96), silence(4), bell(0.96), silence(4), dog(2), silence(4)]
+    events = told(model, silence(1), *parts)
+    assert texts(events) == ["A bell rings.", "A bell rings.", "A dog barks."]
+    assert (events[3].end or 0) / RATE == pytest.approx(1 + 0.96 + 4 + 0.96, abs=0.05)
+
+
 def test_what_stopped_is_not_kept_alive_by_the_encoders_memory(model: Model) -> None:
     """The caption ends where the sound did, and is told within three seconds."""
     session = Session(model)
@@ -118,11 +139,11 @@ def test_embeddings_are_equal_to_the_bit(model: Model, sizes: list[int]) -> None
         session, seen = Session(model), []
         step = session.segmenter.step
 
-        def watched(heard):  # type: ignore[no-untyped-def]  # only looks on, and passes through
+        def watched(heard):  # only looks on, and passes through
             seen.append(heard.embedding.vector.tobytes() + heard.embedding.scores.tobytes())
             return step(heard)
 
-        session.segmenter.step = watched  # type: ignore[method-assign]
+        session.segmenter.step = watched
         at = 0
         for size in [*pieces, 60_000]:
             session.push(SCENE[30_000 + at : 30_000 + min(at + size, 60_000)])
@@ -264,7 +285,51 @@ def test_the_decoder_is_asked_rarely(model: Model) -> None:
     """Five minutes of steady rain: a handful of sentences, the first of them at once."""
     session, asked = Session(model), []
     describe = session.decoder.describe
-    session.decoder.describe = lambda e: asked.append(session.position) or describe(e)  # type: ignore[method-assign, func-returns-value]
+    session.decoder.describe = lambda e: asked.append(session.position) or describe(e)
     session.push(rain(300))
     assert asked[0] <= 1.5 * RATE
     assert len(asked) <= 5
+
+
+ANYTHING_GOES = Captions(confidence=0.0, hedge=0.0, interval=0.0)
+
+
+@pytest.fixture(scope="module", params=["tiny_bundle", "tiny_int8_bundle"])
+def exported(request: pytest.FixtureRequest) -> Model:
+    """A random model by the real exporter: it says nonsense, and must say the same nonsense always."""
+    return Model.load(Bundle.open(request.getfixturevalue(request.param)))
+
+
+def test_an_exported_model_speaks(exported: Model) -> None:
+    events = events_of(Session(exported, ANYTHING_GOES), [SCENE])
+    assert_every_caption_closes(events)
+    assert texts(events)
+
+
+@settings(max_examples=6, deadline=None)
+@given(sizes=chunkings())
+def test_any_chunking_of_an_exported_model_gives_the_same_events(exported: Model, sizes: list[int]) -> None:
+    assert_same_in_any_chunking(lambda: Session(exported, ANYTHING_GOES), SCENE, sizes)
+
+
+def test_an_exported_model_is_silent_in_silence(exported: Model) -> None:
+    session = Session(exported, Captions(confidence=0.0, hedge=0.0, level=-100.0))
+    assert session.push(silence(30)) + session.finish() == []
+
+
+def test_the_window_is_never_overrun(exported: Model) -> None:
+    """A segment longer than the adapter takes: the oldest embeddings go."""
+    session = Session(exported, ANYTHING_GOES)
+    session.push(rain(10))
+    segment = session.segmenter.open
+    assert segment is not None
+    assert segment.count > exported.window == len(segment.embeddings())
+    assert session.decoder.describe(segment.embeddings())
+
+
+def test_a_bundle_without_sentences_is_refused(tiny_bundle: Path) -> None:
+    opened = Bundle.open(tiny_bundle)
+    graphs = {"encoder": opened.manifest.graphs["encoder"]}
+    tagger = replace(opened, manifest=msgspec.structs.replace(opened.manifest, graphs=graphs))
+    with pytest.raises(BundleError, match="has no adapter"):
+        Model.load(tagger)
