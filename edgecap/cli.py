@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
-from .commands import caption, doctor, options
+from .commands import caption, doctor, model, options, train
 
 if TYPE_CHECKING:
     from edgecap.runtime.errors import EdgecapError
@@ -35,8 +36,8 @@ class Face(TyperGroup):
             # `edgecap caption … | head`: the reader has enough. Python would complain once more at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
-        except (typer.Exit, typer.Abort, typer.BadParameter):
-            raise
+        except (typer.Exit, typer.Abort, TyperException):
+            raise  # typer's own: the end, an interruption, wrong usage
         except Exception:
             traceback.print_exc()
             print(
@@ -92,6 +93,10 @@ def listen(
 app.command(rich_help_panel=MACHINE)(doctor.devices)
 app.command(rich_help_panel=MACHINE)(doctor.doctor)
 app.command(rich_help_panel=MACHINE)(doctor.config)
+app.command(rich_help_panel=MODEL)(train.train)
+app.command(rich_help_panel=MODEL)(train.evaluate)
+app.command(rich_help_panel=MODEL)(model.export)
+app.command(rich_help_panel=MODEL)(model.inspect)
 
 
 def _version(wanted: bool) -> None:

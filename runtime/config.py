@@ -28,6 +28,7 @@ def _number(low: int, high: int, doc: str) -> Meta:
     return _key(doc, f"a number from {low} to {high}", ge=low, le=high)
 
 
+_OR_NULL = ", or null for the bundle's own"
 _ENDPOINT = "tcp://ADDRESS:PORT or ipc://PATH"
 
 
@@ -71,6 +72,17 @@ class Captions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = None
 
 
+class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """CurveZMQ key files (docs/wire.md): with them, only known readers connect, and nobody listens in."""
+
+    secret: Annotated[
+        str, _key("File of this room's own secret key, *.key_secret; empty for none.", "text")
+    ] = ""
+    readers: Annotated[str, _key("Folder with the public *.key of each reader that may connect.", "text")] = (
+        ""
+    )
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `edgecap run` does."""
 
@@ -96,9 +108,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     captions: Annotated[
         Captions, _key("When something is said.", "keys: confidence, hedge, interval, level")
     ] = Captions()
+    keys: Annotated[Keys, _key("For readers beyond this machine.", "keys: secret, readers")] = Keys()
     insecure: Annotated[
         bool,
-        _key("Allow addresses that other machines reach; they can read what is heard.", "true or false"),
+        _key("Allow other machines without keys; whoever reaches it reads what is heard.", "true or false"),
     ] = False
 
 
@@ -218,7 +231,9 @@ def _explain(message: str, keys: Mapping[str, Any], where: str, noun: str) -> Co
             why=f"known here are {', '.join(known)}",
             fix=f"write {near[0]}, if that was meant" if near else f"remove {dotted}",
         )
-    dotted = _flag(path) if noun == "flag" else ".".join(path)
+    dotted = ".".join(path)
+    if noun == "flag":
+        dotted, allowed = _flag(path), allowed.removesuffix(_OR_NULL)
     return ConfigError(
         f"{where}: {dotted} is {_shown(found)}",
         why=f"allowed is {allowed}",
@@ -236,12 +251,19 @@ def _refuse_unsafe(config: Config, where: str) -> None:
                 why=f"{problem}; allowed is {_ENDPOINT}",
                 fix="take for example tcp://127.0.0.1:7310",
             )
-        if not (config.insecure or is_local(endpoint)):
+        if not (config.insecure or config.keys.secret or is_local(endpoint)):
             raise ConfigError(
                 f"{where}: {key} is {endpoint}, which other machines can reach",
                 why="whoever reaches it can read what is heard in this room",
-                fix="use tcp://127.0.0.1:PORT or ipc://PATH, or say insecure: true (--insecure)",
+                fix="use tcp://127.0.0.1:PORT or ipc://PATH, give keys, or say insecure: true (--insecure)",
             )
+    if bool(config.keys.secret) != bool(config.keys.readers):
+        missing = "readers" if config.keys.secret else "secret"
+        raise ConfigError(
+            f"{where}: keys.{missing} is empty",
+            why="the room needs its own secret key and the folder of its readers' keys",
+            fix=f"give keys.{missing} too (docs/wire.md says how to make them)",
+        )
     if config.publish == config.replay and not config.publish.endswith(":*"):
         raise ConfigError(
             f"{where}: publish and replay are both {config.publish}",
@@ -296,7 +318,7 @@ def _meta(struct: type[msgspec.Struct], name: str) -> Meta:
 def _allowed(struct: type[msgspec.Struct], name: str) -> str:
     annotation = next(field.type for field in msgspec.structs.fields(struct) if field.name == name)
     words = str((_meta(struct, name).extra or {})["allowed"])
-    return f"{words}, or null for the bundle's own" if type(None) in get_args(annotation) else words
+    return words + _OR_NULL if type(None) in get_args(annotation) else words
 
 
 def _flag(path: list[str]) -> str:

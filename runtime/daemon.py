@@ -22,6 +22,7 @@ from .audio import Samples, seconds
 from .capture import Capture, Reader
 from .config import Config
 from .errors import DataError
+from .keys import ServerKeys
 from .notify import Notifier
 from .policy import Caption
 from .publisher import Publisher
@@ -106,6 +107,7 @@ class Daemon:
             model,
             int(started.timestamp() * 1000),
             insecure=config.insecure,
+            keys=_keys(config),
         )
 
     @property
@@ -251,6 +253,13 @@ def run_with_signals(daemon: Daemon) -> int:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _keys(config: Config) -> ServerKeys | None:
+    keys = config.keys
+    return (
+        ServerKeys(Path(keys.secret).expanduser(), Path(keys.readers).expanduser()) if keys.secret else None
+    )
 
 
 def _feed(config: Config, blocks: Iterator[Block] | None, realtime: bool) -> Capture | Reader:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecap.commands import options
-from edgecap.runtime.config import Captions, Config, Source, find, load, places, render
+from edgecap.runtime.config import Captions, Config, Keys, Source, find, load, places, render
 from edgecap.runtime.errors import ConfigError
 
 unit = st.floats(0, 1)
@@ -70,9 +70,7 @@ def test_what_is_printed_reads_back_as_the_same(
 def test_every_key_is_printed_with_its_explanation() -> None:
     lines = render(Config()).splitlines()
     keys = [i for i, line in enumerate(lines) if line and not line.lstrip().startswith("#")]
-    assert len(keys) == len(Config.__struct_fields__) + len(Source.__struct_fields__) + len(
-        Captions.__struct_fields__
-    )
+    assert len(keys) == sum(len(struct.__struct_fields__) for struct in (Config, Source, Captions, Keys))
     assert all(lines[i - 1].lstrip().startswith("# ") for i in keys)
 
 
@@ -152,6 +150,13 @@ def test_what_other_machines_reach_must_be_said_out_loud(file: Path, key: str, h
     assert load(file).insecure
 
 
+def test_keys_make_other_machines_safe(file: Path) -> None:
+    text = "publish: 'tcp://0.0.0.0:7000'\nkeys: {secret: /etc/edgecap/room.key_secret"
+    assert "keys.readers is empty" in refusal(file, text + "}\n")
+    file.write_text(text + ", readers: /etc/edgecap/readers}\n")
+    assert load(file).keys.readers == "/etc/edgecap/readers"
+
+
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere.yaml can't be read: No such file") as caught:
         load(tmp_path / "nowhere.yaml")
@@ -196,9 +201,9 @@ def test_every_key_is_a_flag_with_the_same_words() -> None:
         for annotation in vars(options).values()
         if hasattr(annotation, "__metadata__")  # typer keeps the flag's name where a default would stand
     }
-    for section, struct in (("", Config), ("source", Source), ("captions", Captions)):
+    for section, struct in (("", Config), ("source", Source), ("captions", Captions), ("keys", Keys)):
         for name in struct.__struct_fields__:
-            if name in ("source", "captions"):
+            if name in ("source", "captions", "keys"):
                 continue
             flag = config._flag([section, name] if section else [name])
             assert flags[flag] == config._meta(struct, name).description

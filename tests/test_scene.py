@@ -10,8 +10,9 @@ import pytest
 from edgecap.runtime import scene
 from edgecap.runtime.audio import RATE, Samples
 
-TAGGER = Path(os.environ.get("EDGECAP_TAGGER", "../shared/weights/efficientat-mn04"))
-"""EfficientAT mn04 (MIT), a public tagger of AudioSet's classes, as ONNX: frontend.onnx, mn04.onnx, labels.csv."""
+ROOT = Path(__file__).parent.parent
+TAGGER = Path(os.environ.get("EDGECAP_TAGGER", ROOT.parent / "shared/weights/efficientat-mn04"))
+"""EfficientAT mn04 (MIT), a public tagger of AudioSet's classes: frontend.onnx, mn04.onnx, labels.csv."""
 NAMED = {
     "knocking": {"Knock"},
     "doorbell": {"Doorbell", "Ding-dong"},
@@ -50,7 +51,7 @@ def test_it_is_a_minute_and_a_bit_of_valid_sound(played: scene.Scene) -> None:
 
 
 def test_between_the_sounds_is_quiet(played: scene.Scene) -> None:
-    """At least three seconds below the level gate before each sound and at the end, and never digital silence."""
+    """Three seconds or more below the level gate before each sound and at the end; no digital silence."""
     ends = [0.0, *(event.end for event in played.events)]
     starts = [*(event.start for event in played.events), len(played.samples) / RATE]
     for end, start in zip(ends, starts, strict=True):
@@ -65,7 +66,7 @@ def test_each_sound_stands_out_of_the_quiet(played: scene.Scene) -> None:
         loudest = max(
             level_db(between(played, at, at + 0.25)) for at in np.arange(event.start, event.end - 0.25, 0.25)
         )
-        assert loudest > -45, event
+        assert loudest > -48, event  # the level gate is at -60 dB
 
 
 def test_the_alarm_keeps_to_iso_8201(played: scene.Scene) -> None:
@@ -98,7 +99,8 @@ def test_a_public_tagger_hears_what_the_list_says(played: scene.Scene) -> None:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     front, tagger = (ort.InferenceSession(TAGGER / name, options) for name in ("frontend.onnx", "mn04.onnx"))
-    names = [row["display_name"] for row in csv.DictReader((TAGGER / "labels.csv").open(encoding="utf-8"))]
+    with (TAGGER / "labels.csv").open(encoding="utf-8", newline="") as table:
+        names = [row["display_name"] for row in csv.DictReader(table)]
     for event in played.events:
         sound = between(played, event.start, event.end + 0.25)
         (log_mel,) = front.run(None, {"waveform": sound[None]})

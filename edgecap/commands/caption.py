@@ -35,6 +35,8 @@ def run(
     room: options.Room = None,
     publish: options.Publish = None,
     replay: options.Replay = None,
+    secret: options.KeySecret = None,
+    readers: options.KeyReaders = None,
     insecure: options.Insecure = None,
 ) -> None:
     """Caption this room: listen, print the captions as they come, and publish them.
@@ -56,6 +58,8 @@ def run(
         room=room,
         publish=publish,
         replay=replay,
+        keys__secret=secret,
+        keys__readers=readers,
         insecure=insecure,
     )
     settings = config.load(config_file, flags)

@@ -52,6 +52,8 @@ def config(
     room: options.Room = None,
     publish: options.Publish = None,
     replay: options.Replay = None,
+    secret: options.KeySecret = None,
+    readers: options.KeyReaders = None,
     insecure: options.Insecure = None,
 ) -> None:
     """The configuration in force, every key explained: YAML to save and edit.
@@ -73,6 +75,8 @@ def config(
         room=room,
         publish=publish,
         replay=replay,
+        keys__secret=secret,
+        keys__readers=readers,
         insecure=insecure,
     )
     print(render(load(config_file, flags)), end="")

@@ -74,11 +74,21 @@ Replay = Annotated[
     str | None,
     _flag("--replay", "ENDPOINT", "Missed captions are asked for here (ZeroMQ ROUTER).", PUBLISHING),
 ]
+KeySecret = Annotated[
+    str | None,
+    _flag(
+        "--secret", "FILE", "File of this room's own secret key, *.key_secret; empty for none.", PUBLISHING
+    ),
+]
+KeyReaders = Annotated[
+    str | None,
+    _flag("--readers", "FOLDER", "Folder with the public *.key of each reader that may connect.", PUBLISHING),
+]
 Insecure = Annotated[
     bool | None,
     typer.Option(
         "--insecure/--secure",
-        help="Allow addresses that other machines reach; they can read what is heard.",
+        help="Allow other machines without keys; whoever reaches it reads what is heard.",
         rich_help_panel=PUBLISHING,
         show_default=False,
     ),
