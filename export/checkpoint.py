@@ -5,13 +5,15 @@ model.safetensors  config.json  tokenizer.json  labels.csv  about.json  (MODEL_C
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-from ..runtime.bundle import LABELS_FILE, TOKENIZER_FILE, Thresholds
+from ..runtime.bundle import LABELS_FILE, TOKENIZER_FILE, Thresholds, parse_labels
+from ..runtime.decoder import Vocabulary
 from ..runtime.errors import BundleError, InputMissingError, UsageError
 from ..training.models import room
 from ..training.models.graph import ExportGraph
@@ -64,6 +66,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     for name in (LABELS_FILE, TOKENIZER_FILE):
         if name not in files:
             raise InputMissingError(f"{folder} has no {name}", fix="name the folder that edgecap train wrote")
+    _check_sizes(folder, files, model.config)
     weights = folder / room.TENSORS_FILE
     return Checkpoint(
         folder=folder,
@@ -76,6 +79,21 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
         created=_created(weights),
     )
+
+
+def _check_sizes(folder: Path, files: Mapping[str, bytes], config: room.RoomConfig) -> None:
+    """Labels and words must be as many as the model's outputs."""
+    counts = {
+        LABELS_FILE: (len(parse_labels(folder, files[LABELS_FILE])), config.sounds),
+        TOKENIZER_FILE: (len(Vocabulary.parse(files[TOKENIZER_FILE])), config.decoder.vocabulary),
+    }
+    for file, (found, wanted) in counts.items():
+        if found != wanted:
+            raise BundleError(
+                f"{folder}: {file} does not fit the model",
+                why=f"it has {found} entries, {room.CONFIG_FILE} says {wanted}",
+                fix="take all files of a checkpoint from one training",
+            )
 
 
 def _read_about(path: Path) -> About:

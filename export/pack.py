@@ -1,7 +1,7 @@
 """Files -> a bundle, at once or not at all.
 
-Everything is written beside the target and reaches the disk before one rename puts it in place. Whatever
-happens meanwhile, the target is the bundle of before or the new one, never half of either.
+Everything is written beside the target, reaches the disk and opens as a bundle before one rename puts it
+in place. Whatever happens meanwhile, the target is the bundle of before or the new one, never half of either.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..runtime.bundle import MANIFEST_FILE
+from ..runtime.bundle import MANIFEST_FILE, Bundle
 from ..runtime.errors import InputMissingError, UsageError
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
@@ -23,7 +23,8 @@ _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 def pack(files: Mapping[str, bytes], target: Path) -> None:
     """Write a bundle: a .zip if `target` ends so, else a folder. A bundle that was there is replaced.
 
-    Raises UsageError if something else is there, InputMissingError if the folder above isn't.
+    Raises UsageError if something else is there, InputMissingError if the folder above isn't, BundleError
+    if what was written is no bundle that the edge would open.
     """
     check_target(target)
     partial = target.with_name(f".{target.name}.partial")
@@ -31,9 +32,11 @@ def pack(files: Mapping[str, bytes], target: Path) -> None:
     try:
         if target.suffix == ".zip":
             _write_zip(files, partial)
+            Bundle.open(partial)
             partial.replace(target)
         else:
             _write_folder(files, partial)
+            Bundle.open(partial)
             _swap(partial, target)
         _flush(target.parent)
     finally:

@@ -153,7 +153,7 @@ class Bundle:
             if graph.backend == "onnx":
                 _check_onnx(path, graph, content)
         content_of = {file: _verified(files, file, sha256) for file, sha256 in manifest.files.items()}
-        labels = _parse_labels(path, content_of[LABELS_FILE])
+        labels = parse_labels(path, content_of[LABELS_FILE])
         if len(labels) != manifest.labels:
             raise BundleError(
                 f"{path}: {LABELS_FILE} has {len(labels)} sounds where the manifest says {manifest.labels}",
@@ -338,7 +338,7 @@ def _check_onnx(path: Path, graph: GraphFile, content: bytes) -> None:
         )
 
 
-def _parse_labels(path: Path, content: bytes) -> tuple[Label, ...]:
+def parse_labels(path: Path, content: bytes) -> tuple[Label, ...]:
     """The rows of labels.csv."""
     try:
         rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-Bytes = bytes | memoryview
+Bytes = bytes | bytearray | memoryview
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
 # onnx.proto: in which field of which message lies what.
