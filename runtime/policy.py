@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from .audio import CHUNK_SAMPLES, RATE
 from .bundle import Calibration
 from .decoder import Hypothesis
+from .meaning import Meaning, Sounds
 from .segment import HOLD_SAMPLES, Segment, cosine_distance
-from .wording import content_words, hedged, sentence
+from .wording import hedged, sentence
 
 
 class Sound(msgspec.Struct, frozen=True):
@@ -54,8 +55,6 @@ PATIENT_EMBEDDINGS = 10
 """What did not begin clearly, but stayed when something else faded, may be that thing's echo in the
 encoder's memory: 3.2 s."""
 MOST_NAMED = 5
-MOST_SHARED = 5
-"""A word in the phrases of more sounds than this ("runs", "plays") says how, not what."""
 PROMPT_SAMPLES = 2 * RATE
 """A sound that is recognised within this time began when the segment did; a later one, lately."""
 ARRIVAL = 0.3
@@ -117,57 +116,6 @@ def _logit(p: float) -> float:
 
 def _sigmoid(x: float) -> float:
     return 1.0 / (1.0 + math.exp(-min(max(x, -50.0), 50.0)))
-
-
-class Meaning(NamedTuple):
-    """What a sentence claims, as far as the known sounds can tell."""
-
-    labels: frozenset[int]  # the sounds that it names; empty if it names none
-    weakest: float  # the least evidence behind any word that names a sound
-
-    def support(self, evidence: NDArray[np.float32]) -> float:
-        """The evidence for its best sound."""
-        return max((float(evidence[label]) for label in self.labels), default=0.0)
-
-
-class Sounds:
-    """The known sounds, by the words that name them."""
-
-    def __init__(self, labels: Sequence[str], phrases: Sequence[str]) -> None:
-        """labels, phrases: columns of labels.csv ("dog_bark", "a dog barks"), row i for score i."""
-        self.labels = tuple(labels)
-        self._words = [
-            content_words(f"{label.replace('_', ' ')} {phrase}")
-            for label, phrase in zip(labels, phrases, strict=True)
-        ]
-        self._named_by: dict[str, list[int]] = {}
-        for index, words in enumerate(self._words):
-            for word in words:
-                self._named_by.setdefault(word, []).append(index)
-        for word in [word for word, sharers in self._named_by.items() if len(sharers) > MOST_SHARED]:
-            del self._named_by[word]
-
-    def meaning(self, words: Sequence[str], evidence: NDArray[np.float32]) -> Meaning:
-        """Which sounds the words of a sentence name, and how well each word is supported.
-
-        A word shared by several sounds ("runs") names the one with most words in common with the
-        sentence, then the one with most evidence.
-        """
-        said = content_words(words)
-        named: set[int] = set()
-        weakest = 1.0
-        for word in sorted(said & self._named_by.keys()):
-            candidates = self._named_by[word]
-            weakest = min(weakest, max(float(evidence[i]) for i in candidates))
-            named.add(max(candidates, key=lambda i: (len(self._words[i] & said), evidence[i], -i)))
-        return Meaning(frozenset(named), weakest if named else 0.0)
-
-    def heard(self, evidence: NDArray[np.float32], least: float) -> tuple[Sound, ...]:
-        """The sounds with at least so much evidence, surest first."""
-        order = np.argsort(-evidence, kind="stable")[:MOST_NAMED].tolist()
-        return tuple(
-            Sound(self.labels[i], round(float(evidence[i]), 4)) for i in order if evidence[i] >= least
-        )
 
 
 @dataclass
@@ -303,8 +251,7 @@ class Policy:
             p = self._limits.probability(meaning.support(evidence), hypothesis.log_prob)
             if meaning.weakest >= self._limits.mention and p >= self._limits.hedge:
                 is_sure = p >= self._limits.confidence
-                sounds = self._sounds.heard(evidence, self._limits.named)
-                return _Claim(sentence(hypothesis.words), meaning, p, is_sure, sounds)
+                return _Claim(sentence(hypothesis.words), meaning, p, is_sure, self._named(evidence))
         return None
 
     def _say(self, claim: _Claim, segment: Segment, evidence: NDArray[np.float32], now: int) -> list[Caption]:
@@ -369,6 +316,15 @@ class Policy:
         self._standing = None
         self._last_end = max(at, caption.start)
         return [msgspec.structs.replace(caption, kind="end", end=self._last_end)]
+
+    def _named(self, evidence: NDArray[np.float32]) -> tuple[Sound, ...]:
+        """The sounds that are listed with a caption, surest first."""
+        order = np.argsort(-evidence, kind="stable")[:MOST_NAMED].tolist()
+        return tuple(
+            Sound(self._sounds.labels[i], round(float(evidence[i]), 4))
+            for i in order
+            if evidence[i] >= self._limits.named
+        )
 
     def _picture(self, evidence: NDArray[np.float32], seen: frozenset[int]) -> frozenset[int]:
         """The sounds that make up what is heard, with hysteresis against those seen before."""

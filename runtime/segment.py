@@ -141,6 +141,15 @@ def _first_above(heard: Heard, threshold_db: float) -> int:
     return heard.start + WINDOW * int(np.argmax(heard.levels > threshold_db))
 
 
+def _last_above(heard: Heard, threshold_db: float) -> int:
+    """Sample after the last window of the chunk that exceeds the threshold."""
+    is_loud = heard.levels > threshold_db
+    if is_loud[-1] or not is_loud.any():
+        return heard.end
+    last = int(np.flatnonzero(is_loud)[-1]) + 1
+    return min(heard.start + WINDOW * last, heard.end)  # a recording's last chunk may end earlier
+
+
 class Segmenter:
     """Opens and closes segments, chunk by chunk. At most one is open."""
 
@@ -177,10 +186,8 @@ class Segmenter:
         threshold = self._level - HYSTERESIS_DB
         if not stands_out:
             threshold = max(threshold, self._loudest - FADE_DB)
-        is_loud = heard.levels > threshold
-        if is_loud.any():
-            last = int(np.flatnonzero(is_loud)[-1]) + 1
-            segment.end = heard.end if is_loud[-1] else min(heard.end, heard.start + WINDOW * last)
+        if peak > threshold:
+            segment.end = _last_above(heard, threshold)
         if heard.end - segment.end >= HOLD_SAMPLES:
             return self._end_faded(segment, heard, peak)
         if risen:  # something new over a steady background
@@ -204,7 +211,7 @@ class Segmenter:
 
     def _begin(self, heard: Heard, start: int, is_onset: bool) -> None:
         self.open = Segment(start, is_onset, self._window)
-        self.open.end = heard.end
+        self.open.end = max(start, _last_above(heard, self._level - HYSTERESIS_DB))
         self.open.add(heard.embedding)
         self._loudest = float(heard.levels.max())
         self._novel_starts.clear()

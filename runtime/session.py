@@ -18,7 +18,8 @@ from .encoder import Encoder
 from .engine import Engine, State
 from .errors import UsageError
 from .frontend import FrontEnd
-from .policy import FIRST_EMBEDDINGS, Caption, Limits, Policy, Sounds
+from .meaning import Sounds
+from .policy import FIRST_EMBEDDINGS, Caption, Limits, Policy
 from .segment import SILENT_DB, Heard, Segment, Segmenter, levels_db, mean_level_db
 
 LONG_GAP = RATE

@@ -14,7 +14,7 @@ from edgecap.runtime.audio import RATE, Samples
 from edgecap.runtime.bundle import GraphFile, Tensor, Thresholds
 from edgecap.runtime.decoder import Vocabulary
 from edgecap.runtime.engine import Engine
-from edgecap.runtime.policy import Sounds
+from edgecap.runtime.meaning import Sounds
 from edgecap.runtime.session import Model
 
 MELS = 8

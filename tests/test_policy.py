@@ -11,7 +11,8 @@ from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
 from edgecap.runtime.bundle import Calibration
 from edgecap.runtime.decoder import Hypothesis
 from edgecap.runtime.encoder import Embedding
-from edgecap.runtime.policy import Caption, Limits, Policy, Sound, Sounds
+from edgecap.runtime.meaning import Sounds
+from edgecap.runtime.policy import Caption, Limits, Policy, Sound
 from edgecap.runtime.segment import Segment
 from edgecap.runtime.wording import content_words, hedged, sentence, stem
 from tests.laws import assert_every_caption_closes

@@ -71,6 +71,17 @@ def test_a_segment_lasts_from_the_first_loud_window_to_the_last() -> None:
     assert segmenter.is_quiet
 
 
+def test_a_knock_inside_one_chunk_has_its_own_bounds() -> None:
+    segmenter, ended = Segmenter(94, -60.0, 0.5), []
+    for i in range(9):
+        levels = np.full(8, QUIET)
+        levels[2:4] = LOUD if i == 1 else QUIET
+        heard = Heard(i * CHUNK_SAMPLES, (i + 1) * CHUNK_SAMPLES, levels, Embedding(DOG, DOG[:2]))
+        ended += [done] if (done := segmenter.step(heard)) else []
+    (segment,) = ended
+    assert (segment.start, segment.end) == (CHUNK_SAMPLES + 2 * 1280, CHUNK_SAMPLES + 4 * 1280)
+
+
 def test_silence_ends_it_whatever_the_embedding_says() -> None:
     """The encoder remembers 11 s; two seconds without level are enough."""
     segmenter, ended = played([(LOUD, DOG)] * 5 + [(QUIET, DOG)] * 7)
