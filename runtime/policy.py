@@ -178,6 +178,11 @@ class Policy:
 
     def heard(self, segment: Segment, now: int) -> list[Caption]:
         """A chunk of the open segment went by: a caption ends once its sounds are gone for a while."""
+        if self._possible(segment) < self._limits.hedge:
+            self._possible_since = None
+        elif self._possible_since is None or self._possible_since < segment.start:
+            is_prompt = now - segment.start <= PROMPT_SAMPLES
+            self._possible_since = segment.start if is_prompt else now - 2 * CHUNK_SAMPLES
         standing = self._standing
         if standing and standing.claim.meaning.support(segment.latest) >= self._limits.leaves:
             standing.supported_until = now
@@ -191,27 +196,21 @@ class Policy:
         return self._end(standing.supported_until)
 
     def wants_sentence(self, segment: Segment, now: int) -> bool:
-        """Whether the decoder should be asked. It costs as much as seconds of listening: rarely."""
-        evidence = segment.evidence()
-        possible = self._limits.probability(float(evidence.max()), 0.0)  # no sentence is more than certain
-        if possible < self._limits.hedge:
-            self._possible_since = None
+        """Whether the decoder should be asked, after `heard`. It costs seconds of listening: rarely."""
+        if self._possible_since is None:
             return False
-        if self._possible_since is None or self._possible_since < segment.start:
-            is_prompt = now - segment.start <= PROMPT_SAMPLES
-            self._possible_since = segment.start if is_prompt else now - 2 * CHUNK_SAMPLES
         view = self._view
         if view is None or view.segment is not segment:
             if not segment.is_onset:
                 return segment.count >= PATIENT_EMBEDDINGS
-            is_strong = possible >= max(STRONG, self._limits.confidence)
+            is_strong = self._possible(segment) >= max(STRONG, self._limits.confidence)
             recognised = -(-(now - self._possible_since) // CHUNK_SAMPLES)  # in chunks, begun ones too
             enough = STRONG_EMBEDDINGS if is_strong else FIRST_EMBEDDINGS
             return min(segment.count, recognised) >= enough
         since = now - view.at
         if since < self._limits.interval_samples:
             return False
-        if self._picture(evidence, view.sounds) != view.sounds:
+        if self._picture(segment.evidence(), view.sounds) != view.sounds:
             return True
         if since < self._limits.interval_samples * view.backoff:
             return False
@@ -243,6 +242,10 @@ class Policy:
     def close(self) -> list[Caption]:
         """The stream was cut or is over: nothing will return."""
         return self._end(self._standing.supported_until) if self._standing else []
+
+    def _possible(self, segment: Segment) -> float:
+        """The most that a sentence about this could be believed, were its words certain."""
+        return self._limits.probability(float(segment.evidence().max()), 0.0)
 
     def _believed(self, hypotheses: Sequence[Hypothesis], evidence: NDArray[np.float32]) -> _Claim | None:
         """The first hypothesis that names only what is heard and is probable enough to be said."""

@@ -77,6 +77,7 @@ class Segment:
         self.ended_by: Literal["silence", "fade", "change", "gap"] | None = None
         self._vectors: deque[NDArray[np.float32]] = deque(maxlen=window)
         self._scores: deque[NDArray[np.float32]] = deque(maxlen=EVIDENCE)
+        self._evidence: NDArray[np.float32] | None = None  # of the chunks so far, once asked for
         self._past: NDArray[np.float32] | None = None  # running mean of all but the RECENT newest
 
     def add(self, embedding: Embedding) -> None:
@@ -85,6 +86,7 @@ class Segment:
             leaving = self._vectors[-RECENT]
             weight = 1.0 / min(self.count - RECENT + 1, 16)  # a mean at first, then about 5 s of memory
             self._past = leaving if self._past is None else self._past + weight * (leaving - self._past)
+        self._evidence = None
         self._vectors.append(embedding.vector)
         self._scores.append(embedding.scores)
         self.count += 1
@@ -109,12 +111,13 @@ class Segment:
         Two chunks must agree, so that one wild score convinces nobody; and a single knock, over
         before the second chunk, still counts while the encoder remembers it.
         """
-        scores = np.stack(self._scores)
-        if len(scores) == 1:
-            half: NDArray[np.float32] = scores[0] / 2
-            return half
-        best: NDArray[np.float32] = np.partition(scores, -2, axis=0)[-2:].mean(axis=0)
-        return best
+        if self._evidence is None:
+            scores = np.stack(self._scores)
+            if len(scores) == 1:
+                self._evidence = scores[0] / 2
+            else:
+                self._evidence = np.partition(scores, -2, axis=0)[-2:].mean(axis=0)
+        return self._evidence
 
     def novelty(self) -> float:
         """Cosine distance between the last second and what came before; 0 while there is too little."""
