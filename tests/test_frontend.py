@@ -106,3 +106,21 @@ def test_state_is_a_value() -> None:
     again, _ = frontend.step(chunks[1], past)
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(past, kept)
+
+
+@pytest.mark.parametrize("mels", [32, 64, 224])
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_the_torch_twin_hears_the_same(signal: str, mels: int) -> None:
+    """Training's front end, all frames at once in float32, against the edge's, chunk by chunk."""
+    torch = pytest.importorskip("torch")
+    from edgecap.training.frontend import LogMel
+
+    t = np.arange(4 * CHUNK_SAMPLES) / RATE
+    samples = SIGNALS[signal](t, np.random.default_rng(11)).astype(np.float32)
+    here = stream(samples, mels)
+    there = LogMel(mels)(torch.from_numpy(samples)[None])[0].numpy()
+    assert here.shape == there.shape == (4 * CHUNK, mels)
+    # torch's float32 FFT rounds at some 1e-7 of the frame's loudest band: 1e-4 dB is beyond it 60 dB down.
+    clear = here > np.maximum(-99.0, here.max(axis=1, keepdims=True) - 60.0)
+    assert clear.any()
+    np.testing.assert_allclose(here[clear], there[clear], atol=1e-4, rtol=0)
