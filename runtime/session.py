@@ -198,6 +198,8 @@ class Session:
     def _clean(self, samples: Samples) -> Samples:
         """Finite and within [-1, 1], so that one bad sample can't poison the carried state."""
         samples = np.asarray(samples, np.float32)
+        if samples.ndim != 1:
+            raise UsageError(f"samples of shape {samples.shape}", fix="push one channel, as a flat array")
         finite = np.isfinite(samples)
         if not finite.all():
             self.non_finite += int(samples.size - np.count_nonzero(finite))

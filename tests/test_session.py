@@ -256,6 +256,8 @@ def test_misuse_is_refused(model: Model) -> None:
     session = Session(model)
     with pytest.raises(UsageError, match="negative"):
         session.skip(-1)
+    with pytest.raises(UsageError, match="one channel"):
+        session.push(np.zeros((320, 2), np.float32))
     session.finish()
     assert session.finish() == []
     with pytest.raises(UsageError, match="finished"):
