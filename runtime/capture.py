@@ -14,7 +14,7 @@ from .errors import MicrophoneError
 from .microphone import Heard, Microphone, stable_name
 from .ring import Ring
 from .sources import Block
-from .watchdog import Watchdog
+from .watchdog import Health, Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,6 @@ class Capture:
         self._accounted_until = clock()
         self._base: int | None = None  # where the open microphone's first sample stands in the ring
         self._lost = 0
-        self._not_finite = 0
         self._move_check_at = 0.0
         self._busy_since: float | None = None
         self._muted = Event()
@@ -124,7 +123,7 @@ class Capture:
             if moved or (moved is None and ends_hole):
                 self._dog.lost(now)
         if self._dog.health != before:
-            self._say(microphone)
+            self._say(microphone, before)
         if not self._dog.is_open:
             self._close()
 
@@ -164,9 +163,9 @@ class Capture:
         if self._wanted.isdecimal():  # an index means another device after the next plug
             self._wanted = stable_name(self._microphone.device)
         self._dog.opened(self._clock())
-        self._move_check_at = (
-            0.0  # the first answer, with the first block, is what later ones are held against
-        )
+        self._base = None
+        # With the first block: later answers are held against that one.
+        self._move_check_at = 0.0
 
     def _rest(self) -> None:
         self._close()
@@ -185,21 +184,21 @@ class Capture:
         microphone, self._microphone = self._microphone, None
         if microphone is None:
             return
-        self._not_finite += microphone.not_finite
         self._busy_since = self._clock()
         try:
             microphone.close()
         finally:
             self._busy_since = None
 
-    def _say(self, microphone: Microphone) -> None:
+    def _say(self, microphone: Microphone, before: Health) -> None:
+        """At the level that is shown by default: whether it listens is what people must know."""
         name = microphone.device.name
         match self._dog.health:
             case "lost":
                 log.warning("Microphone %r is gone. Not listening; trying again until it comes.", name)
             case "zeros":
                 log.warning("Microphone %r delivers nothing but zeros: is it muted, or the wrong one?", name)
-            case "healthy":
+            case "healthy" if before != "stalled":
                 log.warning("Listening to microphone %r.", name)
 
 

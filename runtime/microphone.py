@@ -112,11 +112,6 @@ class Microphone:
         self._expected_frame = self._base = self._produced = 0
         self._server = _Attachment() if self.device.name not in FOLLOWERS else None
 
-    @property
-    def not_finite(self) -> int:
-        """Samples that were no number; nothing of the kind in 16 bits, but drivers differ."""
-        return self._converter.not_finite
-
     def read(self, timeout_s: float) -> Heard | None:
         """The next block; None where none came in time. A gap shows in the block's index."""
         item = self._ring.get(timeout_s)

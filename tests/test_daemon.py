@@ -20,7 +20,7 @@ from edgecap.runtime.audio import RATE, Samples
 from edgecap.runtime.capture import Reader
 from edgecap.runtime.config import Config, Source
 from edgecap.runtime.daemon import Daemon, Timeline
-from edgecap.runtime.errors import DataError, InputMissingError
+from edgecap.runtime.errors import DataError, InputMissingError, UnavailableError
 from edgecap.runtime.session import Session
 from edgecap.runtime.sources import Block
 from tests import handmade
@@ -173,6 +173,14 @@ def test_an_error_of_the_source_comes_out_after_a_clean_end(tmp_path: Path) -> N
     missing = Config(publish=ANY, replay=ANY, source=Source("file", str(tmp_path / "missing.wav")))
     audience = Audience(config=missing)
     with pytest.raises(InputMissingError, match=r"missing\.wav does not exist"):
+        audience.daemon.run()
+    assert audience.statuses[-1].state == "stopping"
+
+
+def test_without_pyaudio_the_fix_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyaudio", None)
+    audience = Audience()
+    with pytest.raises(UnavailableError, match=r"Microphones need PyAudio.*pip install 'edgecap\[mic\]'"):
         audience.daemon.run()
     assert audience.statuses[-1].state == "stopping"
 
