@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from .commands import caption, doctor, model, options, train
+from .commands import bench, caption, doctor, model, options, train
 
 if TYPE_CHECKING:
     from edgecap.runtime.errors import EdgecapError
@@ -93,6 +93,7 @@ def listen(
 app.command(rich_help_panel=MACHINE)(doctor.devices)
 app.command(rich_help_panel=MACHINE)(doctor.doctor)
 app.command(rich_help_panel=MACHINE)(doctor.config)
+app.command(rich_help_panel=MACHINE)(bench.bench)
 app.command(rich_help_panel=MODEL)(train.train)
 app.command(rich_help_panel=MODEL)(train.evaluate)
 app.command(rich_help_panel=MODEL)(model.export)
@@ -123,5 +124,8 @@ def _edgecap(
 
 def main() -> NoReturn:
     """The entry point: runs a command and leaves with its exit code (README.md lists them)."""
+    # Before numpy comes: on two busy cores its BLAS threads wait for each other, and one product of the
+    # front end takes 70 times the CPU of the one thread that it needs. Torch has threads of its own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app(prog_name="edgecap")
     raise AssertionError("typer leaves by itself")
