@@ -33,20 +33,24 @@ from .teacher import CLASSES, WIDTH, Teacher
 class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The encoder stage of a recipe."""
 
-    steps: Annotated[int, Meta(ge=1)] = 6400
+    steps: Annotated[int, Meta(ge=1)] = 3700
     batch: Annotated[int, Meta(ge=1)] = 10
     """Streams heard side by side."""
     chunks: Annotated[int, Meta(ge=1)] = 20
     """Chunks of 320 ms between two steps of the optimiser; the state goes on, the gradient doesn't."""
-    learning_rate: Annotated[float, Meta(gt=0)] = 1.2e-3
+    learning_rate: Annotated[float, Meta(gt=0)] = 2e-3
     weight_decay: Annotated[float, Meta(ge=0)] = 0.05
     warmup: Annotated[int, Meta(ge=0)] = 200
     average: Annotated[float, Meta(ge=0, lt=1)] = 0.999
-    vectors: Annotated[float, Meta(ge=0)] = 1.0
+    vectors: Annotated[float, Meta(ge=0)] = 5.0
     """Weight of the loss to the teacher's vectors."""
     classes: Annotated[float, Meta(ge=0)] = 0.1
     """Weight of the loss to the teacher's scores."""
     seed: int = 1
+
+
+RARE = -4.5
+"""Logit of a sound at random: about one chunk in ninety."""
 
 
 class Distiller(nn.Module):
@@ -57,6 +61,10 @@ class Distiller(nn.Module):
         self.encoder = encoder
         self.vectors = nn.Linear(encoder.width, WIDTH)
         self.classes = nn.Linear(encoder.width, CLASSES)
+        # Most sounds are silent most of the time. Where the biases don't say so from the start, the
+        # embedding learns it instead, as one huge constant, and hears little else from then on.
+        nn.init.constant_(encoder.head.bias, RARE)
+        nn.init.constant_(self.classes.bias, RARE)
 
     def sounds_loss(self, embeddings: Tensor, heard: Tensor, weight: Tensor) -> Tensor:
         """embeddings (B, k, width); heard, weight (B, k, sounds). Summed over sounds, mean over chunks."""

@@ -168,8 +168,8 @@ class Composer:
         return samples, tuple(self.index[name] for name in clip.labels if name in self.index)
 
     def scene(self, rng: Generator) -> Scene:
-        """The next few seconds of a room: 5 to 20 s, sometimes with nothing in them."""
-        chunks = int(rng.uniform(5, 20) * RATE / CHUNK_SAMPLES)
+        """The next few seconds of a room: 4 to 14 s, sometimes with nothing in them."""
+        chunks = int(rng.uniform(4, 14) * RATE / CHUNK_SAMPLES)
         n = chunks * CHUNK_SAMPLES
         samples = np.zeros(n, np.float32)
         events: list[Event] = []
