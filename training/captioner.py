@@ -128,7 +128,7 @@ def _train(
         average.weights = stored["average"]
     module.train()
     for step in range(begin, settings.steps):
-        batch = collate([segments.draw(rng) for _ in range(settings.batch)])
+        batch = collate(segments.batch(rng, settings.batch))
         value, figures = loss_of(batch)
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * cosine(step, settings.steps, settings.warmup)

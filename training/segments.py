@@ -55,32 +55,29 @@ class Segments:
         events: list[list[Spoken]], labels: list[Label],
     ) -> None:  # fmt: skip
         self.embeddings, self.spectra, self.events, self.labels = embeddings, spectra, events, labels
-        self.onsets = [(row, i) for row, spoken in enumerate(events) for i in range(len(spoken))]
         self.by_label: dict[int, list[tuple[int, int]]] = {}
-        for row, i in self.onsets:
-            self.by_label.setdefault(events[row][i].label, []).append((row, i))
+        for row, spoken in enumerate(events):
+            for i, event in enumerate(spoken):
+                self.by_label.setdefault(event.label, []).append((row, i))
 
-    def draw(self, rng: Generator, balanced: bool = True) -> Example:
-        """A segment that begins near the onset of some event; labels equally often where `balanced`."""
+    def draw(self, rng: Generator, longest: int = LONGEST) -> Example:
+        """A segment of 2 to `longest` chunks that begins near some event's onset; labels equally often."""
         while True:
-            if balanced:
-                pool = self.by_label[list(self.by_label)[int(rng.integers(len(self.by_label)))]]
-                row, i = pool[int(rng.integers(len(pool)))]
-            else:
-                row, i = self.onsets[int(rng.integers(len(self.onsets)))]
+            pool = self.by_label[list(self.by_label)[int(rng.integers(len(self.by_label)))]]
+            row, i = pool[int(rng.integers(len(pool)))]
             event = self.events[row][i]
             begin = max(event.first + int(rng.integers(-1, 2)), 0)
-            end = min(
-                begin + int(np.exp(rng.uniform(np.log(2), np.log(LONGEST + 1)))), len(self.embeddings[row])
-            )
+            length = int(np.exp(rng.uniform(np.log(2), np.log(longest + 1))))
+            end = min(begin + length, len(self.embeddings[row]))
             caption = self.caption(row, begin, end)
             if caption:
-                return Example(
-                    self.embeddings[row][begin:end],
-                    self.spectra[row][8 * begin : 8 * end],
-                    caption,
-                    event.label,
-                )
+                spectrogram = self.spectra[row][8 * begin : 8 * end]
+                return Example(self.embeddings[row][begin:end], spectrogram, caption, event.label)
+
+    def batch(self, rng: Generator, size: int) -> list[Example]:
+        """Examples of like length, so that little is padded: the longest differs from batch to batch."""
+        longest = int(np.exp(rng.uniform(np.log(4), np.log(LONGEST + 1))))
+        return [self.draw(rng, longest) for _ in range(size)]
 
     def caption(self, row: int, begin: int, end: int) -> str:
         """The sentence true of chunks begin to end of a stream; "" where nothing is to be said."""
