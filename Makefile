@@ -32,7 +32,7 @@ run: setup
 	exec $(EDGECAP) demo; fi
 
 test: lint
-	$(BIN)/python -m pytest
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: setup-dev
 	$(BIN)/ruff format --check .

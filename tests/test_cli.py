@@ -481,6 +481,30 @@ def test_doctor_says_what_works_and_the_fix(bundle: Path, tmp_path: Path) -> Non
     assert findings["onnxruntime"]["verdict"] == "works"
 
 
+def test_bench_has_a_figure_for_everything(bundle: Path) -> None:
+    result = edgecap("bench", bundle, "--live", "2", "--json")
+    assert result.exit_code == 0, result.output
+    parts = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [part["part"] for part in parts] == [
+        "machine",
+        "stages",
+        "comparison",
+        "comparison",
+        "live",
+        "live",
+    ]
+    stages = parts[1]
+    names = "front_end", "encoder", "segment_policy", "adapter_decoder"
+    assert all(stages[name] >= 0 for name in (*names, "silence"))
+    assert sum(stages[name] for name in names) == pytest.approx(stages["whole"])
+    assert [part["name"] for part in parts[2:4]] == ["edgecap", "recomputing"]
+    for live in parts[4:]:
+        assert 0 < live["ready_s"] < 30
+        assert 10 < live["rss_mb"] <= live["peak_rss_mb"] * 1.01
+        assert live["duration_s"] >= 2
+    assert "holds no peer" in refused(65, "bench", bundle, "--peer", bundle)
+
+
 def test_doctor_reports_a_broken_configuration(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("rom: kitchen\n")
