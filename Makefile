@@ -9,6 +9,9 @@ PYTHON ?= python3
 # pip's own configuration decides where torch comes from; TORCH may name another build or index.
 TORCH ?= torch==2.13.0
 HOURS ?= 10
+# What the shipped model is made from, and the public tagger that teaches it (optional).
+CORPUS ?= ../shared/data
+TEACHER ?= ../shared/weights/efficientat-mn04
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,8 +47,9 @@ bench: setup
 	$(EDGECAP) bench
 
 model: setup-dev
-	$(EDGECAP) train training/recipes/room-small.yaml -o runs/room-small
-	$(EDGECAP) export runs/room-small --target onnx-int8 -o room-small
+	$(EDGECAP) train training/recipes/room-small.yaml -o runs/room-small --corpus $(CORPUS) \
+	  $(if $(wildcard $(TEACHER)),--teacher $(TEACHER))
+	$(EDGECAP) export runs/room-small/model --target onnx-int8 -o runtime/bundles/room-small
 
 soak: setup
 	$(BIN)/python benchmarks/soak.py --hours $(HOURS)

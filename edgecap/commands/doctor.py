@@ -109,18 +109,17 @@ def doctor(json: options.Json = False, config_file: options.ConfigFile = None) -
 
 def _print(finding: Finding) -> None:
     from rich.console import Console
-    from rich.padding import Padding
     from rich.text import Text
 
     sign, style = {"works": ("✓", "green"), "missing": ("–", "yellow"), "broken": ("✕", "bold red")}[
         finding.verdict
     ]
-    console = Console(highlight=False)
-    console.print(
-        Text.assemble((f"{sign} {finding.verdict:<8}", style), (f"{finding.what:<14}", "bold"), finding.found)
+    line = Text.assemble(
+        (f"{sign} {finding.verdict:<8}", style), (f"{finding.what:<15}", "bold"), finding.found
     )
     if finding.fix:
-        console.print(Padding(Text(f"→ {finding.fix}"), (0, 0, 0, 10)))
+        line.append(f"\n{'':<10}→ {finding.fix}")
+    Console(highlight=False).print(line, soft_wrap=True)
 
 
 def _examine(config_file: "options.ConfigFile") -> Iterator[Finding]:
