@@ -28,6 +28,7 @@ STATES = {
     "overloaded": ("!", "overloaded: some sound is skipped", "yellow"),
     "stopping": ("…", "stopping", "cyan"),
 }
+NO_ALARM = "Not a smoke alarm and no life-safety device: it can miss sounds. Keep certified alarms."
 LATE_S = 2.0
 """Work that lasts longer shows its progress."""
 
@@ -102,6 +103,7 @@ class LiveLine:
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
+        self._console.print(NO_ALARM, style="dim")
         self._live.start()
         return self
 
@@ -115,12 +117,13 @@ class LiveLine:
     def show(self, message: "CaptionMessage | StatusMessage") -> None:
         if message.type == "status":
             self._status = message
-        elif message.event == "end":
-            self._caption = None
-            self._console.print(self._past(message))
         else:
-            self._caption = message
-        self._live.update(self._frame(), refresh=True)
+            self._caption = None if message.event == "end" else message
+        self._live.update(self._frame())
+        if message.type == "caption" and message.event == "end":
+            self._console.print(self._past(message))  # above the live line, which is drawn with it
+        else:
+            self._live.refresh()
 
     def _frame(self) -> "RenderableType":
         from rich.console import Group
@@ -140,7 +143,7 @@ class LiveLine:
             return Text("… starting", style="cyan")
         sign, words, style = STATES[status.state]
         line = Text.assemble((f"{sign} {words}", style), ("  ", ""), (status.room, "dim"), no_wrap=True)
-        if status.level is not None:
+        if status.level is not None and status.state in ("listening", "quiet", "overloaded"):
             line.append(f"  {_meter(status.level)} {status.level:.0f} dB", style="dim")
         if status.gaps:
             line.append(f"  {status.gaps} gaps", style="yellow")

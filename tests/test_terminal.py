@@ -42,7 +42,7 @@ def shown(console: Console) -> str:
 
 def test_the_live_line_says_what_sounds_and_how_the_room_is(terminal: Console) -> None:
     with LiveLine(terminal) as live:
-        shown(terminal)
+        assert "Not a smoke alarm" in shown(terminal)
         live.show(status(level=-40.0, gaps=2))
         assert "● listening  kitchen  ▕████████████············▏ -40 dB  2 gaps" in shown(terminal)
         live.show(caption("new", "Possibly a dog barks."))
