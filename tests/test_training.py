@@ -74,9 +74,15 @@ def test_a_recipe_runs_start_to_end_and_resumes(corpus_folder: Path, tmp_path: P
     recipe = read_recipe(RECIPES / "smallest.yaml")
     said: list[str] = []
     folder = train(
-        recipe, corpus_folder, None, tmp_path, tmp_path / "cache", lambda done, what: said.append(what)
+        recipe,
+        corpus_folder,
+        None,
+        tmp_path,
+        tmp_path / "cache",
+        RECIPES / "room-small.card.md",
+        lambda done, what: said.append(what),
     )
-    assert {"model.safetensors", "config.json", "tokenizer.json", "labels.csv"} <= {
+    assert {"model.safetensors", "config.json", "tokenizer.json", "labels.csv", "MODEL_CARD.md"} <= {
         p.name for p in folder.iterdir()
     }
     assert all(

@@ -5,6 +5,7 @@ recipe.yaml + corpus + teacher -> OUTPUT/{encoder,semantic,decoder}/ (checkpoint
 """
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -80,9 +81,12 @@ def read_recipe(path: Path) -> Recipe:
 
 def train(
     recipe: Recipe, corpus_folder: Path, teacher_folder: Path | None, output: Path, cache: Path,
-    progress: Progress = lambda done, what: None,
+    card: Path | None = None, progress: Progress = lambda done, what: None,
 ) -> Path:  # fmt: skip
-    """Run the recipe's stages that are not done yet; returns the folder of the finished checkpoint."""
+    """Run the recipe's stages that are not done yet; returns the folder of the finished checkpoint.
+
+    card: what people should know of the model; goes along as MODEL_CARD.md.
+    """
     torch.manual_seed(recipe.seed)
     corpus = open_corpus(corpus_folder, cache, progress)
     clips = corpus.split("train", may_ship if recipe.shipping else lambda licence: True)
@@ -109,7 +113,10 @@ def train(
         model, segments, tokenizer, embed, Run(output, "semantic"), recipe.semantic_stage, progress
     )
     train_decoder(model, segments, tokenizer, Run(output, "decoder"), recipe.decoder_stage, progress)
-    return save_checkpoint(model, tokenizer, labels, recipe, clips, output / "model")
+    folder = save_checkpoint(model, tokenizer, labels, recipe, clips, output / "model")
+    if card:
+        shutil.copyfile(card, folder / "MODEL_CARD.md")
+    return folder
 
 
 def save_checkpoint(

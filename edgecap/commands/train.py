@@ -41,7 +41,9 @@ def train(
         from edgecap.training.train import read_recipe
         from edgecap.training.train import train as run
     with _progress() as progress:
-        folder = run(read_recipe(recipe), corpus, teacher, output, cache, progress)
+        card = recipe.with_suffix(".card.md")
+        told = card if card.is_file() else None
+        folder = run(read_recipe(recipe), corpus, teacher, output, cache, told, progress)
     print(f"{folder}: trained. Next: edgecap export {folder} -o BUNDLE")
 
 
