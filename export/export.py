@@ -3,12 +3,14 @@
 checkpoint -> its graphs -> files of the target -> proven to be the same model -> bundle
 """
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
 import msgspec
+import torch
 
 from ..runtime.bundle import FORMAT, MANIFEST_FILE, GraphFile, Manifest, audio_contract
 from ..runtime.errors import UsageError
@@ -46,6 +48,23 @@ def export_bundle(
     if target not in TARGETS:
         raise UsageError(f"there is no target {target!r}", why=f"there are {', '.join(TARGETS)}")
     check_target(output)
+    with _one_thread():
+        manifest, files = _export(checkpoint, target, batch, verify, minutes, sounds, progress)
+    progress(f"packing {output}")
+    pack(files, output)
+    return manifest
+
+
+def _export(
+    checkpoint: Path,
+    target: str,
+    batch: int,
+    verify: bool,
+    minutes: float,
+    sounds: Path | None,
+    progress: Progress,
+) -> tuple[Manifest, dict[str, bytes]]:
+    """The bundle's manifest and files, proven if that is wanted."""
     progress("reading the checkpoint")
     source = read_checkpoint(checkpoint)
     sizes = {"batch": 1} if batch == 1 else {}  # one room: a graph without a dimension that varies
@@ -59,11 +78,20 @@ def export_bundle(
     parity: dict[str, dict[str, float]] = {}
     if verify:
         parity = check_parity(source, graphs, contents, minutes=minutes, sounds=sounds, progress=progress)
-    progress(f"packing {output}")
     manifest = describe_bundle(source, graphs, parity)
     head = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-    pack({MANIFEST_FILE: head, **contents, **source.files}, output)
-    return manifest
+    return manifest, {MANIFEST_FILE: head, **contents, **source.files}
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch's steps here are too small to share: on a busy machine its threads wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def write_graph(export: ExportGraph, target: str, sizes: Mapping[str, int]) -> bytes:

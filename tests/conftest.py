@@ -1,6 +1,7 @@
 """Fixtures that several tests share: a tiny bundle, made by the real exporter from a tiny random model."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MADE_FROM = ("export", "runtime/bundle.py", "runtime/audio.py", "training/models", "training/streaming.py")
 """What decides the bytes of the tiny bundle."""
+
+MADE_AT = 1_750_000_000
+"""The tiny checkpoint's date, which goes into its bundle's manifest."""
 
 LABELS = """label,phrase,category
 dog,a dog barks,animal
@@ -56,9 +60,11 @@ def write_tiny_checkpoint(folder: Path, seed: int = 0) -> Path:
         for parameter in model.encoder.parameters():  # else its outputs hardly hang on what it hears
             if parameter.dim() > 1:
                 torch.nn.init.normal_(parameter, std=0.2)
-        torch.nn.init.constant_(model.encoder.bn0.running_mean, -50.0)
-        torch.nn.init.constant_(model.encoder.bn0.running_var, 400.0)
+        statistics = model.encoder.bn0.state_dict()
+        statistics["running_mean"].fill_(-50.0)  # decibels
+        statistics["running_var"].fill_(400.0)
     room.save(model, folder)
+    os.utime(folder / room.TENSORS_FILE, (MADE_AT, MADE_AT))
     tokenizer.save(folder)
     (folder / "labels.csv").write_text(LABELS, encoding="utf-8")
     about = {"name": "room-tiny", "version": "0.1", "licence": "MIT", "sources": ["made up"], "clips": 0}
