@@ -13,10 +13,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runtime.audio import RATE, Samples
+from ..runtime.audio import CHUNK_SAMPLES, RATE, Samples
 from ..runtime.bundle import Bundle, Calibration
 from ..runtime.config import Captions
+from ..runtime.encoder import Encoder
+from ..runtime.frontend import FrontEnd
 from ..runtime.policy import Caption
+from ..runtime.segment import Segment
 from ..runtime.session import Model, Session
 from . import augment
 from .captions import sayable
@@ -199,6 +202,29 @@ def credulous(model: Model) -> Model:
     """The model with the identity calibration: a caption's confidence is its sound's score."""
     thresholds = msgspec.structs.replace(model.thresholds, calibration=Calibration())
     return dataclasses.replace(model, thresholds=thresholds)
+
+
+def steady_novelty(model: Model, corpus: Corpus, clips: Sequence[Clip], share: float = 0.95) -> float:
+    """The threshold of novelty under which this share of the clips that last would stay one situation.
+
+    Each clip of five seconds or more is heard from its onset as the session would hear it.
+    """
+    front_end, encoder = FrontEnd(model.mels), Encoder(model.encoder)
+    greatest: list[float] = []
+    for clip in clips:
+        samples = corpus.audio(clip)
+        if len(samples) < 5 * RATE:
+            continue
+        past, state = front_end.initial_state(), encoder.initial_state()
+        segment = Segment(0, True, model.window)
+        novelty = [0.0]
+        for start in range(0, len(samples) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES):
+            log_mel, past = front_end.step(samples[start : start + CHUNK_SAMPLES], past)
+            embedding, state = encoder.step(log_mel, state)
+            segment.add(embedding)
+            novelty.append(segment.novelty())
+        greatest.append(max(novelty))
+    return float(np.quantile(greatest, share))
 
 
 def open_model(path: str) -> Model:

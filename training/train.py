@@ -145,12 +145,15 @@ def _all_sentences(labels: list[Label]) -> list[str]:
     return [*sayable(labels), "one, then another", "one while another"]
 
 
-def write_calibration(folder: Path, bias: float, slope: float) -> str:
-    """Put a fitted confidence into a checkpoint's about.json; tells what it is."""
+def write_calibration(folder: Path, bias: float, slope: float, novelty: float) -> str:
+    """Put a fitted confidence and novelty into a checkpoint's about.json; tells what they are."""
     path = folder / "about.json"
     about = msgspec.json.decode(path.read_bytes())
-    thresholds = msgspec.convert(about.get("thresholds", {}), Thresholds)
-    calibration = Calibration(bias=round(bias, 4), score=round(slope, 4))
-    about["thresholds"] = msgspec.to_builtins(msgspec.structs.replace(thresholds, calibration=calibration))
+    thresholds = msgspec.structs.replace(
+        msgspec.convert(about.get("thresholds", {}), Thresholds),
+        calibration=Calibration(bias=round(bias, 4), score=round(slope, 4)),
+        novelty=round(novelty, 4),
+    )
+    about["thresholds"] = msgspec.to_builtins(thresholds)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(about)))
-    return f"p = sigmoid({calibration.bias:+.3f} {calibration.score:+.3f} logit(score))"
+    return f"p = sigmoid({bias:+.3f} {slope:+.3f} logit(score)); novelty {novelty:.3f}"

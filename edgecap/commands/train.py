@@ -83,7 +83,8 @@ def evaluate(
         if calibrate:
             taught = [clip for clip in held_out if clip.label in model.sounds.labels]
             said = scores.utter(scores.credulous(model), clips, taught, names, scores.SAY_ALL, progress)
-            fitted = write_calibration(calibrate, *scores.fit_calibration(said))
+            novelty = scores.steady_novelty(model, clips, taught)
+            fitted = write_calibration(calibrate, *scores.fit_calibration(said), novelty)
             print(f"{calibrate}: confidence calibrated on {len(said)} clips, {fitted}")
             return
         said = scores.utter(model, clips, held_out, names, progress=progress)
