@@ -5,6 +5,7 @@ the exporter's name and version go, so that the same checkpoint gives the same s
 """
 
 import contextlib
+import copy
 import io
 import logging
 import warnings
@@ -38,10 +39,14 @@ def fix_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     return Graph(graph.name, fixed(graph.inputs), fixed(graph.outputs), fixed(graph.state))
 
 
-def to_onnx(export: ExportGraph, sizes: Mapping[str, int]) -> bytes:
-    """The graph as ONNX, opset 20, its weights inside. sizes: named dimensions to fix; others may vary."""
+def to_onnx(export: ExportGraph, sizes: Mapping[str, int], precision: str = "fp32") -> bytes:
+    """The graph as ONNX, opset 20, its weights inside. sizes: named dimensions to fix; others may vary.
+
+    precision: fp32, or fp16 to compute in half precision; inputs, outputs and state stay float32.
+    """
     graph = fix_sizes(export.graph, sizes)
-    program = _export(export, graph, sizes)
+    module = _Half(export.module) if precision == "fp16" else export.module
+    program = _export(export, module, graph, sizes)
     model = onnx.load_model_from_string(program)
     strip(model)
     opset = next(entry.version for entry in model.opset_import if entry.domain == "")
@@ -94,7 +99,19 @@ class _Flat(nn.Module):
         return outputs
 
 
-def _export(export: ExportGraph, graph: Graph, sizes: Mapping[str, int]) -> bytes:
+class _Half(nn.Module):
+    """A module in half precision behind float32 inputs and outputs; state keeps its bits from hop to hop."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.half_module = copy.deepcopy(module).half()
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        halves = (tensor.half() if tensor.is_floating_point() else tensor for tensor in tensors)
+        return tuple(output.float() for output in self.half_module(*halves))
+
+
+def _export(export: ExportGraph, module: nn.Module, graph: Graph, sizes: Mapping[str, int]) -> bytes:
     """torch's own bytes, its chatter kept off the terminal."""
     varying = {
         name: torch.export.Dim(name, min=extent.low, max=extent.high)
@@ -108,7 +125,7 @@ def _export(export: ExportGraph, graph: Graph, sizes: Mapping[str, int]) -> byte
     chatter = io.StringIO()
     with _quiet(), contextlib.redirect_stdout(chatter), contextlib.redirect_stderr(chatter):
         program = torch.onnx.export(
-            _Flat(export.module).eval(),
+            _Flat(module).eval(),
             (export.example(sizes),),
             input_names=[port.name for port in export.ports_in()],
             output_names=list(export.names_out()),

@@ -47,6 +47,20 @@ class Graph(msgspec.Struct, frozen=True):
         return {tensor.name: f"new_{tensor.name}" for tensor in self.state}
 
 
+class Build(msgspec.Struct, frozen=True, kw_only=True):
+    """How a graph was compiled ahead of time; two builds of one graph differ in some bytes."""
+
+    library: Literal["tensorrt", "tensorrt-rtx"]
+    version: str
+    """Engines run under the very version that built them."""
+    capabilities: tuple[str, ...] = ()
+    """Compute capabilities of the GPUs that it runs on, "8.6"; none: whichever the library supports."""
+    source: str
+    """sha256 of the ONNX file that it was built from."""
+    profiles: dict[str, tuple[int, int, int]] = {}
+    """Named dimension -> least, usual and most that it may be."""
+
+
 class GraphFile(msgspec.Struct, frozen=True, kw_only=True):
     """A graph as it lies in the bundle."""
 
@@ -58,6 +72,9 @@ class GraphFile(msgspec.Struct, frozen=True, kw_only=True):
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
     backend: Literal["onnx", "tensorrt", "tensorrt-rtx"] = "onnx"
     opset: int | None = None
+    """Of an ONNX file."""
+    build: Build | None = None
+    """Of an engine."""
 
 
 class AudioContract(msgspec.Struct, frozen=True):
@@ -108,6 +125,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """L: the most embeddings that the adapter takes."""
     graphs: dict[str, GraphFile]
     thresholds: Thresholds
+    engines: dict[str, GraphFile] = {}
+    """The same graphs compiled for a GPU; where they can't run, `graphs` do."""
     files: dict[str, str]
     """sha256 of every file that is no graph: labels.csv, tokenizer.json, MODEL_CARD.md, LICENSE."""
     parity: dict[str, dict[str, float]] = {}
@@ -148,7 +167,7 @@ class Bundle:
         manifest = _read_manifest(files)
         _check_audio(path, manifest.audio)
         _check_sizes(path, manifest)
-        for graph in manifest.graphs.values():
+        for graph in (*manifest.graphs.values(), *manifest.engines.values()):
             content = _verified(files, graph.file, graph.sha256)
             if graph.backend == "onnx":
                 _check_onnx(path, graph, content)
@@ -182,13 +201,17 @@ class Bundle:
             return self._files.locate(graph.file)
         return self.read(graph.file)
 
+    def graphs_and_engines(self) -> tuple[GraphFile, ...]:
+        """Every computing file of the bundle."""
+        return (*self.manifest.graphs.values(), *self.manifest.engines.values())
+
     def tokenizer(self) -> bytes:
         """tokenizer.json."""
         return self.read(TOKENIZER_FILE)
 
     def read(self, file: str) -> bytes:
         """The content of a file that the manifest lists. Raises BundleError if it has changed since."""
-        known = {graph.file: graph.sha256 for graph in self.manifest.graphs.values()} | self.manifest.files
+        known = {graph.file: graph.sha256 for graph in self.graphs_and_engines()} | self.manifest.files
         if file not in known:
             raise BundleError(f"{self.path} has no {file}")
         return _verified(self._files, file, known[file])

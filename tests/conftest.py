@@ -97,12 +97,12 @@ def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
 def _exported(checkpoint: Path, config: pytest.Config, target: str) -> Path:
     import torch
 
-    from edgecap.export.export import export_bundle
+    from edgecap.export.export import Options, export_bundle
 
     kept = config.cache.mkdir("bundles") / f"{target}-{_fingerprint(torch.__version__)}"
     with _alone(kept):
         if not kept.exists():
-            export_bundle(checkpoint, kept, target, verify=False)
+            export_bundle(checkpoint, kept, Options(target=target, verify=False))
     return kept
 
 

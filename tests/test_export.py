@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -17,12 +18,12 @@ from safetensors.torch import load_file, save_file
 
 from edgecap.commands import model as commands
 from edgecap.export.checkpoint import Checkpoint, read_checkpoint
-from edgecap.export.export import describe, describe_bundle, export_bundle
+from edgecap.export.export import Options, describe, describe_bundle, export_bundle, write_engine
 from edgecap.export.pack import pack
 from edgecap.export.parity import Pair, check_parity
 from edgecap.export.to_onnx import to_onnx
-from edgecap.runtime.bundle import Bundle
-from edgecap.runtime.errors import BundleError, EdgecapError, InputMissingError, UsageError
+from edgecap.runtime.bundle import Bundle, Tensor
+from edgecap.runtime.errors import BundleError, EdgecapError, InputMissingError, UnavailableError, UsageError
 
 ROOT = Path(__file__).parent.parent
 GRAPHS = ("encoder", "adapter", "decoder_prefill", "decoder_step")
@@ -85,7 +86,7 @@ def test_open_batch_keeps_rooms_apart(source: Checkpoint) -> None:
     """One call for many rooms: each row is what it would be alone."""
     export = source.graphs[0]
     content = to_onnx(export, {})
-    graph = describe(export, "onnx", {}, content)
+    graph = describe(export, Options(target="onnx"), {}, content)
     assert graph.inputs[0].shape == ("batch", 32, 32)
     pair = Pair(export, graph, content)
     together = np.random.default_rng(0).uniform(-90, 0, (5, 32, 32)).astype(np.float32)
@@ -176,7 +177,7 @@ def test_the_manifest_is_the_checkpoints(
 ) -> None:
     """Its date is the weights', or the one that reproducible builds ask for; never the clock's."""
     manifest = Bundle.open(tiny_bundle).manifest
-    assert describe_bundle(source, manifest.graphs, {}) == manifest
+    assert describe_bundle(source, manifest.graphs, {}, {}) == manifest
     assert manifest.training["checkpoint"] == source.sha256
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     assert read_checkpoint(tiny_checkpoint).created == "2023-11-14T22:13:20Z"
@@ -189,7 +190,7 @@ def test_the_manifest_is_the_checkpoints(
 @pytest.mark.parametrize("target", ["onnx", "onnx-int8"])
 def test_a_second_export_equals_the_first(tiny_checkpoint: Path, tmp_path: Path, target: str) -> None:
     for name in ("one", "two.zip"):
-        export_bundle(tiny_checkpoint, tmp_path / name, target, minutes=0.1)
+        export_bundle(tiny_checkpoint, tmp_path / name, Options(target=target, minutes=0.1))
     one, two = Bundle.open(tmp_path / "one"), Bundle.open(tmp_path / "two.zip")
     assert one.manifest == two.manifest
 
@@ -378,8 +379,10 @@ def test_a_checkpoint_that_is_not_whole_is_refused(
 
 
 def test_an_unknown_target_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"there is no target 'coreml': there are onnx, onnx-int8"):
-        export_bundle(tiny_checkpoint, tmp_path / "out", "coreml")
+    with pytest.raises(
+        UsageError, match=r"there is no target 'coreml': there are onnx, onnx-int8, tensorrt-rtx"
+    ):
+        export_bundle(tiny_checkpoint, tmp_path / "out", Options(target="coreml"))
 
 
 def test_recordings_that_are_not_there_are_named(
@@ -388,6 +391,116 @@ def test_recordings_that_are_not_there_are_named(
     bundle = Bundle.open(tiny_bundle)
     with pytest.raises(InputMissingError, match=r"there are no recordings in .*: looked for .flac, .mp3"):
         check_parity(source, bundle.manifest.graphs, contents(bundle), sounds=tmp_path)
+
+
+# --- TensorRT-RTX, built without a GPU ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_an_engine_is_built_for_two_capabilities(name: str, tiny_bundle: Path, source: Checkpoint) -> None:
+    """No GPU is needed to build; whether it runs is for a machine that has one."""
+    pytest.importorskip("tensorrt_rtx", reason="the extra tensorrt is not installed")
+    bundle = Bundle.open(tiny_bundle)
+    export = next(export for export in source.graphs if export.graph.name == name)
+    options = Options(target="tensorrt-rtx", capabilities=("8.6", "12.0"))
+    graph = bundle.manifest.graphs[name]
+    engine, plan = write_engine(export, graph, bundle.read(f"{name}.onnx"), options)
+    assert plan[:4] == b"vtrt"
+    assert int.from_bytes(plan[16:24], "little") <= len(plan)
+    assert (engine.inputs, engine.outputs, engine.state) == (graph.inputs, graph.outputs, graph.state)
+    assert engine.build is not None
+    assert engine.build.source == graph.sha256
+    assert engine.build.capabilities == ("8.6", "12.0")
+    expected = {"encoder": {}, "decoder_step": {"beam": (1, 3, 16), "n": (1, 12, 16)}}
+    assert engine.build.profiles == expected.get(name, {"n": (1, 12, 16)})
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_the_networks_that_tensorrt_reads_are_the_declared_ones(name: str, tiny_bundle: Path) -> None:
+    trt = pytest.importorskip("tensorrt_rtx", reason="the extra tensorrt is not installed")
+    graph = Bundle.open(tiny_bundle).manifest.graphs[name]
+    log = trt.Logger(trt.Logger.ERROR)
+    network = trt.Builder(log).create_network(0)
+    assert trt.OnnxParser(network, log).parse((tiny_bundle / f"{name}.onnx").read_bytes())
+
+    def shapes(count: int, tensor: Callable[[int], object]) -> dict[str, list[int]]:
+        return {tensor(i).name: list(tensor(i).shape) for i in range(count)}  # type: ignore[attr-defined]  # no types
+
+    def declared(ports: tuple[Tensor, ...], prefix: str = "") -> dict[str, list[int]]:
+        return {prefix + p.name: [d if isinstance(d, int) else -1 for d in p.shape] for p in ports}
+
+    assert shapes(network.num_inputs, network.get_input) == declared(graph.inputs) | declared(graph.state)
+    outputs = declared(graph.outputs) | declared(graph.state, "new_")
+    assert shapes(network.num_outputs, network.get_output) == outputs
+    assert network.num_layers > 5
+
+
+def test_a_bundle_with_engines_opens_and_round_trips(
+    tiny_bundle: Path, source: Checkpoint, tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="the extra tensorrt is not installed")
+    bundle = Bundle.open(tiny_bundle)
+    graphs = bundle.manifest.graphs
+    options = Options(target="tensorrt-rtx", batch=64)
+    engine, plan = write_engine(
+        source.graphs[2], graphs["decoder_prefill"], bundle.read("decoder_prefill.onnx"), options
+    )
+    manifest = describe_bundle(source, graphs, {"decoder_prefill": engine}, {})
+    files = {file.name: file.read_bytes() for file in tiny_bundle.iterdir()}
+    pack(files | {"manifest.json": msgspec.json.encode(manifest), engine.file: plan}, tmp_path / "rtx")
+    assert Bundle.open(tmp_path / "rtx").manifest == manifest
+    spoilt = tmp_path / "rtx" / engine.file
+    spoilt.write_bytes(spoilt.read_bytes()[:-1])
+    with pytest.raises(BundleError, match=r"decoder_prefill.engine does not match the manifest's sha256"):
+        Bundle.open(tmp_path / "rtx")
+
+
+def test_gpus_that_the_library_does_not_know_are_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="the extra tensorrt is not installed")
+    for capabilities, reason in {
+        ("9.0",): r"no --compute-capability '9.0' in TensorRT-RTX: there are 7.5, 8.0, 8.6",
+        ("8.6", "7.5"): r"--compute-capability 7.5 has no fp32 engines. Add --precision fp16",
+    }.items():
+        with pytest.raises(UsageError, match=reason):
+            export_bundle(
+                tiny_checkpoint, tmp_path / "out", Options(target="tensorrt-rtx", capabilities=capabilities)
+            )
+
+
+def test_without_the_library_the_target_is_unavailable(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    with pytest.raises(UnavailableError, match=r"TensorRT-RTX is not available: .*pip install") as refused:
+        export_bundle(tiny_checkpoint, tmp_path / "out", Options(target="tensorrt-rtx"))
+    assert refused.value.code == 69
+
+
+def test_fp16_computes_in_half_behind_float32(source: Checkpoint) -> None:
+    export = source.graphs[2]
+    options = Options(target="onnx", precision="fp16")
+    content = to_onnx(export, {"batch": 1}, "fp16")
+    graph = describe(export, options, {"batch": 1}, content)
+    pair = Pair(export, graph, content)
+    pair.step({"memory": export.example({"batch": 1})[0].numpy()})
+    for difference in pair.differences.values():
+        assert 1e-6 < difference.largest < 0.02
+        assert difference.figures()["cosine"] > 0.9999
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (Options(target="onnx", precision="int3"), r"no --precision 'int3': there are fp32, fp16"),
+        (Options(precision="fp16"), r"--precision fp16 does not go with --target onnx-int8"),
+        (Options(capabilities=("8.6",)), r"--compute-capability is for --target tensorrt-rtx alone"),
+    ],
+)
+def test_options_that_contradict_are_refused(
+    tiny_checkpoint: Path, tmp_path: Path, options: Options, reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        export_bundle(tiny_checkpoint, tmp_path / "out", options)
 
 
 # --- what is in it --------------------------------------------------------------------------------
@@ -420,4 +533,4 @@ def test_inspect_json_is_the_manifest_and_sizes(
     shown = json.loads(capsys.readouterr().out)
     manifest = json.loads((tiny_bundle / "manifest.json").read_bytes())
     assert {key: shown[key] for key in manifest} == manifest
-    assert shown["bytes"]["encoder"] == (tiny_bundle / "encoder.onnx").stat().st_size
+    assert shown["bytes"]["encoder.onnx"] == (tiny_bundle / "encoder.onnx").stat().st_size

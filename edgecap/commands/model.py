@@ -23,8 +23,21 @@ def export(
         Path, typer.Option("--output", "-o", metavar="BUNDLE", help="A folder to write, or a .zip.")
     ],
     target: Annotated[
-        str, typer.Option(metavar="onnx|onnx-int8", help="What will run it: onnx-int8 suits any CPU.")
+        str,
+        typer.Option(
+            metavar="onnx|onnx-int8|tensorrt-rtx",
+            help="What will run it: onnx-int8 suits any CPU, tensorrt-rtx adds engines for RTX cards.",
+        ),
     ] = "onnx-int8",
+    precision: Annotated[
+        str, typer.Option(metavar="fp32|fp16", help="What onnx and tensorrt-rtx compute in.")
+    ] = "fp32",
+    compute_capability: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="8.6", help="tensorrt-rtx: build for this GPU; again for another. Without it: portable."
+        ),
+    ] = None,
     batch: Annotated[
         int, typer.Option(metavar="N", min=1, max=4096, help="The most rooms that one call takes.")
     ] = 1,
@@ -49,7 +62,7 @@ def export(
     from edgecap.runtime.errors import UnavailableError
 
     try:
-        from edgecap.export.export import export_bundle
+        from edgecap.export.export import Options, export_bundle
     except ModuleNotFoundError as missing:
         raise UnavailableError(
             f"{missing.name} is not installed",
@@ -60,16 +73,16 @@ def export(
     def progress(step: str) -> None:
         print(f"{step} …", file=sys.stderr)
 
-    manifest = export_bundle(
-        checkpoint,
-        output,
-        target,
+    wanted = Options(
+        target=target,
+        precision=precision,
         batch=batch,
+        capabilities=tuple(compute_capability or ()),
         verify=verify,
         minutes=minutes,
         sounds=sounds,
-        progress=progress,
     )
+    manifest = export_bundle(checkpoint, output, wanted, progress)
     proof = "not verified"
     if verify:
         worst = min(figures["cosine"] for figures in manifest.parity.values() if "cosine" in figures)
@@ -89,7 +102,8 @@ def inspect(
     if json:
         import msgspec
 
-        sizes = {name: opened.size(graph.file) for name, graph in opened.manifest.graphs.items()}
+        files = opened.manifest.files.keys() | {graph.file for graph in opened.graphs_and_engines()}
+        sizes = {file: opened.size(file) for file in sorted(files)}
         facts = {"path": str(opened.path), "bytes": sizes, **msgspec.to_builtins(opened.manifest)}
         print(msgspec.json.encode(facts).decode())
         return
@@ -102,7 +116,8 @@ def _print_tables(bundle: "Bundle") -> None:
     manifest = bundle.manifest
     console = Console(highlight=False)
     console.print(f"{bundle.title}  {bundle.path}", markup=False)
-    sizes = [bundle.size(file) for file in (*(g.file for g in manifest.graphs.values()), *manifest.files)]
+    files = (*(graph.file for graph in bundle.graphs_and_engines()), *manifest.files)
+    sizes = [bundle.size(file) for file in files]
     origin = "; ".join(f"{key} {value}" for key, value in manifest.training.items())
     sound = manifest.audio
     window_s = manifest.window * sound.chunk * sound.hop / sound.rate
@@ -129,10 +144,11 @@ def _graphs_table(bundle: "Bundle") -> Any:
     table = Table(title="graphs", title_justify="left")
     for column in ("graph", "backend", "precision", "opset", "MB", "in", "out", "state", "sha256"):
         table.add_column(column, justify="right" if column in ("opset", "MB") else "left", overflow="fold")
-    for name, graph in bundle.manifest.graphs.items():
+    for name, graph in (*bundle.manifest.graphs.items(), *bundle.manifest.engines.items()):
+        made_for = f" for {', '.join(graph.build.capabilities) or 'any'}" if graph.build else ""
         table.add_row(
             name,
-            graph.backend,
+            graph.backend + made_for,
             graph.precision,
             str(graph.opset or ""),
             f"{bundle.size(graph.file) / 1e6:.2f}",
