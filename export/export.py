@@ -22,8 +22,9 @@ from .parity import check_parity
 from .quantize import quantize
 from .to_onnx import OPSET, fix_sizes, to_onnx
 from .to_tensorrt import build_engine, check_capabilities
+from .to_triton import paths, triton_config
 
-Target = Literal["onnx", "onnx-int8", "tensorrt-rtx"]
+Target = Literal["onnx", "onnx-int8", "tensorrt-rtx", "triton"]
 TARGETS: tuple[str, ...] = get_args(Target)
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS = ("fp32", "fp16")
@@ -89,7 +90,8 @@ def _export(checkpoint: Path, options: Options, progress: Progress) -> tuple[Man
     """The bundle's manifest and files, proven if that is wanted."""
     progress("reading the checkpoint")
     source = read_checkpoint(checkpoint)
-    sizes = {"batch": 1} if options.batch == 1 else {}  # one room: a graph without a dimension that varies
+    # For one room a graph has no dimension that varies; a server batches, whatever the number.
+    sizes = {"batch": 1} if options.batch == 1 and options.target != "triton" else {}
     contents: dict[str, bytes] = {}
     graphs: dict[str, GraphFile] = {}
     for export in source.graphs:
@@ -109,9 +111,15 @@ def _export(checkpoint: Path, options: Options, progress: Progress) -> tuple[Man
             progress(f"building {name}'s engine")
             engine, plan = write_engine(export, graphs[name], contents[graphs[name].file], options)
             contents[engine.file], engines[name] = plan, engine
-    manifest = describe_bundle(source, graphs, engines, parity)
+    extra = dict(source.files)
+    if options.target == "triton":
+        extra |= {
+            paths(export.graph.name)[0]: triton_config(export.graph, options.batch).encode()
+            for export in source.graphs
+        }
+    manifest = describe_bundle(source, graphs, engines, parity, extra)
     head = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-    return manifest, {MANIFEST_FILE: head, **contents, **source.files}
+    return manifest, {MANIFEST_FILE: head, **contents, **extra}
 
 
 @contextlib.contextmanager
@@ -156,7 +164,7 @@ def describe(export: ExportGraph, options: Options, sizes: Mapping[str, int], co
     graph = fix_sizes(export.graph, sizes)
     precision: Precision = "int8" if options.target == "onnx-int8" else cast(Precision, options.precision)
     return GraphFile(
-        file=f"{graph.name}.onnx",
+        file=paths(graph.name)[1] if options.target == "triton" else f"{graph.name}.onnx",
         sha256=hashlib.sha256(content).hexdigest(),
         inputs=graph.inputs,
         outputs=graph.outputs,
@@ -172,6 +180,7 @@ def describe_bundle(
     graphs: dict[str, GraphFile],
     engines: dict[str, GraphFile],
     parity: dict[str, dict[str, float]],
+    files: Mapping[str, bytes],
 ) -> Manifest:
     """The manifest: the checkpoint's own words, the graphs, and the proof."""
     about = source.about
@@ -194,7 +203,7 @@ def describe_bundle(
         graphs=graphs,
         engines=engines,
         thresholds=about.thresholds,
-        files={name: hashlib.sha256(content).hexdigest() for name, content in source.files.items()},
+        files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         parity=parity,
         training={key: value for key, value in origin.items() if value},
     )

@@ -58,11 +58,14 @@ def check_target(target: Path) -> None:
 def _write_folder(files: Mapping[str, bytes], folder: Path) -> None:
     folder.mkdir()
     for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with (folder / name).open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-    _flush(folder)
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir():
+            _flush(path)
 
 
 def _write_zip(files: Mapping[str, bytes], path: Path) -> None:

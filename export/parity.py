@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -226,8 +226,8 @@ def _stream(
     batch = 1 if encoder.graph.inputs[0].shape[0] == 1 else BATCH
     gains_db = np.arange(batch, dtype=np.float32)[:, None, None] * 6
     encoder.begin(batch=batch)
-    in_torch = _decoder([pair.torch for pair in pairs.values()], vocabulary)
-    in_file = _decoder([pair.file for pair in pairs.values()], vocabulary)
+    in_torch = _decoder({name: pair.torch for name, pair in pairs.items()}, vocabulary)
+    in_file = _decoder({name: pair.file for name, pair in pairs.items()}, vocabulary)
     ring: deque[Array] = deque(maxlen=source.window)
     same_side = same_best = sentences = same_sentences = 0
     for hop, log_mel in zip(range(hops), _log_mels(source.mels, sounds), strict=False):
@@ -265,12 +265,9 @@ def _compare_sentence(pairs: Mapping[str, Pair], embeddings: Array, tokens: Sequ
         step.step({"token": np.array([token]), "position": np.array([position]), **crossed})
 
 
-def _decoder(graphs: Sequence[Any], vocabulary: Vocabulary) -> Decoder:
+def _decoder(graphs: Mapping[str, TorchGraph | Engine], vocabulary: Vocabulary) -> Decoder:
     """The edge's decoder on the graphs of one side. A TorchGraph has all of an Engine that it calls."""
-    by_name = {graph.graph.file: cast(Engine, graph) for graph in graphs}
-    adapter, prefill, step = (
-        by_name[f"{name}.onnx"] for name in ("adapter", "decoder_prefill", "decoder_step")
-    )
+    adapter, prefill, step = (cast(Engine, graphs[n]) for n in ("adapter", "decoder_prefill", "decoder_step"))
     return Decoder(adapter, prefill, step, vocabulary)
 
 

@@ -25,8 +25,9 @@ def export(
     target: Annotated[
         str,
         typer.Option(
-            metavar="onnx|onnx-int8|tensorrt-rtx",
-            help="What will run it: onnx-int8 suits any CPU, tensorrt-rtx adds engines for RTX cards.",
+            metavar="onnx|onnx-int8|tensorrt-rtx|triton",
+            help="What will run it: onnx-int8 suits any CPU; tensorrt-rtx adds engines for RTX cards; triton "
+            "is laid out for a server of many rooms.",
         ),
     ] = "onnx-int8",
     precision: Annotated[
