@@ -10,6 +10,8 @@ import typer
 from . import options
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from edgecap.measure import Comparison, Live, Stages
 
 LIVE_S = 20.0
@@ -112,13 +114,20 @@ def _print_json(title: str, stages: "Stages", comparisons: "list[Comparison]", l
 
 def _print_tables(title: str, stages: "Stages", comparisons: "list[Comparison]", lives: "list[Live]") -> None:
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
     console.print(f"{title} on {machine()['processor']}, one thread", style="bold")
+    console.print("\nCPU in a tight loop, captions changing often", style="bold")
+    console.print(_stages_table(stages))
+    console.print("\nCPU in a tight loop, beside what else could be used, in turns", style="bold")
+    console.print(_comparison_table(comparisons))
+    if lives:
+        console.print("\nThe daemon in its own process, its sound paced as live", style="bold")
+        console.print(_live_table(lives))
 
-    table = Table("stage", _right("ms per s of audio"), box=None, pad_edge=False, title_justify="left")
-    table.title = "\nCPU in a tight loop, captions changing often"
+
+def _stages_table(stages: "Stages") -> "Table":
+    table = _table("stage", ">ms per s of audio")
     for name, value in (
         ("front end", stages.front_end),
         ("encoder", stages.encoder),
@@ -128,48 +137,43 @@ def _print_tables(title: str, stages: "Stages", comparisons: "list[Comparison]",
         ("all, in a quiet room", stages.silence),
     ):
         table.add_row(name, f"{value:.2f}")
-    console.print(table)
+    return table
 
-    table = Table(
-        "beside",
-        _right("ms per s of audio"),
-        _right("times"),
-        "what",
-        box=None,
-        pad_edge=False,
-        title_justify="left",
-    )
-    table.title = "\nCPU in a tight loop, in turns"
+
+def _comparison_table(comparisons: "list[Comparison]") -> "Table":
+    table = _table("", ">ms per s of audio", ">times", "what")
     ours = comparisons[0].per_second
     for comparison in comparisons:
         ratio = comparison.per_second / ours
         table.add_row(comparison.name, f"{comparison.per_second:.2f}", f"{ratio:.1f}", comparison.what)
-    console.print(table)
+    return table
 
-    if not lives:
-        return
-    table = Table(
-        "the daemon as live", *(_right(one.sound) for one in lives), box=None, pad_edge=False, title=""
-    )
+
+def _live_table(lives: "list[Live]") -> "Table":
+    table = _table("", *(f">{one.sound}" for one in lives))
     for name, cells in (
-        ("of one core", [f"{one.cpu_percent:.1f} %" for one in lives]),
-        ("captions' events", [str(one.captions) for one in lives]),
-        ("hop's end to published, p50", [_ms(one.published_p50_ms) for one in lives]),
-        ("hop's end to published, p95", [_ms(one.published_p95_ms) for one in lives]),
-        ("of that at work, p95", [_ms(one.worked_p95_ms) for one in lives]),
-        ("process start to ready", [f"{one.ready_s:.2f} s" for one in lives]),
+        ("CPU, of one core", [f"{one.cpu_percent:.1f} %" for one in lives]),
+        ("events published", [str(one.captions) for one in lives]),
+        ("end of a hop to published, p50", [_ms(one.published_p50_ms) for one in lives]),
+        ("end of a hop to published, p95", [_ms(one.published_p95_ms) for one in lives]),
+        ("of that since the block came, p95", [_ms(one.worked_p95_ms) for one in lives]),
+        ("start of the process to ready", [f"{one.ready_s:.2f} s" for one in lives]),
         ("memory, resident", [f"{one.rss_mb:.0f} MB" for one in lives]),
         ("memory, at its peak", [f"{one.peak_rss_mb:.0f} MB" if one.peak_rss_mb else "–" for one in lives]),
     ):
         table.add_row(name, *cells)
-    console.print(table)
+    return table
+
+
+def _table(*headers: str) -> "Table":
+    """A plain table; a header that begins with > is of numbers, flush right."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for header in headers:
+        table.add_column(header.removeprefix(">"), justify="right" if header.startswith(">") else "left")
+    return table
 
 
 def _ms(value: float | None) -> str:
     return "–" if value is None else f"{value:.0f} ms"
-
-
-def _right(header: str) -> Any:
-    from rich.table import Column
-
-    return Column(header, justify="right")
