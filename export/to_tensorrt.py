@@ -9,23 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..runtime.bundle import Build
-from ..runtime.errors import BundleError, UnavailableError, UsageError
+from ..runtime.engine_tensorrt import load_library
+from ..runtime.errors import BundleError, UsageError
 from ..training.models.graph import Extent
 
-LIBRARY = "tensorrt_rtx"
 FP16_ONLY = ("7.5",)
 """Turing has no float32 products in this library: "FP32 GEMM is not supported"."""
-
-
-def load_library() -> Any:
-    """The tensorrt_rtx module. Raises UnavailableError, with the reason, if it does not import."""
-    try:
-        import tensorrt_rtx
-    except Exception as error:  # its libraries fail in their own ways: OSError, RuntimeError, ImportError
-        raise UnavailableError(
-            "TensorRT-RTX is not available", why=str(error), fix='run: pip install "edgecap[export,tensorrt]"'
-        ) from error
-    return tensorrt_rtx
 
 
 def check_capabilities(capabilities: Sequence[str], precision: str) -> None:
