@@ -231,12 +231,13 @@ def _stream(
     ring: deque[Array] = deque(maxlen=source.window)
     same_side = same_best = sentences = same_sentences = 0
     for hop, log_mel in zip(range(hops), _log_mels(source.mels, sounds), strict=False):
+        if hop * 10 // hops > (hop - 1) * 10 // hops:
+            progress(f"comparing with torch, {hop / hops:.0%}")
         expected, found = encoder.step({"log_mel": log_mel - gains_db})
         ring.append(expected["embedding"][0])
         same_side += int(np.sum((expected["scores"] >= LISTED) == (found["scores"] >= LISTED)))
         same_best += int(np.sum(expected["scores"].argmax(1) == found["scores"].argmax(1)))
         if hop % HOPS_PER_SENTENCE == HOPS_PER_SENTENCE - 1 or hop == hops - 1:
-            progress(f"comparing with torch: {(hop + 1) / hops:.0%}")
             # Every length of segment from 1 to L comes up, the extremes first.
             length = (1, len(ring), *range(2, len(ring)))[sentences % len(ring)]
             embeddings = np.stack(list(ring)[-length:])  # (n, width)

@@ -366,3 +366,23 @@ def test_engine_takes_a_path_or_bytes(tiny_bundle: Path) -> None:
     graph = opened.manifest.graphs["encoder"]
     for source in (opened.graph("encoder"), opened.read("encoder.onnx")):
         assert set(Engine("encoder", source, graph).initial_state()) == {port.name for port in graph.state}
+
+
+# --- docs/bundle.md says it all -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "struct",
+    [
+        Manifest,
+        bundles.GraphFile,
+        bundles.Build,
+        bundles.AudioContract,
+        bundles.Thresholds,
+        bundles.Calibration,
+        Tensor,
+    ],
+)
+def test_every_key_of_the_manifest_is_documented(struct: type[msgspec.Struct]) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "bundle.md").read_text(encoding="utf-8")
+    assert [key for key in struct.__struct_fields__ if f"`{key}`" not in page] == []

@@ -1,8 +1,9 @@
-"""export and inspect, and what makes the checkpoints that they take."""
+"""export and inspect: a checkpoint becomes a bundle, and what is in one."""
 
 import sys
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,11 +11,6 @@ from . import options
 
 if TYPE_CHECKING:
     from edgecap.runtime.bundle import Bundle, GraphFile, Tensor
-
-# --- from sounds to a checkpoint: prepare, train, evaluate ----------------------------------------
-
-
-# --- from a checkpoint to a bundle, and what is in one: export, inspect ---------------------------
 
 
 def export(
@@ -108,90 +104,68 @@ def inspect(
         facts = {"path": str(opened.path), "bytes": sizes, **msgspec.to_builtins(opened.manifest)}
         print(msgspec.json.encode(facts).decode())
         return
-    _print_tables(opened)
+    _print_facts(opened)
 
 
-def _print_tables(bundle: "Bundle") -> None:
-    from rich.console import Console
+FIGURES = {"max error": "max_error", "mean error": "mean_error", "peak": "peak", "cosine": "cosine"}
 
-    manifest = bundle.manifest
-    console = Console(highlight=False)
-    console.print(f"{bundle.title}  {bundle.path}", markup=False)
-    files = (*(graph.file for graph in bundle.graphs_and_engines()), *manifest.files)
-    sizes = [bundle.size(file) for file in files]
-    origin = "; ".join(f"{key} {value}" for key, value in manifest.training.items())
-    sound = manifest.audio
+
+def _print_facts(bundle: "Bundle") -> None:
+    manifest, sound = bundle.manifest, bundle.manifest.audio
     window_s = manifest.window * sound.chunk * sound.hop / sound.rate
+    files = (*(graph.file for graph in bundle.graphs_and_engines()), *manifest.files)
+    print(f"{bundle.title}  {bundle.path}")
     rows = {
         "made": manifest.created,
         "licence": manifest.licence,
-        "size": f"{sum(sizes) / 1e6:.1f} MB",
+        "size": f"{sum(map(bundle.size, files)) / 1e6:.1f} MB in {len(files) + 1} files",
         "hears": f"{sound.rate} Hz, {sound.mels} mel bins, {manifest.labels} sounds",
         "window": f"{manifest.window} embeddings, {window_s:.1f} s",
-        "trained on": origin or "not said",
+        **manifest.training,
     }
     for name, value in rows.items():
-        console.print(f"  {name:<10}  {value}", markup=False, soft_wrap=True)
-    console.print(_graphs_table(bundle))
+        print(f"  {name:<10}  {value}")
+    for name, graph in (*manifest.graphs.items(), *manifest.engines.items()):
+        print()
+        _print_graph(name, graph, bundle.size(graph.file))
+    print()
     if manifest.parity:
-        console.print(_parity_table(manifest.parity))
+        _print_parity(manifest.parity)
     else:
-        console.print("It was not compared with the model that it was exported from.")
+        print("It was not compared with the model that it was exported from.")
 
 
-def _graphs_table(bundle: "Bundle") -> Any:
-    from rich.table import Table
-
-    table = Table(title="graphs", title_justify="left")
-    for column in ("graph", "backend", "precision", "opset", "MB", "in", "out", "state", "sha256"):
-        table.add_column(column, justify="right" if column in ("opset", "MB") else "left", overflow="fold")
-    for name, graph in (*bundle.manifest.graphs.items(), *bundle.manifest.engines.items()):
-        made_for = f" for {', '.join(graph.build.capabilities) or 'any'}" if graph.build else ""
-        table.add_row(
-            name,
-            graph.backend + made_for,
-            graph.precision,
-            str(graph.opset or ""),
-            f"{bundle.size(graph.file) / 1e6:.2f}",
-            _ports(graph.inputs),
-            _ports(graph.outputs),
-            _state(graph),
-            graph.sha256[:12],
-        )
-    return table
+def _print_graph(name: str, graph: "GraphFile", size: int) -> None:
+    form = f"{graph.backend}, {graph.precision}, " + (f"opset {graph.opset}, " if graph.opset else "")
+    if graph.build:
+        gpus = ", ".join(graph.build.capabilities) or "any it supports"
+        form += f"version {graph.build.version} for compute capability {gpus}, "
+    print(f"{name}  {form}{size / 1e6:.2f} MB, sha256 {graph.sha256[:16]}")
+    sides = {"in": _ports(graph.inputs), "out": _ports(graph.outputs), "state": _state(graph)}
+    for side, ports in sides.items():
+        if ports:
+            print(f"  {side:<10}  {ports}")
 
 
 def _ports(ports: "tuple[Tensor, ...]") -> str:
-    return "\n".join(f"{port.name} {'×'.join(map(str, port.shape))}" for port in ports)
+    return ", ".join(f"{port.name} {'×'.join(map(str, port.shape))}" for port in ports)
 
 
 def _state(graph: "GraphFile") -> str:
     """The encoder has a dozen tensors alike; their number and sum say more than a list."""
     if len(graph.state) < 3:
         return _ports(graph.state)
-    numbers = 0
-    for port in graph.state:
-        size = 1
-        for extent in port.shape:
-            size *= extent if isinstance(extent, int) else 1
-        numbers += size
-    return f"{graph.state[0].name} … {graph.state[-1].name}\n{len(graph.state)} tensors, {numbers} numbers"
+    numbers = sum(prod(extent for extent in t.shape if isinstance(extent, int)) for t in graph.state)
+    return f"{graph.state[0].name} … {graph.state[-1].name}: {len(graph.state)} tensors, {numbers} numbers"
 
 
-def _parity_table(parity: dict[str, dict[str, float]]) -> Any:
-    from rich.table import Table
-
-    heads = ("max_error", "mean_error", "peak", "cosine", "least_cosine")
+def _print_parity(parity: dict[str, dict[str, float]]) -> None:
     minutes = parity.get("stream", {}).get("seconds", 0.0) / 60
     same = parity.get("sentences", {}).get("agreement")
     said = "" if same is None else f", {same:.0%} of the sentences the same"
-    table = Table(
-        title=f"compared with torch over {minutes:.1f} minutes of sound{said}", title_justify="left"
-    )
-    table.add_column("tensor")
-    for head in heads:
-        table.add_column(head.replace("_", " "), justify="right")
+    print(f"compared with torch over {minutes:.1f} minutes of sound{said}")
+    print(f"  {'tensor':<30}" + "".join(f"{head:>12}" for head in FIGURES))
     for tensor, figures in parity.items():
         if "cosine" in figures:
-            table.add_row(tensor, *(f"{figures[head]:.6g}" if head in figures else "" for head in heads))
-    return table
+            cells = (f"{figures[key]:.6g}" if key in figures else "" for key in FIGURES.values())
+            print(f"  {tensor:<30}" + "".join(f"{cell:>12}" for cell in cells))
