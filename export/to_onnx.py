@@ -20,6 +20,7 @@ from ..runtime.bundle import Graph
 from ..runtime.bundle import Tensor as Port
 from ..runtime.errors import EdgecapError
 from ..training.models.graph import ExportGraph
+from .fold import fold_scales
 
 OPSET = 20
 PRODUCER = "edgecap"
@@ -48,6 +49,7 @@ def to_onnx(export: ExportGraph, sizes: Mapping[str, int], precision: str = "fp3
     module = _Half(export.module) if precision == "fp16" else export.module
     program = _export(export, module, graph, sizes)
     model = onnx.load_model_from_string(program)
+    fold_scales(model)
     strip(model)
     opset = next(entry.version for entry in model.opset_import if entry.domain == "")
     if opset != OPSET:  # the exporter falls back to what it can do, and says nothing

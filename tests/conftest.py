@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,6 +103,9 @@ def _exported(checkpoint: Path, config: pytest.Config, target: str) -> Path:
     kept = config.cache.mkdir("bundles") / f"{target}-{_fingerprint(torch.__version__)}"
     with _alone(kept):
         if not kept.exists():
+            for stale in kept.parent.glob(f"{target}-*"):
+                if stale.is_dir() and time.time() - stale.stat().st_mtime > 24 * 3600:
+                    shutil.rmtree(stale)
             export_bundle(checkpoint, kept, Options(target=target, verify=False))
     return kept
 

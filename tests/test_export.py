@@ -19,6 +19,7 @@ import pytest
 import torch
 import typer
 from google.protobuf import text_format
+from onnx.reference import ReferenceEvaluator
 from safetensors.torch import load_file, save_file
 
 from edgecap.commands import model as commands
@@ -32,6 +33,7 @@ from edgecap.export.export import (
     export_bundle,
     write_engine,
 )
+from edgecap.export.fold import fold_scales
 from edgecap.export.pack import pack
 from edgecap.export.parity import Pair, check_parity
 from edgecap.export.to_onnx import to_onnx
@@ -184,6 +186,36 @@ def test_int8_files_hold_int8_weights(name: str, tiny_bundle: Path, tiny_int8_bu
     assert not [node.name for node in products if node.input[1] in floats]
     exact = (tiny_bundle / f"{name}.onnx").stat().st_size
     assert (tiny_int8_bundle / f"{name}.onnx").stat().st_size < 0.7 * exact
+
+
+def test_scales_are_folded_into_the_weights(tiny_bundle: Path) -> None:
+    """Parity says that the meaning is kept; here, that no block scales its output by itself."""
+    model = onnx.load(tiny_bundle / "encoder.onnx")
+    constants = {weight.name for weight in model.graph.initializer}
+    scales = [node for node in model.graph.node if node.op_type == "Mul" and set(node.input) & constants]
+    assert [node.name for node in scales] == []
+
+
+def test_only_what_nobody_else_reads_is_folded() -> None:
+    text = """
+        <ir_version: 10, opset_import: ["" : 20]>
+        shared (float[1, 2] x) => (float[1, 2] y, float[1, 2] z)
+        <float[2, 2] w = {1, 2, 3, 4}, float[2] b = {1, 2}, float[2] g = {2, 3}, float[2] h = {5, 7}>
+        {
+            p = MatMul(x, w)
+            q = Add(p, b)
+            y = Mul(q, g)
+            z = Mul(q, h)
+        }
+    """
+    model = onnx.parser.parse_model(text)
+    assert fold_scales(model) == 0
+    alone = onnx.parser.parse_model(text.replace("z = Mul(q, h)", "z = Mul(x, h)"))
+    before = ReferenceEvaluator(alone).run(None, {"x": np.float32([[0.5, -1]])})
+    assert fold_scales(alone) == 1
+    after = ReferenceEvaluator(alone).run(None, {"x": np.float32([[0.5, -1]])})
+    np.testing.assert_allclose(after, before)
+    assert [node.op_type for node in alone.graph.node] == ["MatMul", "Add", "Mul"]
 
 
 def test_the_manifest_is_the_checkpoints(
