@@ -16,13 +16,11 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from .audio import CHUNK_SAMPLES, RATE, seconds
+from .audio import RATE
 from .errors import MicrophoneError, UnavailableError
 from .ring import Ring
-from .sources import Block, Converter
+from .sources import BLOCK_S, Block, Converter
 
-BLOCK_S = seconds(CHUNK_SAMPLES) / 2
-"""160 ms. Each wake costs, and a chunk of the model is full exactly when a block comes."""
 RATES = (RATE, 48_000, 44_100)
 CHANNELS = (1, 2)
 """What is tried in turn: many devices have neither 32 kHz nor one channel."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .audio import RATE, Samples
-from .sources import BLOCKS_PER_SECOND, Block
+from .sources import BLOCK_S, Block
 
 Signal = NDArray[np.float64]
 """(n,) float64 at 32 kHz while sounds are being built."""
@@ -54,8 +54,8 @@ def synthesise(seed: int = 2) -> Scene:
 
 
 def blocks(scene: Scene) -> Iterator[Block]:
-    """The scene as a source: 100 ms at a time."""
-    length = RATE // BLOCKS_PER_SECOND
+    """The scene as a source: 160 ms at a time."""
+    length = round(RATE * BLOCK_S)
     for index in range(0, len(scene.samples), length):
         yield Block(scene.samples[index : index + length], index)
 

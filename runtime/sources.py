@@ -17,11 +17,11 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from .audio import RATE, Samples, seconds
+from .audio import CHUNK_SAMPLES, RATE, Samples, seconds
 from .errors import DataError, InputMissingError
 
-BLOCKS_PER_SECOND = 10
-"""Of a file or pipe. The microphone has its own measure."""
+BLOCK_S = seconds(CHUNK_SAMPLES) / 2
+"""160 ms. Each wake costs, and a chunk of the model is full exactly when a block comes."""
 
 Sample = Literal["s16le", "f32le"]
 
@@ -89,7 +89,7 @@ def file_blocks(path: Path) -> Iterator[Block]:
     with _open(path) as sound:
         converter = Converter(sound.samplerate, sound.channels)
         index = frames_read = 0
-        length = max(1, sound.samplerate // BLOCKS_PER_SECOND)
+        length = max(1, round(sound.samplerate * BLOCK_S))
         while True:
             try:
                 frames = sound.read(length, dtype="float32", always_2d=True)
@@ -124,7 +124,7 @@ def pcm_blocks(pipe: Pipe, rate: int, channels: int, sample: Sample = "s16le") -
         start = b""
     dtype = np.dtype("<i2" if sample == "s16le" else "<f4")
     frame_bytes = channels * dtype.itemsize
-    wanted = max(1, rate // BLOCKS_PER_SECOND) * frame_bytes
+    wanted = max(1, round(rate * BLOCK_S)) * frame_bytes
     converter = Converter(rate, channels)
     index = bytes_read = 0
     while True:

@@ -9,7 +9,7 @@ to the next, so that it is trained in the regime it lives in. Losses per 320 ms 
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Annotated
 
 import msgspec
@@ -20,13 +20,14 @@ from msgspec import Meta
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from ..runtime.audio import CHUNK_SAMPLES, RATE
 from . import augment
 from .frontend import LogMel
 from .models.convnext import CausalConvNeXt
 from .run import Average, Run, cosine, decayed
-from .scenes import Composer, Segment, Stream
+from .scenes import Composer, Stream
 from .teacher import CLASSES, WIDTH, Teacher
 
 
@@ -118,7 +119,7 @@ def train_encoder(
     begin = int(stored["step"]) if stored else 0
     # A resumed run draws new scenes: repeating the first ones would teach them twice.
     seeds = np.random.SeedSequence([settings.seed, begin]).spawn(settings.batch + 1)
-    streams = [iter(Stream(composer, np.random.default_rng(seed), settings.chunks)) for seed in seeds[:-1]]
+    streams = [Stream(composer, np.random.default_rng(seed), settings.chunks) for seed in seeds[:-1]]
     rng = np.random.default_rng(seeds[-1])
     optimiser = torch.optim.AdamW(
         decayed(model, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98)
@@ -137,7 +138,9 @@ def train_encoder(
     encoder.bn0.eval()  # its statistics are the data's, once: a stream has no batch
     state = encoder.initial_state(settings.batch)
     shown, since = time.monotonic(), begin
-    for step, (samples, heard, weight) in zip(range(begin, settings.steps), _ahead(streams), strict=False):
+    # A process composes what comes next: a thread would hold the interpreter while the net learns.
+    batches = DataLoader(_Batches(streams), batch_size=None, num_workers=1)
+    for step, (samples, heard, weight) in zip(range(begin, settings.steps), batches, strict=False):
         with torch.no_grad():
             log_mel = microphones(front_end(samples))
             restart = torch.from_numpy(rng.random(settings.batch) < 0.1)
@@ -183,33 +186,30 @@ def train_encoder(
     model.eval()
 
 
-def _ahead(streams: list[Iterator[Segment]]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Batches of (samples, heard, weight), the next one composed by a thread while the net learns."""
+class _Batches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
+    """Endless (samples, heard, weight) of streams side by side."""
 
-    def stack(arrays: Iterable[NDArray[np.float32]]) -> Tensor:
-        return torch.from_numpy(np.stack(list(arrays)))
+    def __init__(self, streams: list[Stream]) -> None:
+        self.streams = streams
 
-    def compose() -> tuple[Tensor, Tensor, Tensor]:
-        segments = [next(stream) for stream in streams]
-        return (
-            stack(samples for samples, _ in segments),
-            stack(targets.heard for _, targets in segments),
-            stack(targets.weight for _, targets in segments),
-        )
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        def stack(arrays: Iterable[NDArray[np.float32]]) -> Tensor:
+            return torch.from_numpy(np.stack(list(arrays)))
 
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(compose)
-        while True:
-            batch, coming = coming.result(), thread.submit(compose)
-            yield batch
+        for segments in zip(*self.streams, strict=True):
+            yield (
+                stack(samples for samples, _ in segments),
+                stack(targets.heard for _, targets in segments),
+                stack(targets.weight for _, targets in segments),
+            )
 
 
 @torch.no_grad()
 def _statistics(
-    encoder: CausalConvNeXt, front_end: LogMel, teacher: Teacher | None, streams: list[Iterator[Segment]]
+    encoder: CausalConvNeXt, front_end: LogMel, teacher: Teacher | None, streams: list[Stream]
 ) -> Tensor:
     """Set bn0 to the streams' mean and variance per mel bin; (2, 384) mean and deviation of the vectors."""
-    samples = torch.from_numpy(np.stack([next(stream)[0] for stream in streams for _ in range(3)]))
+    samples = torch.from_numpy(np.stack([samples for stream in streams for samples, _ in islice(stream, 3)]))
     log_mel = torch.cat([front_end(row[None])[0] for row in samples])
     mean, variance = encoder.bn0.running_mean, encoder.bn0.running_var
     assert mean is not None
