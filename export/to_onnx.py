@@ -10,6 +10,7 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 import onnx
@@ -106,7 +107,9 @@ class _Half(nn.Module):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self.half_module = copy.deepcopy(module).half()
+        # Buffers that were computed from weights are no leaves of autograd, which deepcopy refuses.
+        leaves: dict[int, Any] = {id(buffer): buffer.detach().clone() for buffer in module.buffers()}
+        self.half_module = copy.deepcopy(module, leaves).half()
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         halves = (tensor.half() if tensor.is_floating_point() else tensor for tensor in tensors)
