@@ -230,7 +230,7 @@ def find(name: str | Path) -> Path:
     shipped = SHIPPED / Path(name).name
     if (path / MANIFEST_FILE).exists() or path.is_file():
         return path
-    if path.name == str(name) and shipped.exists():
+    if path.name == str(name) and (shipped / MANIFEST_FILE).exists():
         return shipped
     if path.is_dir():
         raise BundleError(

@@ -97,6 +97,15 @@ def test_state_pairs_are_named_after_their_inputs() -> None:
     assert graph.state_pairs() == {"s0_b0": "new_s0_b0", "s0_b1": "new_s0_b1"}
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "/"])
+def test_a_folder_that_is_no_bundle_is_never_a_shipped_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundleError, match=r"is not a bundle: it has no manifest.json"):
+        Bundle.open(name)
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 
