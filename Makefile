@@ -9,6 +9,7 @@ PYTHON ?= python3
 # pip's own configuration decides where torch comes from; TORCH may name another build or index.
 TORCH ?= torch==2.13.0
 HOURS ?= 10
+MADE ?= runs/room-small
 # What the shipped model is made from, and the public tagger that teaches it (optional).
 CORPUS ?= ../shared/data
 TEACHER ?= ../shared/weights/efficientat-mn04
@@ -47,9 +48,11 @@ bench: setup
 	$(EDGECAP) bench
 
 model: setup-dev
-	$(EDGECAP) train training/recipes/room-small.yaml -o runs/room-small --corpus $(CORPUS) \
+	$(EDGECAP) train training/recipes/room-small.yaml -o $(MADE) --corpus $(CORPUS) \
 	  $(if $(wildcard $(TEACHER)),--teacher $(TEACHER))
-	$(EDGECAP) export runs/room-small/model --target onnx-int8 -o runtime/bundles/room-small
+	$(EDGECAP) export $(MADE)/model --target onnx-int8 --no-verify -o $(MADE)/draft
+	$(EDGECAP) evaluate $(MADE)/draft --corpus $(CORPUS) --split val --calibrate $(MADE)/model
+	$(EDGECAP) export $(MADE)/model --target onnx-int8 -o runtime/bundles/room-small
 
 soak: setup
 	$(BIN)/python benchmarks/soak.py --hours $(HOURS)

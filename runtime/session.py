@@ -16,6 +16,7 @@ from .config import Captions
 from .decoder import Decoder, Vocabulary
 from .encoder import Encoder
 from .engine import Engine, State
+from .engine_tensorrt import load_engines
 from .errors import UsageError
 from .frontend import FrontEnd
 from .meaning import Sounds
@@ -45,10 +46,7 @@ class Model:
     def load(cls, bundle: Bundle) -> "Model":
         """Load every graph of an opened bundle. Raises BundleError if one is not what it declares."""
         manifest = bundle.manifest
-        engines = {
-            name: Engine(name, bundle.graph(name), manifest.graphs[name])
-            for name in ("encoder", "adapter", "decoder_prefill", "decoder_step")
-        }
+        engines = load_engines(bundle, ("encoder", "adapter", "decoder_prefill", "decoder_step"))
         return cls(
             mels=manifest.audio.mels,
             window=manifest.window,
