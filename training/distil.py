@@ -47,6 +47,10 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Weight of the loss to the teacher's vectors."""
     classes: Annotated[float, Meta(ge=0)] = 0.1
     """Weight of the loss to the teacher's scores."""
+    clear: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """Share of scenes that hold one clear sound."""
+    filter_db: Annotated[float, Meta(ge=0)] = 6.0
+    """How much microphones and rooms colour a stream."""
     seed: int = 1
 
 
@@ -62,9 +66,6 @@ class Distiller(nn.Module):
         self.encoder = encoder
         self.vectors = nn.Linear(encoder.width, WIDTH)
         self.classes = nn.Linear(encoder.width, CLASSES)
-        # Most sounds are silent most of the time. Where the biases don't say so from the start, the
-        # embedding learns it instead, as one huge constant, and hears little else from then on.
-        nn.init.constant_(encoder.head.bias, RARE)
         nn.init.constant_(self.classes.bias, RARE)
 
     def sounds_loss(self, embeddings: Tensor, heard: Tensor, weight: Tensor) -> Tensor:
@@ -83,15 +84,15 @@ class Distiller(nn.Module):
 class Microphones:
     """What the net hears but the teacher doesn't: each stream's own filter, sometimes missing a band."""
 
-    def __init__(self, rng: Generator, batch: int, mels: int) -> None:
-        self._rng = rng
-        self._curves = torch.from_numpy(augment.filter_curves(rng, batch, mels))
+    def __init__(self, rng: Generator, batch: int, mels: int, depth_db: float) -> None:
+        self._rng, self._depth_db = rng, depth_db
+        self._curves = torch.from_numpy(augment.filter_curves(rng, batch, mels, depth_db))
 
     def __call__(self, log_mel: Tensor) -> Tensor:
         """(B, T, mels) in dB -> the same, filtered; a stream keeps its filter for five segments or so."""
         batch, _, mels = log_mel.shape
         changed = torch.from_numpy(self._rng.random(batch) < 0.2)
-        fresh = torch.from_numpy(augment.filter_curves(self._rng, batch, mels))
+        fresh = torch.from_numpy(augment.filter_curves(self._rng, batch, mels, self._depth_db))
         self._curves = torch.where(changed[:, None], fresh, self._curves)
         log_mel = (log_mel + self._curves[:, None]).clamp_min(-100.0)
         for row in np.flatnonzero(self._rng.random(batch) < 0.3):
@@ -107,10 +108,12 @@ def train_encoder(
     run: Run,
     settings: EncoderSettings,
     progress: Callable[[float, str], None] = lambda done, what: None,
+    *,
+    is_new: bool = True,
 ) -> None:
     """Train in place; resumes from the run's last checkpoint; leaves the averaged weights in the encoder.
 
-    Without a teacher only the labels teach.
+    Without a teacher only the labels teach. An encoder that is not new keeps its statistics and its head.
     """
     torch.manual_seed(settings.seed)
     front_end = LogMel(encoder.mels)
@@ -119,7 +122,9 @@ def train_encoder(
     begin = int(stored["step"]) if stored else 0
     # A resumed run draws new scenes: repeating the first ones would teach them twice.
     seeds = np.random.SeedSequence([settings.seed, begin]).spawn(settings.batch + 1)
-    streams = [Stream(composer, np.random.default_rng(seed), settings.chunks) for seed in seeds[:-1]]
+    streams = [
+        Stream(composer, np.random.default_rng(seed), settings.chunks, settings.clear) for seed in seeds[:-1]
+    ]
     rng = np.random.default_rng(seeds[-1])
     optimiser = torch.optim.AdamW(
         decayed(model, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98)
@@ -129,11 +134,11 @@ def train_encoder(
         optimiser.load_state_dict(stored["optimiser"])
         scale = stored["scale"]
     else:
-        scale = _statistics(encoder, front_end, teacher, streams)
+        scale = _statistics(encoder if is_new else None, front_end, teacher, streams)
     average = Average(model, settings.average)
     if stored:
         average.weights = stored["average"]
-    microphones = Microphones(rng, settings.batch, encoder.mels)
+    microphones = Microphones(rng, settings.batch, encoder.mels, settings.filter_db)
     model.train()
     encoder.bn0.eval()  # its statistics are the data's, once: a stream has no batch
     state = encoder.initial_state(settings.batch)
@@ -206,16 +211,23 @@ class _Batches(IterableDataset[tuple[Tensor, Tensor, Tensor]]):
 
 @torch.no_grad()
 def _statistics(
-    encoder: CausalConvNeXt, front_end: LogMel, teacher: Teacher | None, streams: list[Stream]
+    encoder: CausalConvNeXt | None, front_end: LogMel, teacher: Teacher | None, streams: list[Stream]
 ) -> Tensor:
-    """Set bn0 to the streams' mean and variance per mel bin; (2, 384) mean and deviation of the vectors."""
+    """(2, 384) mean and deviation of the teacher's vectors.
+
+    A new encoder's bn0 is set to the streams' mean and variance per mel bin, and its head to silence:
+    most sounds are silent most of the time. Where the biases don't say so from the start, the embedding
+    learns it instead, as one huge constant, and hears little else from then on.
+    """
     samples = torch.from_numpy(np.stack([samples for stream in streams for samples, _ in islice(stream, 3)]))
-    log_mel = torch.cat([front_end(row[None])[0] for row in samples])
-    mean, variance = encoder.bn0.running_mean, encoder.bn0.running_var
-    assert mean is not None
-    assert variance is not None
-    mean.copy_(log_mel.mean(0))
-    variance.copy_(log_mel.var(0) + 1.0)
+    if encoder is not None:
+        log_mel = torch.cat([front_end(row[None])[0] for row in samples])
+        mean, variance = encoder.bn0.running_mean, encoder.bn0.running_var
+        assert mean is not None
+        assert variance is not None
+        mean.copy_(log_mel.mean(0))
+        variance.copy_(log_mel.var(0) + 1.0)
+        nn.init.constant_(encoder.head.bias, RARE)
     if teacher is None:
         return torch.stack([torch.zeros(WIDTH), torch.ones(WIDTH)])
     vectors = torch.cat([teacher.sequence(row[None])[0] for row in samples])

@@ -220,6 +220,19 @@ class Composer:
             events.append(self._place(samples, sound, start, labels, rng.uniform(-42, -12), True))
         return Scene(np.clip(samples, -1.0, 1.0), events)
 
+    def single(self, rng: Generator) -> Scene:
+        """One sound, near and clear, in a quiet room: 1.6 to 5 s, half of a second before it."""
+        name = str(rng.choice(self.names, p=self.weights))
+        sound, labels = self.pick(rng, name)
+        sound = excerpt(rng, sound, rng.uniform(1.0, 4.0))
+        if rng.random() < 0.2:
+            sound = augment.reverberate(sound, augment.room_response(rng))
+        start = int(rng.uniform(0.1, 0.6) * RATE)
+        chunks = -(-(start + len(sound)) // CHUNK_SAMPLES) + int(rng.integers(0, 3))
+        samples = augment.noise(rng, chunks * CHUNK_SAMPLES) * np.float32(10 ** (rng.uniform(-85, -55) / 20))
+        event = self._place(samples, sound, start, labels, rng.uniform(-36, -12), True)
+        return Scene(np.clip(samples, -1.0, 1.0), [event])
+
     def _place(
         self,
         mix: Samples,
@@ -268,10 +281,13 @@ class Composer:
 
 
 class Stream:
-    """One endless stream, cut into segments of equal length whatever the scenes' lengths."""
+    """One endless stream, cut into segments of equal length whatever the scenes' lengths.
 
-    def __init__(self, composer: Composer, rng: Generator, chunks: int) -> None:
-        self.composer, self.rng, self.chunks = composer, rng, chunks
+    clear: the share of scenes with one clear sound; the others are crowded, or empty.
+    """
+
+    def __init__(self, composer: Composer, rng: Generator, chunks: int, clear: float = 0.0) -> None:
+        self.composer, self.rng, self.chunks, self.clear = composer, rng, chunks, clear
 
     def __iter__(self) -> Iterator[Segment]:
         samples = np.zeros(0, np.float32)
@@ -279,7 +295,8 @@ class Stream:
         weight = heard.copy()
         while True:
             while len(heard) < self.chunks:
-                scene = self.composer.scene(self.rng)
+                is_clear = self.clear > 0 and self.rng.random() < self.clear
+                scene = self.composer.single(self.rng) if is_clear else self.composer.scene(self.rng)
                 targets = self.composer.targets(scene)
                 samples = np.concatenate([samples, scene.samples])
                 heard = np.concatenate([heard, targets.heard])

@@ -60,6 +60,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     adapter: AdapterConfig = AdapterConfig()
     decoder: Decoder = Decoder()
     encoder_stage: EncoderSettings = EncoderSettings()
+    clear_stage: EncoderSettings | None = None
+    """The encoder once more, by its labels alone: mostly single sounds, near and clear."""
     semantic_stage: StageSettings = StageSettings()
     decoder_stage: StageSettings = StageSettings(steps=3000)
     seed: int = 1
@@ -102,6 +104,9 @@ def train(
     encoder_run = Run(output, "encoder")
     teacher = Teacher(teacher_folder) if teacher_folder else None
     train_encoder(model.encoder, composer, teacher, encoder_run, recipe.encoder_stage, progress)
+    if recipe.clear_stage:
+        settings = recipe.clear_stage
+        train_encoder(model.encoder, composer, None, Run(output, "clear"), settings, progress, is_new=False)
     kept = output / "segments.npz"
     if not kept.exists():
         segments_of.save(
