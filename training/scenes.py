@@ -220,6 +220,10 @@ class Composer:
             events.append(self._place(samples, sound, start, labels, rng.uniform(-42, -12), True))
         return Scene(np.clip(samples, -1.0, 1.0), events)
 
+    def draw(self, rng: Generator, clear: float) -> Scene:
+        """A scene with one clear sound, with this probability, or else a crowded or an empty one."""
+        return self.single(rng) if rng.random() < clear else self.scene(rng)
+
     def single(self, rng: Generator) -> Scene:
         """One sound, near and clear, in a quiet room: 1.6 to 5 s, half of a second before it."""
         name = str(rng.choice(self.names, p=self.weights))
@@ -295,8 +299,7 @@ class Stream:
         weight = heard.copy()
         while True:
             while len(heard) < self.chunks:
-                is_clear = self.clear > 0 and self.rng.random() < self.clear
-                scene = self.composer.single(self.rng) if is_clear else self.composer.scene(self.rng)
+                scene = self.composer.draw(self.rng, self.clear)
                 targets = self.composer.targets(scene)
                 samples = np.concatenate([samples, scene.samples])
                 heard = np.concatenate([heard, targets.heard])

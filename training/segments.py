@@ -95,10 +95,14 @@ class Segments:
 
 @torch.inference_mode()
 def listen(
-    encoder: CausalConvNeXt, composer: Composer, hours: float, seed: int, streams: int = 16,
+    encoder: CausalConvNeXt, composer: Composer, hours: float, seed: int, clear: float = 0.5,
+    streams: int = 16,
     progress: Callable[[float, str], None] = lambda done, what: None,
 ) -> Segments:  # fmt: skip
-    """Run the encoder over so many hours of fresh streams, and keep what it hears."""
+    """Run the encoder over so many hours of fresh streams, and keep what it hears.
+
+    clear: the share of scenes with one clear sound.
+    """
     front_end = LogMel(encoder.mels)
     seeds = np.random.SeedSequence([seed, 7]).spawn(streams + 1)
     generators = [np.random.default_rng(s) for s in seeds[:-1]]
@@ -114,7 +118,7 @@ def listen(
     for done in range(0, length, step):
         for row in range(streams):
             while len(samples[row]) < step * CHUNK_SAMPLES:
-                scene = composer.scene(generators[row])
+                scene = composer.draw(generators[row], clear)
                 for event in scene.events:
                     where = np.flatnonzero(event.active)
                     if len(where):
