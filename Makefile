@@ -52,6 +52,7 @@ model: setup-dev
 	  $(if $(wildcard $(TEACHER)),--teacher $(TEACHER))
 	$(EDGECAP) export $(MADE)/model --target onnx-int8 --no-verify -o $(MADE)/draft
 	$(EDGECAP) evaluate $(MADE)/draft --corpus $(CORPUS) --split val --calibrate $(MADE)/model
+	mkdir -p runtime/bundles
 	$(EDGECAP) export $(MADE)/model --target onnx-int8 -o runtime/bundles/room-small
 
 soak: setup

@@ -79,7 +79,7 @@ def test_a_recipe_runs_start_to_end_and_resumes(corpus_folder: Path, tmp_path: P
         None,
         tmp_path,
         tmp_path / "cache",
-        RECIPES / "room-small.card.md",
+        {"MODEL_CARD.md": RECIPES / "room-small.card.md"},
         lambda done, what: said.append(what),
     )
     assert {"model.safetensors", "config.json", "tokenizer.json", "labels.csv", "MODEL_CARD.md"} <= {

@@ -6,7 +6,7 @@ recipe.yaml + corpus + teacher -> OUTPUT/{encoder,semantic,decoder}/ (checkpoint
 
 import csv
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -83,11 +83,11 @@ def read_recipe(path: Path) -> Recipe:
 
 def train(
     recipe: Recipe, corpus_folder: Path, teacher_folder: Path | None, output: Path, cache: Path,
-    card: Path | None = None, progress: Progress = lambda done, what: None,
+    papers: Mapping[str, Path] = {}, progress: Progress = lambda done, what: None,
 ) -> Path:  # fmt: skip
     """Run the recipe's stages that are not done yet; returns the folder of the finished checkpoint.
 
-    card: what people should know of the model; goes along as MODEL_CARD.md.
+    papers: what goes along as it is, by its name there: MODEL_CARD.md, LICENSE.
     """
     torch.manual_seed(recipe.seed)
     corpus = open_corpus(corpus_folder, cache, progress)
@@ -119,8 +119,8 @@ def train(
     )
     train_decoder(model, segments, tokenizer, Run(output, "decoder"), recipe.decoder_stage, progress)
     folder = save_checkpoint(model, tokenizer, labels, recipe, clips, output / "model")
-    if card:
-        shutil.copyfile(card, folder / "MODEL_CARD.md")
+    for name, paper in papers.items():
+        shutil.copyfile(paper, folder / name)
     return folder
 
 

@@ -41,9 +41,9 @@ def train(
         from edgecap.training.train import read_recipe
         from edgecap.training.train import train as run
     with _progress() as progress:
-        card = recipe.with_suffix(".card.md")
-        told = card if card.is_file() else None
-        folder = run(read_recipe(recipe), corpus, teacher, output, cache, told, progress)
+        papers = {"MODEL_CARD.md": recipe.with_suffix(".card.md"), "LICENSE": recipe.with_suffix(".license")}
+        papers = {name: paper for name, paper in papers.items() if paper.is_file()}
+        folder = run(read_recipe(recipe), corpus, teacher, output, cache, papers, progress)
     print(f"{folder}: trained. Next: edgecap export {folder} -o BUNDLE")
 
 
