@@ -89,7 +89,8 @@ def evaluate(
             return
         said = scores.utter(model, clips, held_out, names, progress=progress)
         tones = [clips.audio(clip) for clip in clips.split("test") if clip.label == QUIET]
-        false = scores.false_captions(model, scores.quiet_sounds(60 * minutes, tones), progress)
+        quiet = scores.quiet_sounds(60 * minutes, tones) if minutes else {}
+        false = scores.false_captions(model, quiet, progress)
         ignorant = scores.chance(held_out, clips.split("train", may_ship))
     known = [u for u in said if u.clip.label in model.sounds.labels]
     figures = {
