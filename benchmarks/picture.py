@@ -1,6 +1,6 @@
 """Draw docs/demo.svg: what `edgecap demo` says, as it said it.
 
-    python benchmarks/picture.py
+python benchmarks/picture.py
 """
 
 import subprocess
