@@ -24,7 +24,7 @@ from .bundle import Calibration
 from .decoder import Hypothesis
 from .meaning import Meaning, Sounds
 from .segment import HOLD_SAMPLES, Segment, cosine_distance
-from .wording import hedged, sentence
+from .wording import clauses, hedged, sentence
 
 
 class Sound(msgspec.Struct, frozen=True):
@@ -248,14 +248,21 @@ class Policy:
         return self._limits.probability(float(segment.evidence().max()), 0.0)
 
     def _believed(self, hypotheses: Sequence[Hypothesis], evidence: NDArray[np.float32]) -> _Claim | None:
-        """The first hypothesis that names only what is heard and is probable enough to be said."""
+        """What names only what is heard, and of that the most probable, if it may be said at all.
+
+        Of a sentence with two clauses, one of them alone will do: half a truth is one, half an error isn't.
+        """
+        best: _Claim | None = None
         for hypothesis in hypotheses:
-            meaning = self._sounds.meaning(hypothesis.words, evidence)
-            p = self._limits.probability(meaning.support(evidence), hypothesis.log_prob)
-            if meaning.weakest >= self._limits.mention and p >= self._limits.hedge:
-                is_sure = p >= self._limits.confidence
-                return _Claim(sentence(hypothesis.words), meaning, p, is_sure, self._named(evidence))
-        return None
+            for words in (hypothesis.words, *clauses(hypothesis.words)):
+                meaning = self._sounds.meaning(words, evidence)
+                p = self._limits.probability(meaning.support(evidence), hypothesis.log_prob)
+                if meaning.weakest < self._limits.mention or p < self._limits.hedge:
+                    continue
+                if best is None or p > best.probability:  # the decoder's own order where they are equal
+                    is_sure = p >= self._limits.confidence
+                    best = _Claim(sentence(words), meaning, p, is_sure, self._named(evidence))
+        return best
 
     def _say(self, claim: _Claim, segment: Segment, evidence: NDArray[np.float32], now: int) -> list[Caption]:
         standing = self._standing

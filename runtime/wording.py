@@ -1,7 +1,7 @@
 """Wording: which words carry meaning, and how a caption is written as a sentence."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _FUNCTION_WORDS = """
     a an the and or of in on at to by from with into onto over through near off up down out as while
@@ -11,6 +11,9 @@ _FUNCTION_WORDS = """
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """Words that name no sound: they may come twice in a sentence, and need no evidence."""
+
+JOINTS = frozenset({"while", "then"})
+"""Words that join two clauses, each of which is a sentence by itself."""
 
 
 def stem(word: str) -> str:
@@ -34,6 +37,17 @@ def content_words(text: str | Iterable[str]) -> frozenset[str]:
     """Stems of the words that name something: "A dog is barking" gives {dog, bark}."""
     words = re.findall(r"[a-z']+", text.lower()) if isinstance(text, str) else text
     return frozenset(stem(word) for word in words if word not in FUNCTION_WORDS)
+
+
+def clauses(words: Sequence[str]) -> list[tuple[str, ...]]:
+    """The clauses of "one while another" or "one, then another"; none where there is but one."""
+    found: list[tuple[str, ...]] = [()]
+    for word in words:
+        if word in JOINTS:
+            found.append(())
+        elif word != ",":
+            found[-1] += (word,)
+    return [clause for clause in found if clause] if len(found) > 1 else []
 
 
 def sentence(words: Iterable[str]) -> str:
