@@ -14,7 +14,7 @@ from edgecap.runtime.encoder import Embedding
 from edgecap.runtime.meaning import Sounds
 from edgecap.runtime.policy import Caption, Limits, Policy, Sound
 from edgecap.runtime.segment import Segment
-from edgecap.runtime.wording import content_words, hedged, sentence, stem
+from edgecap.runtime.wording import clauses, content_words, hedged, sentence, stem
 from tests.laws import assert_every_caption_closes
 
 SOUNDS = Sounds(
@@ -129,6 +129,19 @@ def test_a_sentence_that_names_what_is_not_heard_is_passed_over() -> None:
     offered = ["a woman speaks while a dog barks", "a dog barks"]
     assert told(room.hear(2, offered, dog=0.8)) == [("new", "A dog barks.")]
     assert Room().hear(2, "a woman speaks", dog=0.8) == []
+
+
+def test_of_two_clauses_the_one_that_is_heard_is_said() -> None:
+    room = Room()
+    said = room.hear(2, ["a dog barks while rain falls", "a dog barks"], rain=0.8)
+    assert [event.text for event in said] == ["Rain falls."]
+    both = Room().hear(2, "a dog barks while rain falls", rain=0.8, dog=0.6)
+    assert [event.text for event in both] == ["A dog barks while rain falls."]
+
+
+def test_of_several_sentences_the_best_supported_is_said() -> None:
+    said = Room().hear(2, ["a dog barks", "a phone rings"], dog=0.5, phone=0.9)
+    assert [event.text for event in said] == ["A phone rings."]
 
 
 def test_a_sentence_about_nothing_known_is_not_said() -> None:
@@ -297,6 +310,15 @@ def test_every_new_has_one_end(plan: list[tuple[str, float, float, float, str, f
 )
 def test_forms_of_a_word_share_a_stem(forms: tuple[str, ...]) -> None:
     assert len({stem(form) for form in forms}) == 1
+
+
+def test_clauses_are_those_between_the_joints() -> None:
+    assert clauses(("a", "dog", "barks")) == []
+    assert clauses(("rain", "falls", ",", "then", "a", "dog", "barks")) == [
+        ("rain", "falls"),
+        ("a", "dog", "barks"),
+    ]
+    assert clauses(("while",)) == []
 
 
 def test_wording() -> None:
