@@ -94,7 +94,7 @@ class Decoder:
         """Up to `width` token sequences with their mean log-probability, best first.
 
         memory: (1, n, d). At least 3 and at most 20 tokens; a content word never comes twice.
-        Source: MODELS.md SEE-7, after the DCASE 2024 baseline's beam.
+        Source: docs/readings.md SEE-7, after the DCASE 2024 baseline's beam.
         """
         crossed = self._prefill.run({"memory": memory})
         beams = _Beams([()], np.zeros(1), self._step.initial_state(beam=1))

@@ -31,7 +31,7 @@ def parameters(module: nn.Module) -> int:
 
 
 def public_layout() -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the published file, written down from it and not from our modules (MODELS 8)."""
+    """Names and shapes of the published file, written down from it and not from our modules."""
     layout: dict[str, tuple[int, ...]] = {
         "spectrogram_extractor.stft.conv_real.weight": (513, 1, 1024),
         "spectrogram_extractor.stft.conv_imag.weight": (513, 1, 1024),

@@ -118,7 +118,7 @@ def test_a_later_token_never_changes_an_earlier_prediction() -> None:
 def test_receptive_field(
     monkeypatch: pytest.MonkeyPatch, depths: tuple[int, int, int, int], last: int
 ) -> None:
-    """Frame 0 reaches embeddings 0 … `last`, all of them and no further (MODELS 10.1)."""
+    """Frame 0 reaches embeddings 0 … `last`, all of them and no further."""
     monkeypatch.setitem(SIZES, "thin", Size((4, 4, 4, 4), depths))
     encoder = stirred(CausalConvNeXt("thin", 32, 1))
     x = torch.zeros(1, 32 * (last + 5), 32)
@@ -133,7 +133,7 @@ def test_a_chunk_that_is_no_multiple_of_32_frames_is_refused() -> None:
         encoder.step(torch.zeros(1, 33, 32), encoder.initial_state())
 
 
-COUNTS = [  # MODELS 10.2 and 10.3: size, mels, parameters with 527 classes, state tensors, state floats
+COUNTS = [  # size, mels, parameters with 527 classes, state tensors, state floats
     ("atto", 64, 3_542_535, 12, 46_080),
     ("atto", 128, 3_542_663, 12, 92_160),
     ("atto", 224, 3_542_855, 12, 161_280),

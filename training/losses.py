@@ -8,7 +8,7 @@ from .tokenizer import EOS, PAD
 
 
 def info_nce(query: Tensor, text: Tensor, same: Tensor, temperature: float = 0.07) -> Tensor:
-    """Audio to text, one direction: SEE eq. 5 as it is meant (MODELS 2.2).
+    """Audio to text, one direction: SEE eq. 5 as it is meant (docs/readings.md).
 
     query, text: (N, d), length 1, row i of one belonging to row i of the other. same: (N, N) bool,
     True where row j's text is as true of clip i as its own: those are no negatives.

@@ -39,7 +39,7 @@ class GptConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 def paper_config(vocabulary: int = 4371) -> GptConfig:
-    """SEE's sizes (MODELS 2.1)."""
+    """SEE's sizes."""
     return GptConfig(vocabulary=vocabulary, width=768, heads=12, hidden=3072)
 
 

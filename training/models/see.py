@@ -66,7 +66,7 @@ class AdapterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 def paper_config(sentence: int = 768) -> AdapterConfig:
-    """SEE's sizes: 94 positions of 768, 6 layers of 12 heads (MODELS 2.1)."""
+    """SEE's sizes: 94 positions of 768, 6 layers of 12 heads."""
     return AdapterConfig(width=768, heads=12, hidden=3072, sentence=sentence, interpolate=True)
 
 
@@ -285,7 +285,7 @@ def add_spectrogram(
     valid: Tensor | None = None,
     heard: Tensor | None = None,
 ) -> Tensor:
-    """target (B, n, d) plus each clip's spectrogram (B, T, mels), resized to it (MODELS 2.4).
+    """target (B, n, d) plus each clip's spectrogram (B, T, mels), resized to it.
 
     valid (B, n) bool: positions of target that are real; the others get nothing. heard (B, m) bool:
     which of the embeddings were real; the same share of T is. Standardised per clip.
