@@ -1,4 +1,4 @@
-"""SEE's two stages on a frozen encoder: "semantic" (stage 1) and "decoder" (stage 2); how they are read: docs/readings.md.
+"""SEE's two stages on a frozen encoder, "semantic" and "decoder", as docs/readings.md reads them.
 
 Stage 1 teaches the semantic enhancement encoder alone: its pooled output moves next to the caption's
 sentence vector (InfoNCE) and knows the caption's words (cross-entropy). Stage 2 freezes it and teaches
