@@ -56,8 +56,3 @@ def filter_curves(rng: Generator, batch: int, mels: int, depth_db: float = 6.0) 
     knots[:, -1] -= np.abs(rng.normal(0, depth_db, size=batch))  # air and cheap microphones dull the top
     at = np.linspace(0, 5, mels)
     return np.stack([np.interp(at, np.arange(6), row) for row in knots]).astype(np.float32)
-
-
-def rms_db(samples: Samples) -> float:
-    """Level in dBFS (RMS of full scale 1.0), at least -120."""
-    return float(10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-12))

@@ -6,7 +6,7 @@ labels.csv (label, phrase, category, ...) and the audio files that the first nam
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -126,8 +126,3 @@ def _decode(path: Path) -> NDArray[np.int16]:
         ) from error
     mono = soxr.resample(samples.mean(axis=1), rate, RATE, quality="HQ")
     return np.asarray((np.clip(mono, -1.0, 1.0) * 32767.0).round(), np.int16)
-
-
-def vocabulary_of(captions: Iterable[str]) -> set[str]:
-    """Distinct words of captions, lower case."""
-    return {word for caption in captions for word in caption.lower().rstrip(".").split()}

@@ -44,7 +44,6 @@ class Example(NamedTuple):
     embeddings: NDArray[np.float16]
     spectrogram: NDArray[np.float16]
     caption: str
-    label: int
 
 
 class Segments:
@@ -72,7 +71,7 @@ class Segments:
             caption = self.caption(row, begin, end)
             if caption:
                 spectrogram = self.spectra[row][8 * begin : 8 * end]
-                return Example(self.embeddings[row][begin:end], spectrogram, caption, event.label)
+                return Example(self.embeddings[row][begin:end], spectrogram, caption)
 
     def batch(self, rng: Generator, size: int) -> list[Example]:
         """Examples of like length, so that little is padded: the longest differs from batch to batch."""
