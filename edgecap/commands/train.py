@@ -10,7 +10,7 @@ import typer
 from . import options
 
 if TYPE_CHECKING:
-    from edgecap.training.evaluate import Uttered
+    from edgecap.training.evaluation.naming import Uttered
 
 Corpus = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Clips: a folder with clips.csv, labels.csv and the audio.")
@@ -69,34 +69,37 @@ def evaluate(
     from edgecap.runtime.errors import UsageError
 
     with _room("train"):
-        from edgecap.training import evaluate as scores
         from edgecap.training.data import may_ship, open_corpus
+        from edgecap.training.evaluation import calibration, naming, silence
+        from edgecap.training.evaluation.hearing import open_model
         from edgecap.training.scenes import QUIET
         from edgecap.training.train import write_calibration
     if split not in ("val", "test"):
         raise UsageError(f"--split {split}", why="it must be val or test: train is not held out")
-    model = scores.open_model(bundle)
+    model = open_model(bundle)
     with _progress() as progress:
         clips = open_corpus(corpus, cache, progress)
-        names = scores.Names(clips.labels)
+        names = naming.Names(clips.labels)
         held_out = [clip for clip in clips.split("val" if split == "val" else "test") if clip.label != QUIET]
         if calibrate:
             taught = [clip for clip in held_out if clip.label in model.sounds.labels]
-            said = scores.utter(scores.credulous(model), clips, taught, names, scores.SAY_ALL, progress)
-            novelty = scores.steady_novelty(model, clips, taught)
-            fitted = write_calibration(calibrate, *scores.fit_calibration(said), novelty)
+            said = naming.utter(
+                calibration.credulous(model), clips, taught, names, calibration.SAY_ALL, progress
+            )
+            novelty = calibration.steady_novelty(model, clips, taught)
+            fitted = write_calibration(calibrate, *calibration.fit_calibration(said), novelty)
             print(f"{calibrate}: confidence calibrated on {len(said)} clips, {fitted}")
             return
-        said = scores.utter(model, clips, held_out, names, progress=progress)
+        said = naming.utter(model, clips, held_out, names, progress=progress)
         tones = [clips.audio(clip) for clip in clips.split("test") if clip.label == QUIET]
-        quiet = scores.quiet_sounds(60 * minutes, tones) if minutes else {}
-        false = scores.false_captions(model, quiet, progress)
-        ignorant = scores.chance(held_out, clips.split("train", may_ship))
+        quiet = silence.quiet_sounds(60 * minutes, tones) if minutes else {}
+        false = silence.false_captions(model, quiet, progress)
+        ignorant = naming.chance(held_out, clips.split("train", may_ship))
     known = [u for u in said if u.clip.label in model.sounds.labels]
     figures = {
-        "clips": scores.naming(said),
-        "clips of sounds that it was taught": scores.naming(known),
-        "by label": scores.by_label(said),
+        "clips": naming.naming(said),
+        "clips of sounds that it was taught": naming.naming(known),
+        "by label": naming.by_label(said),
         "chance": ignorant,
         f"captions in {minutes:g} min": {name: len(texts) for name, texts in false.items()},
         "said of silence and noise": false,
