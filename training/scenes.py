@@ -5,7 +5,7 @@ taught what sounds now, and a captioner what a listener has heard since a segmen
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..runtime.audio import CHUNK_SAMPLES, HOP, RATE, Samples
 from . import augment
 from .data import Clip, Corpus, Label
 from .signals import MAKERS, PHRASES
+from .teacher import WIDTH
 
 QUIET = "room_tone"
 """A label that is no sound: its clips are backgrounds in which nothing is to be said."""
@@ -77,13 +78,43 @@ RELATED = [
     {"chainsaw", "power_saw", "power_drill"},
     {"explosion", "fireworks", "gunshot"},
 ]
-"""Labels of which one does not deny another: where one is true, the others of its set are not taught."""
+"""Labels close enough that naming one for another is half right ("kin" in the scores)."""
+
+BROADER = {
+    "speech": {"man_speech", "woman_speech", "child_speech", "children_playing"},
+    "crowd_chatter": {"speech", "man_speech", "woman_speech", "cafe", "children_playing"},
+    "singing": {"child_singing"},
+    "alarm": {"smoke_alarm", "co_alarm", "siren", "alarm_clock", "car_alarm"},
+    "bell": {"doorbell", "bicycle_bell", "church_bells", "train_crossing_bell"},
+    "electronic_chime": {"phone_ring", "doorbell", "appliance_beep", "alarm_clock", "checkout_beep"},
+    "music": {
+        "guitar", "piano", "violin", "cello", "double_bass", "flute", "clarinet", "saxophone", "trumpet",
+        "drum", "singing", "child_singing",
+    },
+    "machine_hum": {"fan", "fridge_hum", "microwave", "dishwasher", "washing_machine", "engine"},
+    "engine": {"motorcycle", "truck_bus", "traffic"},
+    "washing_dishes": {"water_tap", "dishes", "cutlery"},
+    "rain": {"thunder"},
+    "cheering": {"clapping", "crowd_chatter"},
+}  # fmt: skip
+"""Label -> labels that may be true with it: where either sounds, the other is not taught to be absent.
+
+Sisters are not here: that a cello is no violin, and a three-pulse alarm no alarm clock, has to be learnt.
+"""
 
 SYNTHETIC_SHARE = {
-    "smoke_alarm": 0.6, "co_alarm": 1.0, "doorbell": 0.7, "phone_ring": 0.2,
-    "alarm_clock": 0.3, "appliance_beep": 1.0, "reversing_beep": 1.0,
+    "smoke_alarm": 0.6, "co_alarm": 1.0, "doorbell": 0.7, "phone_ring": 0.2, "alarm_clock": 0.3,
+    "appliance_beep": 1.0, "reversing_beep": 1.0, "intercom_buzzer": 1.0, "kettle": 1.0, "car_alarm": 1.0,
+    "checkout_beep": 1.0,
 }  # fmt: skip
 """How often a signal of this label is synthesised rather than recorded."""
+
+CADENCED = frozenset(
+    ["smoke_alarm", "co_alarm", "alarm_clock", "reversing_beep", "car_alarm", "alarm", "checkout_beep"]
+)
+"""Signals that their rhythm tells apart: they are heard for long enough, and go on through their pauses."""
+CADENCE_PATIENCE = 17
+"""Chunks that a pause of such a signal may last: the five seconds of a carbon monoxide alarm."""
 
 SHORTENED = 0.7
 """How many sounds are cut short: the first seconds tell most, and more sounds an hour teach more."""
@@ -91,17 +122,34 @@ FLOOR_DB = -35.0
 """Below its loudest moment by this much, an event is not sounding."""
 MASKED_DB = -15.0
 """Below everything else by this much, an event can't be heard."""
+ALONE_DB = 10.0
+"""Above everything else by this much, a sound is heard as the teacher heard it alone."""
 PATIENCE = 4
 """Chunks (of 320 ms) that a pause inside one event may last."""
 
 
+class Sound(NamedTuple):
+    """A dry sound for a scene, what it is labelled with, and what the teacher heard of it.
+
+    vectors: (chunks of the sound, 384), or None where the teacher was not asked.
+    """
+
+    samples: Samples
+    labels: tuple[int, ...]
+    vectors: NDArray[np.float16] | None = None
+
+
 class Event(NamedTuple):
-    """One sound of a scene: labels, the chunks in which it sounds, its level, foreground or not."""
+    """One sound of a scene: labels, the chunks in which it sounds, its level, foreground or not.
+
+    vectors: (chunks of the scene, 384), what the teacher heard of the clean recording, or None.
+    """
 
     labels: tuple[int, ...]
     active: NDArray[np.bool_]
     level_db: float
     foreground: bool
+    vectors: NDArray[np.float16] | None = None
 
 
 class Scene(NamedTuple):
@@ -112,24 +160,37 @@ class Scene(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """Per chunk: (chunks, sounds) 1 where a sound is heard, and the weight of saying so (0: not taught)."""
+    """Per chunk: (chunks, sounds) 1 where a sound is heard, and the weight of saying so (0: not taught);
+    (chunks, 384) the teacher's vectors, and the weight of theirs (0 where none, or more than one sound)."""
 
     heard: NDArray[np.float32]
     weight: NDArray[np.float32]
+    vectors: NDArray[np.float16]
+    taught: NDArray[np.float32]
 
 
-def excerpt(rng: Generator, sound: Samples, length_s: float) -> Samples:
+def excerpt(rng: Generator, sound: Sound, length_s: float) -> Sound:
     """So many seconds of a sound, around a moment drawn by its loudness; faded in and out over 10 ms."""
     n = int(length_s * RATE)
-    if len(sound) <= n:
+    if len(sound.samples) <= n:
         return sound
-    power = np.mean(sound[: len(sound) // HOP * HOP].reshape(-1, HOP) ** 2, axis=1) ** 0.5 + 1e-9
+    samples = sound.samples
+    power = np.mean(samples[: len(samples) // HOP * HOP].reshape(-1, HOP) ** 2, axis=1) ** 0.5 + 1e-9
     moment = HOP * int(rng.choice(len(power), p=power / power.sum()))
-    start = min(max(moment - int(rng.uniform(0, 0.7) * n), 0), len(sound) - n)
-    cut = sound[start : start + n].copy()
+    start = min(max(moment - int(rng.uniform(0, 0.7) * n), 0), len(samples) - n)
+    cut = samples[start : start + n].copy()
     cut[:HOP] *= np.linspace(0, 1, HOP, dtype=np.float32)
     cut[-HOP:] *= np.linspace(1, 0, HOP, dtype=np.float32)
-    return cut
+    vectors = sound.vectors
+    if vectors is not None:
+        vectors = at_chunks(vectors, start + CHUNK_SAMPLES * np.arange(-(-n // CHUNK_SAMPLES)))
+    return Sound(cut, sound.labels, vectors)
+
+
+def at_chunks(vectors: NDArray[np.float16], starts: NDArray[np.float64]) -> NDArray[np.float16]:
+    """The teacher's vectors (steps, 384) of the chunks that begin at these samples of the sound."""
+    steps = np.round(starts / CHUNK_SAMPLES).astype(int)
+    return vectors[np.clip(steps, 0, len(vectors) - 1)]
 
 
 def sound_labels(corpus: Corpus, clips: list[Clip]) -> list[Label]:
@@ -147,8 +208,11 @@ Segment = tuple[Samples, Targets]
 class Composer:
     """Makes scenes from clips, at random but reproducibly: the same generator gives the same scenes."""
 
-    def __init__(self, corpus: Corpus, clips: list[Clip], labels: list[Label]) -> None:
-        self.corpus, self.labels = corpus, labels
+    def __init__(
+        self, corpus: Corpus, clips: list[Clip], labels: list[Label],
+        vectors: Mapping[str, NDArray[np.float16]] = {},
+    ) -> None:  # fmt: skip
+        self.corpus, self.labels, self.vectors = corpus, labels, vectors
         self.index = {label.name: i for i, label in enumerate(labels)}
         self.pools: dict[str, dict[str, list[Clip]]] = {}
         for clip in clips:
@@ -161,27 +225,33 @@ class Composer:
         self.names, self.weights = names, weights / weights.sum()
         self.steady = [name for name in names if name in STEADY]
         self.related = np.zeros((len(labels), len(labels)), bool)
-        for group in RELATED:
-            members = [self.index[name] for name in group if name in self.index]
-            self.related[np.ix_(members, members)] = True
-        np.fill_diagonal(self.related, False)
+        for name, narrower in BROADER.items():
+            for other in narrower:
+                if name in self.index and other in self.index:
+                    pair = [self.index[name], self.index[other]]
+                    self.related[pair, pair[::-1]] = True
 
     def _weight(self, name: str) -> float:
         # Rare labels are heard more often than their share, but three recordings can't carry a twelfth.
         return float(np.sqrt(min(len(self.pools.get(name, {})), 40) + (25 if name in SYNTHETIC_SHARE else 0)))
 
-    def pick(self, rng: Generator, name: str) -> tuple[Samples, tuple[int, ...]]:
-        """A sound of this label, dry, up to 10 s, and the indices of all that it is labelled with."""
+    def pick(self, rng: Generator, name: str) -> Sound:
+        """A sound of this label, dry, up to 10 s."""
         if name not in self.pools or rng.random() < SYNTHETIC_SHARE.get(name, 0.0):
             samples, label = MAKERS[name](rng)
-            return samples, (self.index[label],)
+            return Sound(samples, (self.index[label],))
         recordings = self.pools[name]
         group = recordings[list(recordings)[int(rng.integers(len(recordings)))]]
         clip = group[int(rng.integers(len(group)))]
-        samples = self.corpus.audio(clip)
-        if rng.random() < 0.4:
-            samples = augment.change_speed(samples, rng.uniform(0.88, 1.14))
-        return samples, tuple(self.index[name] for name in clip.labels if name in self.index)
+        samples, vectors = self.corpus.audio(clip), self.vectors.get(clip.id)
+        if rng.random() < 0.5:
+            factor = rng.uniform(0.86, 1.16)
+            samples = augment.change_speed(samples, factor)
+            if vectors is not None:
+                starts = factor * CHUNK_SAMPLES * np.arange(-(-len(samples) // CHUNK_SAMPLES))
+                vectors = at_chunks(vectors, starts)
+        labels = tuple(self.index[name] for name in clip.labels if name in self.index)
+        return Sound(samples, labels, vectors)
 
     def scene(self, rng: Generator) -> Scene:
         """The next few seconds of a room: 3 to 11 s, sometimes with nothing in them."""
@@ -202,22 +272,25 @@ class Composer:
         count = int(rng.choice([1, 2, 3, 4], p=[0.3, 0.35, 0.22, 0.13]))
         if rng.random() < 0.3:
             name = self.steady[int(rng.integers(len(self.steady)))]
-            sound, labels = self.pick(rng, name)
-            sound = np.resize(sound, n)
-            events.append(self._place(samples, sound, 0, labels, rng.uniform(-48, -26), False))
+            sound = self.pick(rng, name)
+            sound = Sound(np.resize(sound.samples, n), sound.labels)
+            events.append(self._place(samples, sound, 0, rng.uniform(-48, -26), False))
         for name in rng.choice(self.names, size=count, p=self.weights):
-            sound, labels = self.pick(rng, str(name))
-            if rng.random() < SHORTENED:
+            sound = self.pick(rng, str(name))
+            dry = sound.samples
+            if name in CADENCED:
+                sound = excerpt(rng, sound, rng.uniform(4.0, 9.0))
+            elif rng.random() < SHORTENED:
                 sound = excerpt(rng, sound, rng.uniform(1.2, 4.5))
-            elif name in STEADY and rng.random() < 0.5 and len(sound) < 8 * RATE:
-                sound = np.resize(sound, int(rng.uniform(4, 12) * RATE))
-            elif rng.random() < 0.25 and len(sound) < 4 * RATE:
+            elif name in STEADY and rng.random() < 0.5 and len(dry) < 8 * RATE:
+                sound = Sound(np.resize(dry, int(rng.uniform(4, 12) * RATE)), sound.labels)
+            elif rng.random() < 0.25 and len(dry) < 4 * RATE:
                 pause = np.zeros(int(rng.uniform(0.3, 1.2) * RATE), np.float32)
-                sound = np.concatenate([sound, pause, sound])
+                sound = Sound(np.concatenate([dry, pause, dry]), sound.labels)
             if response is not None:
-                sound = augment.reverberate(sound, response)
-            start = int(rng.uniform(0, max(n - min(len(sound), 3 * RATE), 1)))
-            events.append(self._place(samples, sound, start, labels, rng.uniform(-42, -12), True))
+                sound = sound._replace(samples=augment.reverberate(sound.samples, response))
+            start = int(rng.uniform(0, max(n - min(len(sound.samples), 3 * RATE), 1)))
+            events.append(self._place(samples, sound, start, rng.uniform(-42, -12), True))
         return Scene(np.clip(samples, -1.0, 1.0), events)
 
     def draw(self, rng: Generator, clear: float) -> Scene:
@@ -227,29 +300,29 @@ class Composer:
     def single(self, rng: Generator) -> Scene:
         """One sound, near and clear, in a quiet room: 1.6 to 5 s, half of a second before it."""
         name = str(rng.choice(self.names, p=self.weights))
-        sound, labels = self.pick(rng, name)
-        sound = excerpt(rng, sound, rng.uniform(1.0, 4.0))
-        if rng.random() < 0.2:
-            sound = augment.reverberate(sound, augment.room_response(rng))
+        length = rng.uniform(4.0, 9.0) if name in CADENCED else rng.uniform(1.0, 4.0)
+        sound = excerpt(rng, self.pick(rng, name), length)
+        if rng.random() < 0.3:
+            wet = augment.reverberate(sound.samples, augment.room_response(rng))
+            sound = sound._replace(samples=wet)
         start = int(rng.uniform(0.1, 0.6) * RATE)
-        chunks = -(-(start + len(sound)) // CHUNK_SAMPLES) + int(rng.integers(0, 3))
-        samples = augment.noise(rng, chunks * CHUNK_SAMPLES) * np.float32(10 ** (rng.uniform(-85, -55) / 20))
-        event = self._place(samples, sound, start, labels, rng.uniform(-36, -12), True)
+        chunks = -(-(start + len(sound.samples)) // CHUNK_SAMPLES) + int(rng.integers(0, 3))
+        samples = augment.noise(rng, chunks * CHUNK_SAMPLES) * np.float32(10 ** (rng.uniform(-85, -50) / 20))
+        event = self._place(samples, sound, start, rng.uniform(-40, -12), True)
         return Scene(np.clip(samples, -1.0, 1.0), [event])
 
     def _place(
         self,
         mix: Samples,
-        sound: Samples,
+        sound: Sound,
         start: int,
-        labels: tuple[int, ...],
         level_db: float,
         foreground: bool,
     ) -> Event:
         """Add a sound to the mix at a level (dBFS of its sounding chunks) and tell where it sounds."""
-        sound = sound[: len(mix) - start]
+        samples = sound.samples[: len(mix) - start]
         track = np.zeros(len(mix), np.float32)
-        track[start : start + len(sound)] = sound
+        track[start : start + len(samples)] = samples
         power = np.mean(track.reshape(-1, CHUNK_SAMPLES) ** 2, axis=1)
         loudest = power.max()
         active = power > max(loudest * 10 ** (FLOOR_DB / 10), 1e-9)
@@ -260,11 +333,15 @@ class Composer:
             if peak > 0.95:
                 track *= np.float32(0.95 / peak)
             mix += track
+        cadenced = any(self.labels[label].name in CADENCED for label in sound.labels)
         where = np.flatnonzero(active)
         for left, right in itertools.pairwise(where):
-            if right - left <= PATIENCE:
+            if right - left <= (CADENCE_PATIENCE if cadenced else PATIENCE):
                 active[left:right] = True
-        return Event(labels, active, level_db, foreground)
+        vectors = sound.vectors
+        if vectors is not None:
+            vectors = at_chunks(vectors, CHUNK_SAMPLES * np.arange(len(active)) - float(start))
+        return Event(sound.labels, active, level_db, foreground, vectors)
 
     def targets(self, scene: Scene) -> Targets:
         """What an encoder should say at each chunk of a scene."""
@@ -281,7 +358,14 @@ class Composer:
                 weight[masked | fading, label] = 0.0
                 weight[np.ix_(event.active | fading, self.related[label])] = 0.0
         weight[heard > 0] = 1.0
-        return Targets(heard, weight)
+        vectors = np.zeros((chunks, WIDTH), np.float16)
+        taught = np.zeros(chunks, np.float32)
+        for event in scene.events:
+            if event.vectors is not None:
+                power = 10 ** (event.level_db / 10) * event.active
+                alone = event.active & (power > 10 ** (ALONE_DB / 10) * (total - power))
+                vectors[alone], taught[alone] = event.vectors[alone], 1.0
+        return Targets(heard, weight, vectors, taught)
 
 
 class Stream:
@@ -295,15 +379,18 @@ class Stream:
 
     def __iter__(self) -> Iterator[Segment]:
         samples = np.zeros(0, np.float32)
-        heard = np.zeros((0, len(self.composer.labels)), np.float32)
-        weight = heard.copy()
+        kept: Targets | None = None
+        cut = self.chunks * CHUNK_SAMPLES
         while True:
-            while len(heard) < self.chunks:
+            while len(samples) < cut:
                 scene = self.composer.draw(self.rng, self.clear)
                 targets = self.composer.targets(scene)
                 samples = np.concatenate([samples, scene.samples])
-                heard = np.concatenate([heard, targets.heard])
-                weight = np.concatenate([weight, targets.weight])
-            cut = self.chunks * CHUNK_SAMPLES
-            yield samples[:cut], Targets(heard[: self.chunks], weight[: self.chunks])
-            samples, heard, weight = samples[cut:], heard[self.chunks :], weight[self.chunks :]
+                kept = (
+                    targets
+                    if kept is None
+                    else Targets(*map(np.concatenate, zip(kept, targets, strict=True)))
+                )
+            assert kept is not None
+            yield samples[:cut], Targets(*(part[: self.chunks] for part in kept))
+            samples, kept = samples[cut:], Targets(*(part[self.chunks :] for part in kept))

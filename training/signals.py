@@ -139,13 +139,96 @@ def alarm_clock(rng: Generator) -> Signal:
 
 
 def appliance_beep(rng: Generator) -> Signal:
-    """End of a microwave, oven or washing machine: one to five beeps of 0.2-1 s at 1.5-2.6 kHz, once."""
-    hz, count = rng.uniform(1500, 2600), int(rng.choice([1, 3, 4, 5]))
-    on, off = rng.uniform(0.2, 1.0), rng.uniform(0.3, 1.0)
+    """End of a microwave, oven, washing machine or timer: a few beeps of 0.1-1 s, or a melody, once."""
+    hz = rng.uniform(900, 3200)
     parts: list[Samples] = []
+    if rng.random() < 0.25:  # as washing machines and dishwashers sign off
+        steps = rng.choice([0, 2, 4, 5, 7, 9, 12], size=int(rng.integers(4, 9)))
+        for step in steps:
+            parts.append(_tone(rng, 0.6 * hz * 2 ** (step / 12), rng.uniform(0.12, 0.3), "sine"))
+        return _level(parts, "appliance_beep")
+    count = int(rng.choice([1, 2, 3, 4, 5, 6]))
+    on, off = rng.uniform(0.1, 1.0), rng.uniform(0.2, 1.2)
+    shape = str(rng.choice(["sine", "square"]))
     for _ in range(count):
-        parts += [_tone(rng, hz, on, str(rng.choice(["sine", "square"]))), _silence(off)]
+        parts += [_tone(rng, hz, on, shape), _silence(off)]
     return _level(parts, "appliance_beep")
+
+
+def kettle(rng: Generator) -> Signal:
+    """A stove kettle: boiling noise, then a whistle that rises to 1.5-4 kHz, wavers and breathes."""
+    n = int(rng.uniform(4, 10) * RATE)
+    time = np.arange(n) / RATE
+    rise = rng.uniform(0.3, 2.5)
+    top = rng.uniform(1500, 4000)
+    hz = top * (1 - rng.uniform(0.05, 0.4) * np.exp(-time / rise))
+    hz *= 1 + rng.uniform(0.001, 0.01) * np.sin(2 * np.pi * rng.uniform(2, 7) * time)
+    phase = 2 * np.pi * np.cumsum(hz) / RATE
+    breath = rng.normal(size=n) * rng.uniform(0.02, 0.3)
+    whistle = np.sin(phase) + rng.uniform(0, 0.4) * np.sin(2 * phase) * (2 * top < 15_000)
+    if rng.random() < 0.4:  # two holes, two pitches
+        whistle = whistle + rng.uniform(0.3, 0.9) * np.sin(phase * rng.uniform(1.1, 1.35))
+    loudness = 1 - np.exp(-time / rise)
+    loudness *= 1 + 0.15 * np.sin(2 * np.pi * rng.uniform(3, 9) * time)
+    return _level([np.asarray(loudness * (whistle + breath), np.float32)], "kettle")
+
+
+def car_alarm(rng: Generator) -> Signal:
+    """A parked car's alarm: sweeps, yelps and two-tone patterns in turn, or its horn in even blasts."""
+    parts: list[Samples] = []
+    if rng.random() < 0.3:
+        chord = rng.uniform(350, 520) * np.array([1.0, rng.uniform(1.15, 1.3)])
+        on = rng.uniform(0.3, 0.6)
+        while sum(map(len, parts)) < rng.uniform(6, 10) * RATE:
+            blast = _tone(rng, float(chord[0]), on, "buzzy")
+            parts += [blast + _tone(rng, float(chord[1]), on, "buzzy"), _silence(on * rng.uniform(0.8, 1.2))]
+        return _level(parts, "car_alarm")
+    low, high = rng.uniform(500, 1100), rng.uniform(1800, 3200)
+    while sum(map(len, parts)) < 10 * RATE:
+        n = int(rng.uniform(1.2, 2.5) * RATE)
+        time = np.arange(n) / RATE
+        rate = rng.uniform(2, 9)
+        pattern = int(rng.integers(4))
+        turn = (time * rate) % 1.0
+        if pattern == 0:  # yelp: up again and again
+            sweep = turn
+        elif pattern == 1:  # down again and again
+            sweep = 1 - turn
+        elif pattern == 2:  # up and down
+            sweep = 1 - np.abs(2 * turn - 1)
+        else:  # two tones
+            sweep = np.round(turn) * 0.6 + 0.2
+        phase = 2 * np.pi * np.cumsum(low + (high - low) * sweep) / RATE
+        wave = np.sin(phase) + np.sin(3 * phase) / 3 * (3 * high < 15_000)
+        parts.append(np.asarray(wave, np.float32))
+    return _level(parts, "car_alarm")
+
+
+def intercom_buzzer(rng: Generator) -> Signal:
+    """The house door's buzzer: a rasp at the mains' harmonics, 0.4-2.5 s, once to three times."""
+    hz = 2 * rng.uniform(49.5, 60.5)
+    parts: list[Samples] = []
+    for _ in range(int(rng.integers(1, 4))):
+        n = int(rng.uniform(0.4, 2.5) * RATE)
+        phase = 2 * np.pi * hz * np.arange(n) / RATE
+        partials = np.arange(1, 40)
+        colour = np.exp(-((np.log(partials * hz / rng.uniform(500, 2500))) ** 2)) + 0.1
+        wave = (np.sin(np.outer(partials, phase)) * (colour / np.sqrt(partials))[:, None]).sum(0)
+        wave *= 1 + 0.2 * rng.normal(size=n)
+        edge = int(0.005 * RATE)
+        wave[:edge] *= np.linspace(0, 1, edge)
+        wave[-edge:] *= np.linspace(1, 0, edge)
+        parts += [np.asarray(wave, np.float32), _silence(rng.uniform(0.2, 1.2))]
+    return _level(parts, "intercom_buzzer")
+
+
+def checkout_beep(rng: Generator) -> Signal:
+    """A shop's scanner: one short beep a thing, at uneven times."""
+    hz, on = rng.uniform(1800, 3200), rng.uniform(0.06, 0.16)
+    parts: list[Samples] = []
+    while sum(map(len, parts)) < rng.uniform(3, 9) * RATE:
+        parts += [_tone(rng, hz, on, "sine"), _silence(rng.uniform(0.5, 2.5))]
+    return _level(parts, "checkout_beep")
 
 
 def reversing_beep(rng: Generator) -> Signal:
@@ -160,7 +243,19 @@ def reversing_beep(rng: Generator) -> Signal:
 
 MAKERS: dict[str, Callable[[Generator], Signal]] = {
     maker.__name__: maker
-    for maker in (smoke_alarm, co_alarm, doorbell, phone_ring, alarm_clock, appliance_beep, reversing_beep)
+    for maker in (
+        smoke_alarm,
+        co_alarm,
+        doorbell,
+        intercom_buzzer,
+        phone_ring,
+        alarm_clock,
+        appliance_beep,
+        kettle,
+        car_alarm,
+        reversing_beep,
+        checkout_beep,
+    )
 }
 """Label -> maker."""
 
@@ -170,7 +265,11 @@ PHRASES = {
     "doorbell": ("a doorbell rings", "alarms and signals"),
     "phone_ring": ("a phone rings", "alarms and signals"),
     "alarm_clock": ("an alarm clock rings", "alarms and signals"),
+    "intercom_buzzer": ("a door buzzer sounds", "alarms and signals"),
     "appliance_beep": ("an appliance beeps", "alarms and signals"),
+    "kettle": ("a kettle whistles", "alarms and signals"),
+    "car_alarm": ("a car alarm sounds", "vehicles and street"),
+    "checkout_beep": ("a scanner beeps", "alarms and signals"),
     "reversing_beep": ("a reversing vehicle beeps", "vehicles and street"),
 }
 """Phrase and category of every label, for a corpus that does not have it."""

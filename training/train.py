@@ -28,7 +28,7 @@ from .models.see import AdapterConfig
 from .run import Run
 from .scenes import Composer, sound_labels
 from .sentence import sentence_model
-from .teacher import Teacher
+from .teacher import Teacher, hear_clips
 from .tokenizer import CaptionTokenizer, build_tokenizer
 
 Progress = Callable[[float, str], None]
@@ -61,7 +61,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     decoder: Decoder = Decoder()
     encoder_stage: EncoderSettings = EncoderSettings()
     clear_stage: EncoderSettings | None = None
-    """The encoder once more, by its labels alone: mostly single sounds, near and clear."""
+    """The encoder once more, with other settings: mostly single sounds, near and clear."""
     semantic_stage: StageSettings = StageSettings()
     decoder_stage: StageSettings = StageSettings(steps=3000)
     seed: int = 1
@@ -93,7 +93,8 @@ def train(
     corpus = open_corpus(corpus_folder, cache, progress)
     clips = corpus.split("train", may_ship if recipe.shipping else lambda licence: True)
     labels = sound_labels(corpus, clips)
-    composer = Composer(corpus, clips, labels)
+    heard = hear_clips(Teacher(teacher_folder), corpus, clips, cache, progress) if teacher_folder else {}
+    composer = Composer(corpus, clips, labels, heard)
     tokenizer = build_tokenizer(_all_sentences(labels))
     model = room.RoomCaptioner(
         room.RoomConfig(
@@ -101,12 +102,10 @@ def train(
             decoder=GptConfig(vocabulary=len(tokenizer), **msgspec.structs.asdict(recipe.decoder)),
         )
     )  # fmt: skip
-    encoder_run = Run(output, "encoder")
-    teacher = Teacher(teacher_folder) if teacher_folder else None
-    train_encoder(model.encoder, composer, teacher, encoder_run, recipe.encoder_stage, progress)
+    train_encoder(model.encoder, composer, Run(output, "encoder"), recipe.encoder_stage, progress)
     if recipe.clear_stage:
         settings = recipe.clear_stage
-        train_encoder(model.encoder, composer, None, Run(output, "clear"), settings, progress, is_new=False)
+        train_encoder(model.encoder, composer, Run(output, "clear"), settings, progress, is_new=False)
     kept = output / "segments.npz"
     if not kept.exists():
         segments_of.save(
