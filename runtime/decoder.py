@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .engine import Array, Engine, State
 from .errors import BundleError
+from .meaning import Meaning
 from .wording import FUNCTION_WORDS
 
 PAD, BOS, EOS, UNK = range(4)
@@ -28,6 +29,7 @@ class Hypothesis(NamedTuple):
     words: tuple[str, ...]  # lower case, without specials
     log_prob: float  # mean over its tokens, the end included
     semantic: NDArray[np.float32]  # (d_text,) the segment's place in the sentence space; the same for all
+    meaning: Meaning | None = None  # where it is known; else its words tell
 
 
 class Vocabulary:
@@ -72,14 +74,14 @@ class Decoder:
     """Sentences for segments. Remembers nothing between calls."""
 
     def __init__(self, adapter: Engine, prefill: Engine, step: Engine, vocabulary: Vocabulary) -> None:
-        self._adapter, self._prefill, self._step = adapter, prefill, step
+        self.adapter, self.prefill, self.step = adapter, prefill, step
         self.vocabulary = vocabulary
         cache = int(step.graph.state[0].shape[3])  # (layers, beam, heads, max_tokens, d_head)
         self._longest = min(MAX_TOKENS, cache)
 
     def describe(self, embeddings: NDArray[np.float32]) -> list[Hypothesis]:
         """What a segment's embeddings, (n, width) with 1 <= n <= L, are said to be; best first."""
-        adapted = self._adapter.run({"embeddings": embeddings[None]})
+        adapted = self.adapter.run({"embeddings": embeddings[None]})
         semantic = adapted["semantic"][0]
         return [
             Hypothesis(tuple(self.vocabulary.words[token] for token in tokens), log_prob, semantic)
@@ -96,8 +98,8 @@ class Decoder:
         memory: (1, n, d). At least 3 and at most 20 tokens; a content word never comes twice.
         Source: docs/readings.md SEE-7, after the DCASE 2024 baseline's beam.
         """
-        crossed = self._prefill.run({"memory": memory})
-        beams = _Beams([()], np.zeros(1), self._step.initial_state(beam=1))
+        crossed = self.prefill.run({"memory": memory})
+        beams = _Beams([()], np.zeros(1), self.step.initial_state(beam=1))
         done: list[tuple[tuple[int, ...], float]] = []
         for position in range(self._longest):
             log_probs = self._next(beams, position, crossed)
@@ -129,7 +131,7 @@ class Decoder:
         """(beams, vocabulary) log-probabilities of what may come next; -inf for what may not."""
         last = np.array([tokens[-1] if tokens else BOS for tokens in beams.tokens], np.int64)
         inputs = {"token": last, "position": np.array([position], np.int64), **crossed}
-        outputs, beams.state = self._step.step(inputs, beams.state)
+        outputs, beams.state = self.step.step(inputs, beams.state)
         log_probs: NDArray[np.float64] = outputs["log_probs"].astype(np.float64)
         log_probs[:, [PAD, BOS, UNK]] = -np.inf
         if position < MIN_TOKENS:

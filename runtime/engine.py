@@ -1,29 +1,52 @@
-"""Engine: named arrays in, named arrays out, on ONNX Runtime with one thread."""
+"""Engine: named arrays in, named arrays out, on ONNX Runtime; on a CPU with one thread."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import GraphFile, Tensor
-from .errors import BundleError
+from .errors import BundleError, UnavailableError
 
 Array = NDArray[Any]
 State = dict[str, Array]
 """Input name -> what the graph remembers. The caller holds it; the engine never does."""
 
+Provider = Literal["cpu", "cuda", "tensorrt", "openvino"]
+"""What ONNX Runtime computes with."""
+PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+
+
+class _Known(NamedTuple):
+    name: str
+    """As ONNX Runtime has it."""
+    package: str
+    """What brings it; only one of these packages can be installed at a time."""
+
+
+_PROVIDERS: dict[Provider, _Known] = {
+    "cpu": _Known("CPUExecutionProvider", "onnxruntime"),
+    "cuda": _Known("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "tensorrt": _Known("TensorrtExecutionProvider", "onnxruntime-gpu"),
+    "openvino": _Known("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+}
 _DTYPES = {"tensor(float)": "float32", "tensor(int64)": "int64"}
 
 
 class Engine:
     """One graph, ready to run. Holds weights only: any number of streams may share it, in one thread."""
 
-    def __init__(self, name: str, source: Path | bytes, graph: GraphFile) -> None:
-        """source: the graph's file, or its bytes. Raises BundleError if it does not load or match."""
+    def __init__(self, name: str, source: Path | bytes, graph: GraphFile, provider: Provider = "cpu") -> None:
+        """source: the graph's file, or its bytes.
+
+        Raises BundleError if it does not load or match, UnavailableError if the provider is not here.
+        """
         import onnxruntime as ort  # here, not above: clients that only read captions do without it
 
+        check_provider(provider)
+        wanted = _PROVIDERS[provider]
         self.name = name
         self.graph = graph
         settings = ort.SessionOptions()
@@ -36,7 +59,7 @@ class Engine:
             self._session = ort.InferenceSession(
                 str(source) if isinstance(source, Path) else source,
                 settings,
-                providers=["CPUExecutionProvider"],
+                providers=[wanted.name],
             )
         except Exception as refused:  # ONNX Runtime raises a dozen types of its own without a common base
             raise BundleError(
@@ -44,6 +67,12 @@ class Engine:
                 why=str(refused).splitlines()[0],
                 fix="copy the bundle again, or run edgecap export with this version",
             ) from refused
+        if wanted.name not in self._session.get_providers():  # it fell back to the CPU, and said nothing
+            raise UnavailableError(
+                f"ONNX Runtime can't compute with {provider} here",
+                why="its libraries, or what they run on, are missing",
+                fix=f"see what `edgecap doctor` finds, or take --provider {PROVIDERS[0]}",
+            )
         self._check("inputs", (*graph.inputs, *graph.state), self._session.get_inputs())
         twins = tuple(Tensor(f"new_{t.name}", t.shape, t.dtype) for t in graph.state)
         self._check("outputs", (*graph.outputs, *twins), self._session.get_outputs())
@@ -53,13 +82,7 @@ class Engine:
 
     def initial_state(self, **sizes: int) -> State:
         """Zeros for every state tensor; sizes gives the dimensions that vary, by name (beam=3)."""
-        return {
-            tensor.name: np.zeros(
-                [size if isinstance(size, int) else sizes.get(size, 1) for size in tensor.shape],
-                tensor.dtype,
-            )
-            for tensor in self.graph.state
-        }
+        return zero_state(self.graph, sizes)
 
     def step(self, inputs: Mapping[str, Array], state: State) -> tuple[dict[str, Array], State]:
         """Outputs by name, and the state after; the state passed in stays as it was."""
@@ -92,6 +115,36 @@ class Engine:
             f"{self.graph.file} is not the graph that the manifest declares",
             why=why,
             fix="run edgecap export again; graph and manifest must come from one export",
+        )
+
+
+def zero_state(graph: GraphFile, sizes: Mapping[str, int]) -> State:
+    """Zeros for every state tensor of a graph; a dimension that varies is 1 where sizes doesn't name it."""
+    return {
+        tensor.name: np.zeros(
+            [size if isinstance(size, int) else sizes.get(size, 1) for size in tensor.shape], tensor.dtype
+        )
+        for tensor in graph.state
+    }
+
+
+def installed_providers() -> tuple[Provider, ...]:
+    """Those that the installed ONNX Runtime was built with; whether they find their hardware shows later."""
+    import onnxruntime as ort
+
+    names = ort.get_available_providers()
+    return tuple(provider for provider in PROVIDERS if _PROVIDERS[provider].name in names)
+
+
+def check_provider(provider: Provider) -> None:
+    """Raise UnavailableError, with the package that is missing, unless ONNX Runtime has this provider."""
+    installed = installed_providers()
+    if provider not in installed:
+        package = _PROVIDERS[provider].package
+        raise UnavailableError(
+            f"ONNX Runtime has no provider {provider} here",
+            why=f"installed is {', '.join(installed)}",
+            fix=f"run: pip uninstall onnxruntime; pip install {package}",
         )
 
 

@@ -10,13 +10,11 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
-
-import numpy as np
+from typing import Any, Literal, cast
 
 from .bundle import Build, Bundle, GraphFile, Tensor
 from .cuda import Device, DeviceArray
-from .engine import Array, Engine, State
+from .engine import Array, Engine, Provider, State, zero_state
 from .errors import BundleError, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -24,14 +22,18 @@ log = logging.getLogger(__name__)
 EXPORT_HERE = "run edgecap export with --target tensorrt-rtx for this machine"
 
 
-def load_engines(bundle: Bundle, names: Iterable[str]) -> dict[str, Engine]:
+def load_engines(
+    bundle: Bundle, names: Iterable[str], provider: Provider | Literal["auto"] = "auto"
+) -> dict[str, Engine]:
     """An engine for each of these graphs: all on the GPU if the bundle was compiled for it, else on the CPU.
 
-    Raises BundleError if a graph is missing or is not what the manifest declares.
+    provider: where it is named, ONNX Runtime computes with it, whatever was compiled.
+    Raises BundleError if a graph is missing or is not what the manifest declares, UnavailableError if the
+    provider is not here.
     """
     names = list(names)
     compiled = bundle.manifest.engines
-    if compiled and all(name in compiled for name in names):
+    if provider == "auto" and compiled and all(name in compiled for name in names):
         try:
             device = Device()
             on_gpu = {
@@ -40,7 +42,8 @@ def load_engines(bundle: Bundle, names: Iterable[str]) -> dict[str, Engine]:
             return cast(dict[str, Engine], on_gpu)  # all that callers use of one, the other has too
         except UnavailableError as error:
             log.warning("%s captions on the CPU: %s", bundle.title, error)
-    return {name: Engine(name, bundle.graph(name), bundle.manifest.graphs[name]) for name in names}
+    chosen: Provider = "cpu" if provider == "auto" else provider
+    return {name: Engine(name, bundle.graph(name), bundle.manifest.graphs[name], chosen) for name in names}
 
 
 class TensorRtEngine:
@@ -71,12 +74,7 @@ class TensorRtEngine:
 
     def initial_state(self, **sizes: int) -> State:
         """Zeros for every state tensor; sizes gives the dimensions that vary, by name (beam=3)."""
-        return {
-            port.name: np.zeros(
-                [d if isinstance(d, int) else sizes.get(d, 1) for d in port.shape], port.dtype
-            )
-            for port in self.graph.state
-        }
+        return zero_state(self.graph, sizes)
 
     def step(self, inputs: Mapping[str, Array], state: State) -> tuple[dict[str, Array], State]:
         """Outputs by name on the CPU; the state after, on the GPU. The state passed in stays as it was."""

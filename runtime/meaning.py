@@ -28,7 +28,7 @@ class Sounds:
 
     def __init__(self, labels: Sequence[str], phrases: Sequence[str]) -> None:
         """labels, phrases: columns of labels.csv ("dog_bark", "a dog barks"), row i for score i."""
-        self.labels = tuple(labels)
+        self.labels, self.phrases = tuple(labels), tuple(phrases)
         self._words = [
             content_words(f"{label.replace('_', ' ')} {phrase}")
             for label, phrase in zip(labels, phrases, strict=True)

@@ -255,7 +255,7 @@ class Policy:
         best: _Claim | None = None
         for hypothesis in hypotheses:
             for words in (hypothesis.words, *clauses(hypothesis.words)):
-                meaning = self._sounds.meaning(words, evidence)
+                meaning = hypothesis.meaning or self._sounds.meaning(words, evidence)
                 p = self._limits.probability(meaning.support(evidence), hypothesis.log_prob)
                 if meaning.weakest < self._limits.mention or p < self._limits.hedge:
                     continue

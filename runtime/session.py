@@ -7,6 +7,7 @@ The same samples in any chunking give the same events, bit for bit: samples are 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -15,14 +16,17 @@ from .bundle import Bundle, Thresholds
 from .config import Captions
 from .decoder import Decoder, Vocabulary
 from .encoder import Encoder
-from .engine import Engine, State
+from .engine import Engine, Provider, State
 from .engine_tensorrt import load_engines
 from .errors import UsageError
 from .frontend import FrontEnd
 from .meaning import Sounds
+from .namer import name_sounds
 from .policy import FIRST_EMBEDDINGS, Caption, Limits, Policy
 from .segment import SILENT_DB, Heard, Segment, Segmenter, levels_db, mean_level_db
 
+SPEAKING = ("adapter", "decoder_prefill", "decoder_step")
+"""The graphs that make sentences, in the order of the way; a tagger's bundle has none."""
 LONG_GAP = RATE
 """Samples lost, from which on what was heard before says nothing about what is heard after."""
 
@@ -36,17 +40,19 @@ class Model:
     """L: the most embeddings of a segment that the adapter takes."""
     thresholds: Thresholds
     sounds: Sounds
-    vocabulary: Vocabulary
     encoder: Engine
-    adapter: Engine
-    decoder_prefill: Engine
-    decoder_step: Engine
+    decoder: Decoder | None = None
+    """None in a tagger's bundle: what is said of a sound is its own phrase."""
 
     @classmethod
-    def load(cls, bundle: Bundle) -> "Model":
-        """Load every graph of an opened bundle. Raises BundleError if one is not what it declares."""
+    def load(cls, bundle: Bundle, provider: Provider | Literal["auto"] = "auto") -> "Model":
+        """Load the graphs of an opened bundle. provider: see `load_engines`.
+
+        Raises BundleError if one is not what it declares, UnavailableError if the provider is not here.
+        """
         manifest = bundle.manifest
-        engines = load_engines(bundle, ("encoder", "adapter", "decoder_prefill", "decoder_step"))
+        speaks = "decoder_step" in manifest.graphs
+        engines = load_engines(bundle, ("encoder", *(SPEAKING if speaks else ())), provider)
         return cls(
             mels=manifest.audio.mels,
             window=manifest.window,
@@ -54,8 +60,10 @@ class Model:
             sounds=Sounds(
                 [label.label for label in bundle.labels], [label.phrase for label in bundle.labels]
             ),
-            vocabulary=Vocabulary.parse(bundle.tokenizer()),
-            **engines,
+            encoder=engines["encoder"],
+            decoder=Decoder(*(engines[name] for name in SPEAKING), Vocabulary.parse(bundle.tokenizer()))
+            if speaks
+            else None,
         )
 
 
@@ -70,7 +78,7 @@ class Session:
         self.frontend = FrontEnd(model.mels)
         self.encoder = Encoder(model.encoder)
         self.segmenter = Segmenter(model.window, level, limits.novelty)
-        self.decoder = Decoder(model.adapter, model.decoder_prefill, model.decoder_step, model.vocabulary)
+        self.sounds, self.decoder = model.sounds, model.decoder
         self.policy = Policy(model.sounds, limits)
         self.position = 0
         """Samples so far, lost ones included: where the stream is."""
@@ -178,7 +186,11 @@ class Session:
         """Words, where the policy thinks that they are worth their price."""
         if not self.policy.wants_sentence(segment, now):
             return []
-        return self.policy.consider(self.decoder.describe(segment.embeddings()), segment, now)
+        if self.decoder is None:
+            offered = name_sounds(self.sounds, segment.evidence())
+        else:
+            offered = self.decoder.describe(segment.embeddings())
+        return self.policy.consider(offered, segment, now)
 
     def _cut(self, at: int) -> list[Caption]:
         """End what is open where the sound was cut."""

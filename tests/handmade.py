@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from edgecap.runtime.audio import RATE, Samples
 from edgecap.runtime.bundle import GraphFile, Tensor, Thresholds
-from edgecap.runtime.decoder import Vocabulary
+from edgecap.runtime.decoder import Decoder, Vocabulary
 from edgecap.runtime.engine import Engine
 from edgecap.runtime.meaning import Sounds
 from edgecap.runtime.session import Model
@@ -141,6 +141,36 @@ def encoder_bytes() -> bytes:
     return graph(ENCODER, last_axes=np.array([2, 3]), tenth=np.float32(0.1).reshape(()))
 
 
+def windowed_encoder() -> Engine:
+    """One that takes four chunks at once and hears the last of them; its state goes by unchanged."""
+    text = """
+        <ir_version: 10, opset_import: ["" : 20]>
+        windowed (float[1, 128, 8] log_mel, float[1, 4, 6, 2] s0_b0)
+            => (float[1, 4] embedding, float[1, 3] scores, float[1, 4, 6, 2] new_s0_b0)
+        <float low = {-20.0}, float steep = {0.5}, int64[1] bands = {1}, int64[4] features = {5, 2, 0, 7},
+         int64[3] sounds = {5, 2, 0}, int64[1] from = {96}, int64[1] to = {128}>
+        {
+            latest = Slice(log_mel, from, to, bands)
+            level = ReduceMean <keepdims = 0> (latest, bands)
+            above = Sub(level, low)
+            scaled = Mul(above, steep)
+            loud = Sigmoid(scaled)
+            scores = Gather <axis = 1> (loud, sounds)
+            embedding = Gather <axis = 1> (loud, features)
+            new_s0_b0 = Identity(s0_b0)
+        }
+    """
+    file = encoder_file()
+    declared = GraphFile(
+        file="windowed.onnx",
+        sha256="",
+        inputs=(Tensor("log_mel", (1, 128, MELS)),),
+        outputs=(Tensor("embedding", (1, 4)), Tensor("scores", (1, 3))),
+        state=(Tensor("s0_b0", (1, *file.state[0].shape[1:])),),
+    )
+    return Engine("encoder", graph(text), declared)
+
+
 def model(thresholds: Thresholds | None = None) -> Model:
     """The whole of it, loaded."""
     cross = ("cross_keys", "cross_values")
@@ -172,11 +202,13 @@ def model(thresholds: Thresholds | None = None) -> Model:
         window=WINDOW,
         thresholds=thresholds or Thresholds(novelty=0.3),
         sounds=Sounds(LABELS, PHRASES),
-        vocabulary=Vocabulary(WORDS),
         encoder=Engine("encoder", encoder_bytes(), encoder_file()),
-        adapter=Engine("adapter", graph(ADAPTER), adapter),
-        decoder_prefill=Engine("decoder_prefill", graph(PREFILL), prefill),
-        decoder_step=Engine("decoder_step", graph(STEP, tables=_tables(), bigrams=_bigrams()), step),
+        decoder=Decoder(
+            Engine("adapter", graph(ADAPTER), adapter),
+            Engine("decoder_prefill", graph(PREFILL), prefill),
+            Engine("decoder_step", graph(STEP, tables=_tables(), bigrams=_bigrams()), step),
+            Vocabulary(WORDS),
+        ),
     )
 
 

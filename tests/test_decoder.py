@@ -8,7 +8,6 @@ import pytest
 
 from edgecap.runtime.decoder import BOS, EOS, UNK, Decoder, Vocabulary
 from edgecap.runtime.errors import BundleError
-from edgecap.runtime.session import Model
 from edgecap.runtime.wording import FUNCTION_WORDS
 from tests import handmade
 from tests.handmade import WORDS
@@ -18,13 +17,10 @@ RAIN = np.array([0.05, 0.0, 0.9, 0.3], np.float32)
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return handmade.model()
-
-
-@pytest.fixture(scope="module")
-def decoder(model: Model) -> Decoder:
-    return Decoder(model.adapter, model.decoder_prefill, model.decoder_step, model.vocabulary)
+def decoder() -> Decoder:
+    made = handmade.model().decoder
+    assert made is not None
+    return made
 
 
 def heard(*rows: np.ndarray) -> np.ndarray:
@@ -44,46 +40,46 @@ def test_the_best_comes_first_and_semantic_is_normalised(decoder: Decoder) -> No
     assert np.linalg.norm(found[0].semantic) == pytest.approx(1.0, abs=1e-5)
 
 
-def every_sentence(model: Model, memory: np.ndarray, longest: int) -> dict[tuple[int, ...], float]:
+def every_sentence(decoder: Decoder, memory: np.ndarray, longest: int) -> dict[tuple[int, ...], float]:
     """Mean log-probability of every allowed sequence, by stepping each one alone: no beam, no cache moves."""
-    crossed = model.decoder_prefill.run({"memory": memory})
+    crossed = decoder.prefill.run({"memory": memory})
     tokens = [t for t in range(len(WORDS)) if t > UNK]
     scores = {}
     for length in range(2, longest):
         for words in itertools.permutations(tokens, length):
-            state, total, last = model.decoder_step.initial_state(beam=1), 0.0, BOS
+            state, total, last = decoder.step.initial_state(beam=1), 0.0, BOS
             for position, token in enumerate([*words, EOS]):
                 inputs = {"token": np.array([last]), "position": np.array([position]), **crossed}
-                outputs, state = model.decoder_step.step(inputs, state)
+                outputs, state = decoder.step.step(inputs, state)
                 total += float(outputs["log_probs"][0, token])
                 last = token
             scores[words] = total / (length + 1)
     return scores
 
 
-def test_the_beam_finds_the_best_of_all_sentences(model: Model, decoder: Decoder) -> None:
+def test_the_beam_finds_the_best_of_all_sentences(decoder: Decoder) -> None:
     """Against exhaustive search over every sentence of two or three words."""
-    memory = model.adapter.run({"embeddings": heard(BELL, RAIN)[None]})["memory"]
-    everything = every_sentence(model, memory, 4)
+    memory = decoder.adapter.run({"embeddings": heard(BELL, RAIN)[None]})["memory"]
+    everything = every_sentence(decoder, memory, 4)
     best = max(everything, key=everything.__getitem__)
     tokens, log_prob = decoder.beam_search(memory, 3)[0]
     assert tokens == best
     assert log_prob == pytest.approx(everything[best], abs=1e-5)
 
 
-def test_greedy_is_a_beam_of_one(model: Model, decoder: Decoder) -> None:
-    memory = model.adapter.run({"embeddings": heard(BELL)[None]})["memory"]
+def test_greedy_is_a_beam_of_one(decoder: Decoder) -> None:
+    memory = decoder.adapter.run({"embeddings": heard(BELL)[None]})["memory"]
     assert [WORDS[t] for t in decoder.greedy(memory)[0]] == ["a", "bell", "rings"]
 
 
-def test_caches_follow_their_parents(model: Model) -> None:
+def test_caches_follow_their_parents(decoder: Decoder) -> None:
     """Every step adds one to the whole cache, so after a sentence all its rows hold its length."""
     seen = []
-    step = model.decoder_step.step
+    step = decoder.step.step
 
     class Watched:
-        graph = model.decoder_step.graph
-        initial_state = staticmethod(model.decoder_step.initial_state)
+        graph = decoder.step.graph
+        initial_state = staticmethod(decoder.step.initial_state)
 
         @staticmethod
         def step(inputs, state):  # passes through, and looks on
@@ -91,8 +87,8 @@ def test_caches_follow_their_parents(model: Model) -> None:
             seen.append((len(inputs["token"]), {float(v) for v in after["keys"].ravel()}))
             return outputs, after
 
-    decoder = Decoder(model.adapter, model.decoder_prefill, Watched, model.vocabulary)
-    decoder.describe(heard(BELL, RAIN))
+    watched = Decoder(decoder.adapter, decoder.prefill, Watched, decoder.vocabulary)
+    watched.describe(heard(BELL, RAIN))
     assert [values for _, values in seen] == [{float(i + 1)} for i in range(len(seen))]
     assert [beams for beams, _ in seen][:2] == [1, 3]
 

@@ -1,9 +1,7 @@
 """A session is a function of its samples: what it says, when, and that nothing else matters."""
 
 from dataclasses import replace
-from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +10,8 @@ from hypothesis import strategies as st
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE, Samples
 from edgecap.runtime.bundle import Bundle, Thresholds
 from edgecap.runtime.config import Captions
-from edgecap.runtime.errors import BundleError, UsageError
+from edgecap.runtime.errors import UsageError
+from edgecap.runtime.meaning import Sounds
 from edgecap.runtime.policy import Caption
 from edgecap.runtime.session import Model, Session
 from tests import handmade
@@ -283,11 +282,11 @@ def test_memory_is_bounded(model: Model) -> None:
     assert len(session._chunk) == CHUNK_SAMPLES
 
 
-def test_the_decoder_is_asked_rarely(model: Model) -> None:
+def test_the_decoder_is_asked_rarely(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five minutes of steady rain: a handful of sentences, the first of them at once."""
     session, asked = Session(model), []
     describe = session.decoder.describe
-    session.decoder.describe = lambda e: asked.append(session.position) or describe(e)
+    monkeypatch.setattr(session.decoder, "describe", lambda e: asked.append(session.position) or describe(e))
     session.push(rain(300))
     assert asked[0] <= 1.5 * RATE
     assert len(asked) <= 5
@@ -329,9 +328,21 @@ def test_the_window_is_never_overrun(exported: Model) -> None:
     assert session.decoder.describe(segment.embeddings())
 
 
-def test_a_bundle_without_sentences_is_refused(tiny_bundle: Path) -> None:
-    opened = Bundle.open(tiny_bundle)
-    graphs = {"encoder": opened.manifest.graphs["encoder"]}
-    tagger = replace(opened, manifest=msgspec.structs.replace(opened.manifest, graphs=graphs))
-    with pytest.raises(BundleError, match="has no adapter"):
-        Model.load(tagger)
+def test_a_bundle_without_sentences_says_the_phrase_of_the_sound() -> None:
+    """A tagger's: as handmade as the other, its decoder left out."""
+    tagger = replace(handmade.model(), decoder=None)
+    events = events_of(Session(tagger), [SCENE])
+    assert_every_caption_closes(events)
+    assert texts(events) == ["A bell rings.", "Possibly a dog barks.", "Rain falls.", "A bell rings."]
+    nameless = Sounds(handmade.LABELS, ["", "", ""])
+    assert events_of(Session(replace(tagger, sounds=nameless), ANYTHING_GOES), [SCENE]) == []
+
+
+def test_any_chunking_of_a_windowed_encoder_gives_the_same_events() -> None:
+    """A graph that takes four chunks at once: between its runs the last answer stands."""
+    tagger = replace(handmade.model(), encoder=handmade.windowed_encoder(), decoder=None)
+    events = events_of(Session(tagger, ANYTHING_GOES), [SCENE])
+    assert_every_caption_closes(events)
+    assert texts(events)
+    for sizes in ([333], [999, 20_000], [10_240], [40_960]):
+        assert_same_in_any_chunking(lambda: Session(tagger, ANYTHING_GOES), SCENE, sizes)

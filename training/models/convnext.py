@@ -206,6 +206,7 @@ class WindowedConvNeXt(nn.Module):
 
     def __init__(self, size: str = "tiny", sounds: int = 527) -> None:
         super().__init__()
+        self.size = size
         widths, depths = SIZES[size]
         self.spectrogram_extractor = CentredStft()
         self.logmel_extractor = CentredMel(self.mels)
@@ -225,7 +226,11 @@ class WindowedConvNeXt(nn.Module):
 
     def features(self, samples: Tensor) -> Tensor:
         """(B, N) samples -> (B, t, 768): before the last norm, as captioners use them."""
-        x = normalise(self.bn0, self.log_mel(samples))
+        return self.columns(self.log_mel(samples))
+
+    def columns(self, log_mel: Tensor) -> Tensor:
+        """(B, T, 224) in dB -> (B, t, 768): the same from frames that are already there."""
+        x = normalise(self.bn0, log_mel)
         for downsample, blocks in zip(self.downsample_layers, self.stages, strict=True):
             x = blocks(downsample(x))
         return x.mean(3).transpose(1, 2)
@@ -244,8 +249,14 @@ class WindowedConvNeXt(nn.Module):
 def load_public(path: Path) -> WindowedConvNeXt:
     """The public ConvNeXt-Tiny AudioSet checkpoint, .pth or .safetensors, in eval mode.
 
+    Other sizes in the same layout load too, told by their stem and head.
     Raises InputMissingError if it is not there, BundleError that names each tensor that does not fit.
     """
-    model = WindowedConvNeXt()
-    fill(model, read_tensors(path), path)
+    tensors = read_tensors(path)
+    stem, head = (tensors.get(name) for name in ("downsample_layers.0.0.bias", "head_audioset.bias"))
+    stems = {size.widths[0]: name for name, size in SIZES.items()}
+    size = stems.get(stem.numel(), "tiny") if stem is not None else "tiny"
+    sounds = head.numel() if head is not None and size != "tiny" else 527
+    model = WindowedConvNeXt(size, sounds)
+    fill(model, tensors, path)
     return model.eval()
