@@ -1,4 +1,4 @@
-"""What training leaves in a checkpoint folder, read for export.
+"""What there is to export: a folder that training left, or the file of the public ConvNeXt-Tiny.
 
 model.safetensors  config.json  tokenizer.json  labels.csv  about.json  (MODEL_CARD.md  LICENSE)
 """
@@ -15,12 +15,14 @@ import msgspec
 from ..runtime.bundle import LABELS_FILE, TOKENIZER_FILE, Thresholds, parse_labels
 from ..runtime.decoder import Vocabulary
 from ..runtime.errors import BundleError, InputMissingError, UsageError
-from ..training.models import room
+from ..runtime.text import VOCABULARY_FILE
+from ..training.models import room, tagger, text
+from ..training.models.convnext import load_public
 from ..training.models.graph import ExportGraph
 
 ABOUT_FILE = "about.json"
-CARRIED = (LABELS_FILE, TOKENIZER_FILE, "MODEL_CARD.md", "LICENSE")
-"""Files that go into the bundle as they are; the last two where they exist."""
+CARRIED = (LABELS_FILE, TOKENIZER_FILE, VOCABULARY_FILE, "MODEL_CARD.md", "LICENSE")
+"""Files that go into the bundle as they are; the last three where they exist."""
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +42,6 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 class Checkpoint:
     """A model and what belongs to it."""
 
-    folder: Path
     about: About
     graphs: list[ExportGraph]
     mels: int
@@ -54,12 +55,23 @@ class Checkpoint:
     """UTC: SOURCE_DATE_EPOCH where it is set, else when the weights were written."""
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read it whole. Raises InputMissingError or BundleError, which name the file and the tensor."""
-    if not folder.is_dir():
+def read_checkpoint(path: Path, windowed: bool = False) -> Checkpoint:
+    """Read it whole: a folder of ours, or a file in the public ConvNeXt-Tiny's layout.
+
+    windowed: with the encoder over a whole window too, as a graph of its own.
+    Raises InputMissingError or BundleError, which name the file and the tensor.
+    """
+    if path.is_file():
+        return _read_public(path, windowed)
+    if not path.is_dir():
         raise InputMissingError(
-            f"there is no checkpoint {folder}", fix="name the folder that edgecap train wrote"
+            f"there is no checkpoint {path}",
+            fix="name the folder that edgecap train wrote, or the public ConvNeXt-Tiny's file",
         )
+    return _read_room(path, windowed)
+
+
+def _read_room(folder: Path, windowed: bool) -> Checkpoint:
     model = room.load(folder)
     about = _read_about(folder / ABOUT_FILE)
     files = {name: (folder / name).read_bytes() for name in CARRIED if (folder / name).is_file()}
@@ -69,15 +81,51 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     _check_sizes(folder, files, model.config)
     weights = folder / room.TENSORS_FILE
     return Checkpoint(
-        folder=folder,
         about=about,
-        graphs=room.graphs(model),
+        graphs=[
+            *room.graphs(model),
+            *([text.graph(text.load(folder)[0])] if text.has_text(folder) else []),
+            *([room.encoder_window_graph(model.encoder)] if windowed else []),
+        ],
         mels=model.config.mels,
         labels=model.config.sounds,
         window=model.config.adapter.window,
         files=files,
         sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
         created=_created(weights),
+    )
+
+
+PUBLIC = About(
+    name="convnext-tiny-audioset",
+    version="1.0",
+    licence="MIT",
+    sources=("audioset-convnext-inf", "AudioSet"),
+    licences=("MIT", "CC BY 4.0"),
+)
+"""What the public checkpoint's authors say of it; the file itself says nothing."""
+
+
+def _read_public(path: Path, windowed: bool) -> Checkpoint:
+    """A tagger: labels and embeddings, no sentences."""
+    if windowed:
+        raise UsageError(
+            "--windowed is for checkpoints of ours",
+            why="the public ConvNeXt-Tiny hears whole windows anyway",
+            fix="leave it out",
+        )
+    model = load_public(path)
+    tagger.check_front_end(model, path)
+    sounds = model.head_audioset.out_features
+    return Checkpoint(
+        about=PUBLIC,
+        graphs=tagger.graphs(model),
+        mels=model.mels,
+        labels=sounds,
+        window=tagger.COLUMNS,
+        files={LABELS_FILE: b"".join(tagger.LABELS.read_bytes().splitlines(keepends=True)[: sounds + 1])},
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        created=_created(path),
     )
 
 

@@ -106,7 +106,7 @@ def _export(checkpoint: Path, options: Options, progress: Progress) -> tuple[Man
         )
     engines: dict[str, GraphFile] = {}
     if options.target == "tensorrt-rtx":
-        for export in source.graphs:
+        for export in (export for export in source.graphs if export.on_gpu):
             name = export.graph.name
             progress(f"building {name}'s engine")
             engine, plan = write_engine(export, graphs[name], contents[graphs[name].file], options)

@@ -2,32 +2,30 @@
 
 The encoders carry their own states from the first hop to the last, so that drift shows. The later graphs
 are fed what torch's made, each error is its own; the decoder's step carries its own cache along the
-sentence that torch says. At the end both sides write sentences with the edge's own beam search.
+sentence that torch says. Both sides write sentences with the edge's own beam search. A tagger has none of
+that, only its encoder.
 """
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from ..runtime.audio import CHUNK_SAMPLES, RATE, Samples
-from ..runtime.bundle import GraphFile
+from ..runtime.audio import CHUNK, HOP, POWER_FLOOR, RATE
+from ..runtime.bundle import TOKENIZER_FILE, GraphFile
 from ..runtime.decoder import BOS, Decoder, Vocabulary
-from ..runtime.engine import Array, Engine, State
-from ..runtime.errors import BundleError, InputMissingError
-from ..runtime.frontend import FrontEnd
-from ..runtime.scene import synthesise
-from ..runtime.sources import file_blocks
+from ..runtime.engine import Array, Engine, State, zero_state
+from ..runtime.errors import BundleError
+from ..runtime.session import SPEAKING
 from ..training.models.graph import ExportGraph
 from .checkpoint import Checkpoint
+from .hearing import log_mels
+from .to_onnx import reduced
 
-RECORDINGS = (".flac", ".mp3", ".ogg", ".wav")
 HOPS_PER_SENTENCE = 16
 """A sentence every 5 s: the encoder runs always, the rest often enough to meet every length of segment."""
 BATCH = 3
@@ -54,6 +52,8 @@ class Tolerance(NamedTuple):
 TOLERANCES = {
     # Sums in another order. Two beams may tie within that, so one sentence in fifty may differ.
     "fp32": Tolerance(0.99999, 1e-3, 1e-4, 0.98),
+    # 8 bits of mantissa.
+    "bf16": Tolerance(0.999, None, 0.02, 0.0),
     # 11 bits of mantissa; inputs, outputs and state are float32.
     "fp16": Tolerance(0.9999, None, 0.005, 0.0),
     # 7-bit weights and 8-bit activations. Words may change and stay right: `edgecap evaluate` judges them.
@@ -64,25 +64,21 @@ TOLERANCES = {
 class TorchGraph:
     """A declared graph in torch, behind the same methods as the edge's Engine."""
 
-    def __init__(self, export: ExportGraph, graph: GraphFile) -> None:
+    def __init__(self, export: ExportGraph, graph: GraphFile, precision: str = "fp32") -> None:
         self.graph = graph
         self._export = export
+        self._module = reduced(export.module, precision)
 
     def initial_state(self, **sizes: int) -> State:
         """Zeros for every state tensor; sizes gives the dimensions that vary."""
-        return {
-            port.name: np.zeros(
-                [d if isinstance(d, int) else sizes.get(d, 1) for d in port.shape], port.dtype
-            )
-            for port in self.graph.state
-        }
+        return zero_state(self.graph, sizes)
 
     def step(self, inputs: Mapping[str, Array], state: State) -> tuple[dict[str, Array], State]:
         """Outputs by name, and the state after."""
         values = {**inputs, **state}
         arguments = [torch.from_numpy(np.ascontiguousarray(values[p.name])) for p in self._export.ports_in()]
         with torch.inference_mode():
-            results = [result.numpy() for result in self._export.module(*arguments)]
+            results = [result.numpy() for result in self._module(*arguments)]
         split = len(self.graph.outputs)
         outputs = dict(zip((port.name for port in self.graph.outputs), results[:split], strict=True))
         return outputs, dict(zip((port.name for port in self.graph.state), results[split:], strict=True))
@@ -137,7 +133,9 @@ class Pair:
     def __init__(self, export: ExportGraph, graph: GraphFile, content: bytes) -> None:
         self.name, self.graph = export.graph.name, graph
         self.torch = TorchGraph(export, graph)
-        self.file = Engine(self.name, content, graph)
+        # ONNX Runtime has no bf16 on a CPU: torch in bf16 shows what the precision costs, if not the file.
+        is_stood_in = graph.precision == "bf16"
+        self.file = TorchGraph(export, graph, "bf16") if is_stood_in else Engine(self.name, content, graph)
         self.differences: dict[str, Difference] = {}
         self.begin()
 
@@ -172,11 +170,9 @@ def check_parity(
     pairs = {
         export.graph.name: Pair(export, graphs[export.graph.name], contents[graphs[export.graph.name].file])
         for export in source.graphs
+        if export.graph.name in graphs
     }
-    vocabulary = Vocabulary.parse(source.files["tokenizer.json"])
-    figures = _stream(
-        pairs, source, vocabulary, max(2, round(minutes * 60 * RATE / CHUNK_SAMPLES)), sounds, progress
-    )
+    figures = _stream(pairs, source, minutes, sounds, progress)
     for pair in pairs.values():
         figures |= {name: difference.figures() for name, difference in pair.differences.items()}
         judge(pair, figures)
@@ -215,44 +211,129 @@ def judge(pair: Pair, figures: Parity) -> None:
 def _stream(
     pairs: Mapping[str, Pair],
     source: Checkpoint,
-    vocabulary: Vocabulary,
-    hops: int,
+    minutes: float,
     sounds: Path | None,
     progress: Callable[[str], None],
 ) -> Parity:
     """All graphs over one stream. Returns the figures that are of no single tensor."""
     encoder = pairs["encoder"]
+    frames = cast(int, encoder.graph.inputs[0].shape[1])
+    hops = max(2, round(minutes * 60 * RATE / HOP / frames))
     # Rooms of one batch differ in loudness, so that rows that are mixed up show.
     batch = 1 if encoder.graph.inputs[0].shape[0] == 1 else BATCH
     gains_db = np.arange(batch, dtype=np.float32)[:, None, None] * 6
     encoder.begin(batch=batch)
-    in_torch = _decoder({name: pair.torch for name, pair in pairs.items()}, vocabulary)
-    in_file = _decoder({name: pair.file for name, pair in pairs.items()}, vocabulary)
-    ring: deque[Array] = deque(maxlen=source.window)
-    same_side = same_best = sentences = same_sentences = 0
-    for hop, log_mel in zip(range(hops), _log_mels(source.mels, sounds), strict=False):
+    others = [other(pairs, source) for other in (_Sentences, _Texts, _Windows) if other.graph in pairs]
+    same_side = same_best = 0
+    for hop, log_mel in zip(range(hops), log_mels(source.mels, sounds, frames), strict=False):
         if hop * 10 // hops > (hop - 1) * 10 // hops:
             progress(f"comparing with torch, {hop / hops:.0%}")
-        expected, found = encoder.step({"log_mel": log_mel - gains_db})
-        ring.append(expected["embedding"][0])
+        quieter = log_mel - gains_db
+        expected, found = encoder.step({"log_mel": quieter})
         same_side += int(np.sum((expected["scores"] >= LISTED) == (found["scores"] >= LISTED)))
         same_best += int(np.sum(expected["scores"].argmax(1) == found["scores"].argmax(1)))
-        if hop % HOPS_PER_SENTENCE == HOPS_PER_SENTENCE - 1 or hop == hops - 1:
-            # Every length of segment from 1 to L comes up, the extremes first.
-            length = (1, len(ring), *range(2, len(ring)))[sentences % len(ring)]
-            embeddings = np.stack(list(ring)[-length:])  # (n, width)
-            words = in_torch.describe(embeddings)[0].words
-            _compare_sentence(pairs, embeddings, [vocabulary.words.index(word) for word in words])
-            sentences += 1
-            same_sentences += words == in_file.describe(embeddings)[0].words
-    return {
-        "stream": {"hops": float(hops), "seconds": round(hops * CHUNK_SAMPLES / RATE, 2)},
+        for other in others:
+            other.hear(quieter, expected["embedding"][0])
+            if hop % HOPS_PER_SENTENCE == HOPS_PER_SENTENCE - 1 or hop == hops - 1:
+                other.compare()
+    figures = {
+        "stream": {"hops": float(hops), "seconds": round(hops * frames * HOP / RATE, 2)},
         "scores": {
             "listed_agreement": round(same_side / (hops * batch * source.labels), 6),
             "best_agreement": round(same_best / (hops * batch), 6),
         },
-        "sentences": {"count": float(sentences), "agreement": round(same_sentences / max(1, sentences), 4)},
     }
+    for other in others:
+        figures |= other.figures()
+    return figures
+
+
+class _Sentences:
+    """The graphs that make sentences, over segments of every length."""
+
+    graph = "decoder_step"
+
+    def __init__(self, pairs: Mapping[str, Pair], source: Checkpoint) -> None:
+        self._pairs = pairs
+        self._vocabulary = Vocabulary.parse(source.files[TOKENIZER_FILE])
+        self._in_torch = self._decoder({name: pair.torch for name, pair in pairs.items()})
+        self._in_file = self._decoder({name: pair.file for name, pair in pairs.items()})
+        self._ring: deque[Array] = deque(maxlen=source.window)
+        self._count = self._same = 0
+
+    def hear(self, log_mel: Array, embedding: Array) -> None:
+        """One hop of the stream, as torch embeds it."""
+        self._ring.append(embedding)
+
+    def compare(self) -> None:
+        """A sentence of each side about the last embeddings, and every graph on torch's way to its own."""
+        ring = list(self._ring)
+        # Every length of segment from 1 to L comes up, the extremes first.
+        length = (1, len(ring), *range(2, len(ring)))[self._count % len(ring)]
+        embeddings = np.stack(ring[-length:])  # (n, width)
+        words = self._in_torch.describe(embeddings)[0].words
+        _compare_sentence(self._pairs, embeddings, [self._vocabulary.words.index(word) for word in words])
+        self._count += 1
+        self._same += words == self._in_file.describe(embeddings)[0].words
+
+    def figures(self) -> Parity:
+        """How many were written, and the share that is the same, word for word."""
+        same = round(self._same / max(1, self._count), 4)
+        return {"sentences": {"count": float(self._count), "agreement": same}}
+
+    def _decoder(self, graphs: Mapping[str, TorchGraph | Engine]) -> Decoder:
+        """The edge's decoder on one side's graphs. A TorchGraph has all of an Engine that it calls."""
+        adapter, prefill, step = (cast(Engine, graphs[name]) for name in SPEAKING)
+        return Decoder(adapter, prefill, step, self._vocabulary)
+
+
+class _Texts:
+    """The text side: word pieces at random. Few texts or many, known words or none, are alike to a graph."""
+
+    graph = "text"
+
+    def __init__(self, pairs: Mapping[str, Pair], source: Checkpoint) -> None:
+        self._pair = pairs[self.graph]
+        self._export = next(export for export in source.graphs if export.graph.name == self.graph)
+        self._count = 0
+
+    def hear(self, log_mel: Array, embedding: Array) -> None:
+        """It hears nothing."""
+
+    def compare(self) -> None:
+        """Another text, of another length."""
+        sizes = {"batch": 1, "pieces": 1 + self._count % 12}
+        self._pair.step({"tokens": self._export.example(sizes, self._count)[0].numpy()})
+        self._count += 1
+
+    def figures(self) -> Parity:
+        """None but its tensors'."""
+        return {}
+
+
+class _Windows:
+    """The encoder over a whole window from a zero state."""
+
+    graph = "encoder_window"
+
+    def __init__(self, pairs: Mapping[str, Pair], source: Checkpoint) -> None:
+        self._pair = pairs[self.graph]
+        batch = 1 if self._pair.graph.inputs[0].shape[0] == 1 else BATCH
+        hops = cast(int, self._pair.graph.inputs[0].shape[1]) // CHUNK
+        silence = np.full((batch, CHUNK, source.mels), 10 * np.log10(POWER_FLOOR), np.float32)
+        self._window: deque[Array] = deque([silence] * hops, maxlen=hops)
+
+    def hear(self, log_mel: Array, embedding: Array) -> None:
+        """One hop of the stream."""
+        self._window.append(log_mel)
+
+    def compare(self) -> None:
+        """The window as it is now."""
+        self._pair.step({"log_mel": np.concatenate(list(self._window), axis=1)})
+
+    def figures(self) -> Parity:
+        """None but its tensors'."""
+        return {}
 
 
 def _compare_sentence(pairs: Mapping[str, Pair], embeddings: Array, tokens: Sequence[int]) -> None:
@@ -264,47 +345,3 @@ def _compare_sentence(pairs: Mapping[str, Pair], embeddings: Array, tokens: Sequ
     room = cast(int, step.graph.state[0].shape[3])  # (layers, beam, heads, max_tokens, d_head)
     for position, token in enumerate([BOS, *tokens][:room]):
         step.step({"token": np.array([token]), "position": np.array([position]), **crossed})
-
-
-def _decoder(graphs: Mapping[str, TorchGraph | Engine], vocabulary: Vocabulary) -> Decoder:
-    """The edge's decoder on the graphs of one side. A TorchGraph has all of an Engine that it calls."""
-    adapter, prefill, step = (cast(Engine, graphs[n]) for n in ("adapter", "decoder_prefill", "decoder_step"))
-    return Decoder(adapter, prefill, step, vocabulary)
-
-
-def _log_mels(mels: int, sounds: Path | None) -> Iterator[NDArray[np.float32]]:
-    """(32, mels) log-mel chunks without end, of one stream without cuts."""
-    frontend = FrontEnd(mels)
-    past = frontend.initial_state()
-    rest = np.zeros(0, np.float32)
-    for piece in _pieces(sounds):
-        rest = np.concatenate([rest, piece])
-        while len(rest) >= CHUNK_SAMPLES:
-            log_mel, past = frontend.step(rest[:CHUNK_SAMPLES], past)
-            rest = rest[CHUNK_SAMPLES:]
-            yield log_mel
-
-
-def _pieces(sounds: Path | None) -> Iterator[Samples]:
-    """The synthesised scene over and over, another one each time and ever quieter, between the extremes
-    of what a microphone gives; each time followed by a recording, where there are any.
-    """
-    recordings = _recordings(sounds)
-    rng = np.random.default_rng(0)
-    for turn in count():
-        if recordings:
-            yield from (block.samples for block in file_blocks(recordings[turn % len(recordings)]))
-        yield synthesise(turn).samples * np.float32(10 ** (-6 * (turn % 6) / 20))
-        yield np.zeros(RATE, np.float32)
-        yield rng.uniform(-1, 1, RATE).astype(np.float32)  # as loud as can be
-
-
-def _recordings(sounds: Path | None) -> list[Path]:
-    if sounds is None:
-        return []
-    found = sorted(path for path in sounds.rglob("*") if path.suffix.lower() in RECORDINGS)
-    if not found:
-        raise InputMissingError(
-            f"there are no recordings in {sounds}", why=f"looked for {', '.join(RECORDINGS)}"
-        )
-    return found

@@ -37,6 +37,8 @@ class ExportGraph:
     module: nn.Module
     dims: Mapping[str, Extent]
     integers: Mapping[str, int] = field(default_factory=dict)
+    on_gpu: bool = True
+    """Whether it runs often enough that an engine for a GPU is worth building."""
 
     def ports_in(self) -> tuple[Port, ...]:
         """Inputs, then state: the order of the module's arguments."""

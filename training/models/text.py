@@ -80,11 +80,12 @@ class TextEncoder(nn.Module):
         nn.init.zeros_(self.weight.weight)  # at first, the mean
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """A row holds one piece at least."""
-        return self.read(self.table(tokens), tokens != PAD)
+        return self.read(self.table(tokens), tokens)
 
-    def read(self, pieces: Tensor, valid: Tensor) -> Tensor:
-        """What follows the table. pieces (B, n, table); valid (B, n) bool."""
+    def read(self, pieces: Tensor, tokens: Tensor) -> Tensor:
+        """What follows the table. pieces (B, n, table): the tokens' rows of it."""
+        # The first is always read: a row of padding alone would come out as NaN.
+        valid = (tokens != PAD) | (torch.arange(tokens.shape[1], device=tokens.device) == 0)
         x = self.entry(pieces) + self.positions[: pieces.shape[1]]
         for layer in self.layers:
             x = layer(x, valid[:, None, None, :])
@@ -112,7 +113,7 @@ class Rounded(nn.Module):
 
     def forward(self, tokens: Tensor) -> tuple[Tensor]:
         pieces = self.codes[tokens].to(self.scales.dtype) * self.scales[tokens]
-        return (self.encoder.read(pieces, tokens != PAD),)
+        return (self.encoder.read(pieces, tokens),)
 
 
 def graph(encoder: TextEncoder) -> ExportGraph:
@@ -127,6 +128,7 @@ def graph(encoder: TextEncoder) -> ExportGraph:
         Rounded(encoder).eval(),
         {"batch": Extent(1, 4096, 2), "pieces": Extent(1, LONGEST, 8)},
         integers={"tokens": encoder.table.num_embeddings},
+        on_gpu=False,
     )
 
 
