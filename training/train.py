@@ -23,12 +23,14 @@ from .captions import sayable
 from .data import Clip, Label, may_ship, open_corpus
 from .distil import EncoderSettings, train_encoder
 from .models import room
+from .models import text as text_side
 from .models.gpt import GptConfig
 from .models.see import AdapterConfig
 from .run import Run
 from .scenes import Composer, sound_labels
 from .sentence import sentence_model
 from .teacher import Teacher, hear_clips
+from .text import TextSettings, train_text
 from .tokenizer import CaptionTokenizer, build_tokenizer
 
 Progress = Callable[[float, str], None]
@@ -64,6 +66,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The encoder once more, with other settings: mostly single sounds, near and clear."""
     semantic_stage: StageSettings = StageSettings()
     decoder_stage: StageSettings = StageSettings(steps=3000)
+    text_stage: TextSettings | None = None
+    """A text encoder for search and alerts in plain words; without one the bundle has none."""
     seed: int = 1
 
 
@@ -118,6 +122,10 @@ def train(
     )
     train_decoder(model, segments, tokenizer, Run(output, "decoder"), recipe.decoder_stage, progress)
     folder = save_checkpoint(model, tokenizer, labels, recipe, clips, output / "model")
+    if recipe.text_stage:
+        captions = corpus_folder / "captions" if (corpus_folder / "captions").is_dir() else None
+        text = train_text(labels, captions, Run(output, "text"), recipe.text_stage, progress)
+        text_side.save(*text, folder)
     for name, paper in papers.items():
         shutil.copyfile(paper, folder / name)
     return folder
