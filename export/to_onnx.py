@@ -10,7 +10,6 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import msgspec
 import onnx
@@ -44,11 +43,10 @@ def fix_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:
 def to_onnx(export: ExportGraph, sizes: Mapping[str, int], precision: str = "fp32") -> bytes:
     """The graph as ONNX, opset 20, its weights inside. sizes: named dimensions to fix; others may vary.
 
-    precision: fp32, or fp16 to compute in half precision; inputs, outputs and state stay float32.
+    precision: of what computes: fp32, fp16 or bf16; inputs, outputs and state stay float32.
     """
     graph = fix_sizes(export.graph, sizes)
-    module = _Half(export.module) if precision == "fp16" else export.module
-    program = _export(export, module, graph, sizes)
+    program = _export(export, reduced(export.module, precision), graph, sizes)
     model = onnx.load_model_from_string(program)
     fold_scales(model)
     strip(model)
@@ -102,18 +100,25 @@ class _Flat(nn.Module):
         return outputs
 
 
-class _Half(nn.Module):
-    """A module in half precision behind float32 inputs and outputs; state keeps its bits from hop to hop."""
+def reduced(module: nn.Module, precision: str) -> nn.Module:
+    """The module, or a copy of it that computes in fp16 or bf16."""
+    return _Reduced(module, TYPES[precision]) if precision in TYPES else module
 
-    def __init__(self, module: nn.Module) -> None:
+
+TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class _Reduced(nn.Module):
+    """A module in fewer bits behind float32 inputs and outputs; state keeps its bits from hop to hop."""
+
+    def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
-        # Buffers that were computed from weights are no leaves of autograd, which deepcopy refuses.
-        leaves: dict[int, Any] = {id(buffer): buffer.detach().clone() for buffer in module.buffers()}
-        self.half_module = copy.deepcopy(module, leaves).half()
+        self.dtype = dtype
+        self.module = copy.deepcopy(module).to(dtype)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        halves = (tensor.half() if tensor.is_floating_point() else tensor for tensor in tensors)
-        return tuple(output.float() for output in self.half_module(*halves))
+        fewer = (tensor.to(self.dtype) if tensor.is_floating_point() else tensor for tensor in tensors)
+        return tuple(output.float() for output in self.module(*fewer))
 
 
 def _export(export: ExportGraph, module: nn.Module, graph: Graph, sizes: Mapping[str, int]) -> bytes:

@@ -237,8 +237,8 @@ class FoldedAdapter(nn.Module):
                 entry, folds = adapter.encoder.fold()
             self.has_entry, self.count = entry is not None, len(folds)
             for name, fold in [*([("entry", entry)] if entry else []), *enumerate(folds)]:
-                self.register_buffer(f"weight_{name}", fold.weight.contiguous())
-                self.register_buffer(f"table_{name}", fold.table)
+                self.register_buffer(f"weight_{name}", fold.weight.detach().clone())
+                self.register_buffer(f"table_{name}", fold.table.detach())
 
     def _fold(self, name: str | int) -> Folded:
         return Folded(self.get_buffer(f"weight_{name}"), self.get_buffer(f"table_{name}"))

@@ -21,6 +21,8 @@ WINDOW = 1000
 """Frames: the 10 s that it was trained on."""
 HOP_FRAMES = 4 * CHUNK
 """Frames between two runs: 1.28 s. A run costs 20 GMAC, so every chunk would be more than a CPU core has."""
+COLUMNS = 31
+"""Embeddings that the net makes of a window."""
 RECENT = 8
 """Columns that scores are pooled over, of 31: 2.56 s. The rest is context; pooled over the whole window a
 label would stay for 10 s after its sound has stopped, and the next sound would get its name."""
