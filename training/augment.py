@@ -4,6 +4,7 @@ import numpy as np
 import soxr
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy.fft import irfft, rfft
 from scipy.signal import fftconvolve
 
 from ..runtime.audio import RATE, Samples
@@ -41,11 +42,11 @@ def change_speed(samples: Samples, factor: float) -> Samples:
 
 def noise(rng: Generator, n: int) -> Samples:
     """(n,) noise of RMS 1 whose spectrum falls by 0 to 6 dB an octave (white, pink, brown)."""
-    block = 1 << 16
+    block = 1 << 15
     slope = rng.uniform(0, 1.0)
-    spectrum = np.fft.rfft(rng.normal(size=block).astype(np.float32))
-    spectrum *= np.maximum(np.arange(len(spectrum)), 8.0) ** -slope
-    loop = np.fft.irfft(spectrum).astype(np.float32)
+    spectrum = rfft(rng.standard_normal(block, np.float32))
+    spectrum *= (np.maximum(np.arange(len(spectrum)), 8.0) ** -slope).astype(np.float32)
+    loop = np.asarray(irfft(spectrum), np.float32)
     loop /= np.sqrt(np.mean(loop**2))
     return np.resize(loop, n)  # circular by construction: no seam
 

@@ -125,7 +125,7 @@ def train_encoder(
     ]
     rng = np.random.default_rng(seeds[-1])
     optimiser = torch.optim.AdamW(
-        decayed(model, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98)
+        decayed(model, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98), fused=True
     )
     if stored:
         model.load_state_dict(stored["model"])
@@ -150,7 +150,10 @@ def train_encoder(
         with torch.no_grad():
             log_mel = microphones(front_end(samples))
             restart = torch.from_numpy(rng.random(settings.batch) < 0.1)
-            state = {name: tensor * ~restart[:, None, None, None] for name, tensor in state.items()}
+            state = {
+                name: (tensor * ~restart[:, None, None, None]).contiguous(memory_format=torch.channels_last)
+                for name, tensor in state.items()
+            }
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
             (embeddings, _), state = encoder.step(log_mel, state)
         embeddings = embeddings.float()

@@ -207,14 +207,15 @@ def car_alarm(rng: Generator) -> Signal:
 def intercom_buzzer(rng: Generator) -> Signal:
     """The house door's buzzer: a rasp at the mains' harmonics, 0.4-2.5 s, once to three times."""
     hz = 2 * rng.uniform(49.5, 60.5)
+    partials = np.arange(1, 40)
+    colour = np.exp(-((np.log(partials * hz / rng.uniform(500, 2500))) ** 2)) + 0.1
+    turn = np.linspace(0, 2 * np.pi, 1024)
+    period = (np.sin(np.outer(partials, turn)) * (colour / np.sqrt(partials))[:, None]).sum(0)
     parts: list[Samples] = []
     for _ in range(int(rng.integers(1, 4))):
         n = int(rng.uniform(0.4, 2.5) * RATE)
-        phase = 2 * np.pi * hz * np.arange(n) / RATE
-        partials = np.arange(1, 40)
-        colour = np.exp(-((np.log(partials * hz / rng.uniform(500, 2500))) ** 2)) + 0.1
-        wave = (np.sin(np.outer(partials, phase)) * (colour / np.sqrt(partials))[:, None]).sum(0)
-        wave *= 1 + 0.2 * rng.normal(size=n)
+        wave = np.interp((hz / RATE * np.arange(n)) % 1.0 * 2 * np.pi, turn, period)
+        wave *= 1 + 0.2 * rng.standard_normal(n, np.float32)
         edge = int(0.005 * RATE)
         wave[:edge] *= np.linspace(0, 1, edge)
         wave[-edge:] *= np.linspace(1, 0, edge)
