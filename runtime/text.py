@@ -127,7 +127,9 @@ class TextEncoder:
         tokens = self.words.encode(text)
         if not tokens:
             raise UsageError(f"there is no word in {text!r}", why="only English is understood")
-        vector: NDArray[np.float32] = self._engine.run({"tokens": np.array([tokens], np.int64)})["semantic"][0]
+        vector: NDArray[np.float32] = self._engine.run({"tokens": np.array([tokens], np.int64)})["semantic"][
+            0
+        ]
         return vector
 
 

@@ -23,6 +23,7 @@ from edgecap.training.run import Run
 from edgecap.training.text import TextSettings, distance, human_captions, tokens_of, train_text
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.timeout(400)  # the first to ask for the tiny bundle exports it
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 WORDS = ["a", "dog", "bark", "##s", "##ing", "door", "##bell", "smoke", "alarm", "##arm", "rain", "b", "c"]
