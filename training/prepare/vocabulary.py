@@ -1,0 +1,468 @@
+"""Which words of a human caption name which of our sounds, and which words claim nothing that is heard.
+
+Strict on purpose: what a table here does not explain refuses its caption, for a sentence that says more than
+the sound beside it holds teaches a model to invent. So no stemming, no similarity: every form of every word
+is generated from these tables, and nothing else is understood.
+
+How the tables are written
+- `a|b c` is "a c" or "b c"; `[x|y]` may be missing; `_` joins words; phrases are separated by commas.
+- Of verbs the first word is inflected, of nouns the last.
+- Articles and forms of "be" and "have" are gone before phrases are looked up, and so are HARMLESS words.
+- Sounds are labels of the corpus; `a|b` means that a recording of either is truly described, and
+  `label/tag` means a clip of the label that also carries the tag, in its labels or in its id.
+"""
+
+from typing import NamedTuple
+
+SPEAK = "speak|talk|converse"
+ANYONE = "speech|man_speech|woman_speech"
+
+THINGS: dict[str, str] = {
+    "man": "[adult|older] man, [adult] male, guy, gentleman, male adult, male person, male voice, "
+    "man 's voice",
+    "woman": "[adult|older] woman, [adult] female, lady, female adult, female person, female voice, "
+    "woman 's voice",
+    "person": "person, someone, somebody, people, human, individual, adult, human voice, voice, "
+    "group|couple|bunch of people|individuals|adults",
+    "child": "child, kid, toddler, boy, girl, young child|boy|girl",
+    "baby": "baby, infant, newborn [baby]",
+    "crowd": "crowd, audience, crowd of people",
+    "dog": "dog, hound, canine",
+    "wolf": "wolf",
+    "cat": "cat, kitten, feline",
+    "bird": "bird, songbird, group|flock|bunch of birds",
+    "crow": "crow, raven",
+    "rooster": "rooster",
+    "chicken": "chicken, hen",
+    "duck": "duck, group of ducks",
+    "pigeon": "pigeon, dove, group of pigeons",
+    "owl": "owl",
+    "seagull": "seagull, gull, sea gull",
+    "cow": "cow, cattle",
+    "sheep": "sheep, lamb",
+    "goat": "goat",
+    "pig": "pig, hog",
+    "horse": "horse",
+    "donkey": "donkey",
+    "monkey": "monkey, chimpanzee",
+    "lion": "lion, tiger, big cat",
+    "frog": "frog, toad, bullfrog",
+    "insect": "insect, bug, bee, fly, mosquito, wasp, swarm of bees|insects|flies",
+    "cricket": "cricket",
+    "wave": "wave, ocean wave, sea wave",
+    "leak": "faucet, tap, water faucet",
+    "water": "water, tap water, running water, liquid",
+    "stream": "stream, creek, brook, river, stream of water",
+    "toilet": "toilet",
+    "fire": "fire, campfire, fireplace, bonfire",
+    "engine": "engine, motor, vehicle|car engine|motor, motor vehicle engine, engine of vehicle|car",
+    "cars": "vehicles, cars",
+    "motorcycle": "motorcycle, motorbike",
+    "truck": "truck, bus, large truck",
+    "train": "train",
+    "helicopter": "helicopter",
+    "airplane": "airplane, plane, aircraft, jet, airplane|plane|aircraft|jet engine",
+    "chainsaw": "chainsaw, chain saw",
+    "saw": "power saw, electric saw, circular saw",
+    "drill": "drill, power drill, electric drill, jackhammer",
+    "vacuum": "vacuum cleaner, vacuum",
+    "washer": "washing machine",
+    "dishwasher": "dishwasher",
+    "microwave": "microwave, microwave oven",
+    "blender": "blender",
+    "fan": "fan, electric fan",
+    "fridge": "refrigerator, fridge, freezer",
+    "machine": "machine",
+    "door": "door",
+    "drawer": "drawer",
+    "cupboard": "cupboard, cabinet, cupboard|cabinet door",
+    "glass": "glass",
+    "clock": "clock",
+    "keyboard": "keyboard, computer keyboard",
+    "phone": "phone, telephone, cell phone, cellphone",
+    "bells": "church bell",
+    "bell": "bell",
+    "doorbell": "doorbell, door bell",
+    "clockalarm": "alarm clock",
+    "alarm": "alarm",
+    "smoke": "smoke|fire alarm, smoke detector",
+    "horn": "car|vehicle|automobile horn, vehicle's horn, car's horn",
+    "anyhorn": "horn",
+    "trainhorn": "train|locomotive horn, train's horn",
+    "shiphorn": "ship|boat horn, fog horn, foghorn",
+    "siren": "siren, emergency siren, emergency vehicle siren, siren of emergency vehicle, vehicle siren",
+    "gun": "gun",
+    "plates": "dish, plate",
+    "silverware": "silverware, cutlery, utensil",
+    "food": "food, meat, something",
+    "oil": "oil, grease, cooking oil",
+    "guitar": "guitar, acoustic guitar",
+    "piano": "piano",
+    "violin": "violin, fiddle",
+    "cello": "cello",
+    "flute": "flute",
+    "clarinet": "clarinet",
+    "saxophone": "saxophone, sax",
+    "trumpet": "trumpet",
+    "drum": "drum",
+}
+"""What makes sounds: nouns. Alone they name none."""
+
+RUNS = "run, operate, work, run smoothly, hum, be on"
+DEEDS: dict[str, dict[str, str]] = {
+    "man": {f"{SPEAK}, say something, give speech, make speech, deliver speech, narrate, "
+            "carry on conversation, have conversation, say words": "man_speech"},
+    "woman": {f"{SPEAK}, say something, give speech, make speech, deliver speech, narrate, "
+              "carry on conversation, have conversation, say words": "woman_speech"},
+    "person": {f"{SPEAK}, chat, chatter, say something, give speech, make speech, deliver speech, narrate, "
+               "have conversation, carry on conversation": ANYONE,
+               "laugh": "laughter", "scream": "screaming", "cry, sob": "adult_crying", "cheer": "cheering",
+               "sing": "singing", "whistle": "whistling", "sigh": "sigh", "yawn": "yawn", "groan": "groan",
+               "clap, applaud": "clapping", "breathe": "breathing", "pant": "panting"},
+    "child": {f"{SPEAK}, say something": "child_speech", "play": "children_playing", "sing": "child_singing"},
+    "baby": {"cry, wail": "crying_baby", "laugh, giggle": "baby_laugh"},
+    "crowd": {f"{SPEAK}, chat, chatter, murmur": "crowd_chatter|cafe", "cheer": "cheering",
+              "clap, applaud": "clapping", "cheer and applaud|clap": "cheering"},
+    "dog": {"bark, woof, bark repeatedly": "dog_bark", "howl": "dog_howl", "pant": "panting"},
+    "wolf": {"howl": "dog_howl"},
+    "cat": {"meow, mew": "cat_meow"},
+    "bird": {"chirp, sing, tweet, twitter, call, vocalize, chirp and tweet, tweet and chirp, "
+    "chirp and sing, "
+             "sing and chirp, communicate, make noise, make sounds, sing songs": "bird_chirp"},
+    "crow": {"caw, call, crow": "crow"},
+    "rooster": {"crow, call, cock-a-doodle-doo": "rooster"},
+    "chicken": {"cluck, call, bawk": "chicken"},
+    "duck": {"quack, call": "duck_goose/duck"},
+    "pigeon": {"coo, call": "pigeon"},
+    "owl": {"hoot, call": "owl"},
+    "seagull": {"call, squawk, cry, screech, caw": "seagull"},
+    "cow": {"moo, bellow, low": "cow"},
+    "sheep": {"bleat, baa, baaing": "sheep"},
+    "goat": {"bleat, baa": "goat"},
+    "pig": {"oink, oink and grunt, grunt, snort, snort and oink, oink and snort": "pig"},
+    "horse": {"neigh, whinny": "horse/neigh", "gallop": "horse/gallop"},
+    "donkey": {"bray, hee-haw": "donkey"},
+    "monkey": {"call, scream, screech, chatter, vocalize": "monkey"},
+    "lion": {"roar, growl": "big_cat_roar"},
+    "frog": {"croak, ribbit, call": "frog"},
+    "insect": {"buzz, fly around, hum, fly, buzz around, swarm": "insect_buzz"},
+    "cricket": {"chirp, sing, call": "crickets"},
+    "wave": {"crash, break, roll in, lap, wash ashore, break|crash on|against|onto|into shore|beach|rocks, "
+             "hit shore|rocks|beach, roll, crash ashore": "sea_waves"},
+    "leak": {f"{RUNS}, run water, turn on, flow": "water_tap"},
+    "water": {
+        "run|flow|come|pour|stream from|out_of|into faucet|tap|sink, run in sink, "
+        "run from faucet into sink, "
+        "run down drain, run into sink|basin": "water_tap",
+        "run, flow, stream, rush": "water_tap|stream",
+        "flow in|down|through stream|creek|river|brook": "stream",
+        "drip, drip down, drip into water": "water_drops",
+        "splash, splash around, slosh": "water_splash",
+        "pour, pour into glass|cup|container|bowl|mug|bottle|bucket": "pouring_water",
+        "boil, bubble, gurgle and bubble": "boiling_bubbling",
+    },
+    "stream": {"flow, run, trickle, babble, flow by": "stream"},
+    "toilet": {"flush": "toilet_flush"},
+    "fire": {"crackle, burn, burn and crackle, crackle and pop, crackle and burn, pop and crackle":
+             "crackling_fire"},
+    "engine": {f"{RUNS}, idle, run idle, idle and vibrate, hum and vibrate, drone, "
+    "run continuously": "engine"},
+    "cars": {"pass, pass by, drive by, go by, drive past, pass on road|street|highway, drive, "
+             "drive on|down road|street|highway, travel on|down road|street|highway, move": "traffic"},
+    "motorcycle": {"idle": "motorcycle"},
+    "truck": {"drive away, pull away, drive off": "truck_bus"},
+    "train": {"pass, pass by, move, run, run on|along|down tracks|track|railroad|rails, go by, go past, "
+    "travel, "
+              "move along|down|on tracks|track|rails, clickety-clack, clack, roll by, approach, travel by, "
+              "travel on|down|along tracks|track|rails, go down|on tracks|track, pass on tracks|track, "
+              "roll on|along|down tracks|track": "train"},
+    "helicopter": {"fly, fly by, hover, fly overhead, pass overhead, fly around, fly above, "
+    "hover overhead, pass, "
+                   f"pass by, {RUNS}, fly over": "helicopter"},
+    "airplane": {"fly, fly by, fly overhead, pass overhead, pass, pass by, take off, go overhead, "
+    "fly past, "
+                 "fly above, roar, roar overhead, hum, run, fly over, drone": "airplane"},
+    "chainsaw": {f"{RUNS}, cut, cut wood, saw, cut down tree, buzz, cut through wood": "chainsaw"},
+    "saw": {f"{RUNS}, cut, cut wood, saw wood, buzz, whine": "power_saw"},
+    "drill": {f"{RUNS}, drill, buzz, whir": "power_drill"},
+    "vacuum": {f"{RUNS}, whir, drone, roar, clean": "vacuum_cleaner"},
+    "washer": {f"{RUNS}, spin, rumble, wash": "washing_machine"},
+    "dishwasher": {f"{RUNS}, rumble": "dishwasher"},
+    "microwave": {f"{RUNS}, run and beep": "microwave"},
+    "blender": {f"{RUNS}, blend, whir, grind, blend food, blend something": "blender"},
+    "fan": {f"{RUNS}, blow, whir, spin, buzz": "fan"},
+    "fridge": {"hum, run, buzz": "fridge_hum"},
+    "machine": {"hum": "machine_hum"},
+    "door": {"creak, creak open, squeak, squeak open, creak and squeak, squeak and creak": "door_creak",
+             "close, shut, slam, slam shut, slam closed": "door_slam/close", "open": "door_slam/open"},
+    "drawer": {"open, close, open and close, slide open, slide shut, open and shut, slide": "drawer"},
+    "cupboard": {"open, close, open and close, open and shut, shut, slam": "cupboard"},
+    "glass": {"break, shatter, smash": "glass_breaking", "clink": "dishes"},
+    "clock": {"tick, tick-tock, tick tock, ticktock, tick and tock": "clock_tick"},
+    "keyboard": {"click, clack, clatter, type, tap": "keyboard_typing"},
+    "phone": {"ring, ring and ring": "phone_ring", "dial": "phone_dialing"},
+    "bells": {"ring, toll, chime, peal, sound, clang, strike": "church_bells"},
+    "bell": {"ring, toll, chime, sound, clang": "bell|church_bells", "ding": "bell"},
+    "doorbell": {"ring, chime, sound, ding": "doorbell"},
+    "clockalarm": {"ring, sound, beep, go off, buzz": "alarm_clock"},
+    "alarm": {"ring, sound, beep, go off, blare, sound off": "alarm|smoke_alarm|alarm_clock"},
+    "smoke": {"beep, sound, go off, ring, blare, chirp": "smoke_alarm"},
+    "horn": {"honk, blow, sound, beep, blare, go off, toot": "car_horn"},
+    "anyhorn": {"honk, beep": "car_horn"},
+    "trainhorn": {"blow, sound, blare, honk, toot": "train_horn"},
+    "shiphorn": {"blow, sound, blare, toot": "ship_horn"},
+    "siren": {"wail, sound, blare, ring, go off, blow, whine, blaring, approach": "siren"},
+    "gun": {"fire, shoot, go off": "gunshot"},
+    "plates": {"clatter, clank, clang, clink, rattle, bang, move around, clink together": "dishes",
+               "wash": "washing_dishes"},
+    "silverware": {"clink, clatter, clank, clang, rattle, jingle, clink together": "cutlery"},
+    "food": {"fry, sizzle, cook, fry in pan, sizzle in pan, sizzle and fry, "
+    "fry and sizzle": "frying_sizzle"},
+    "oil": {"sizzle, fry, sizzle in pan": "frying_sizzle"},
+    **{name: {"play, strum, strum and play, play music, play melody, play tune, play song": name}
+       for name in ("guitar", "piano", "violin", "cello", "flute", "clarinet", "saxophone", "trumpet")},
+    "drum": {"beat, play, bang, pound, play beat": "drum"},
+}  # fmt: skip
+"""What a thing does -> the sound that is. "hum" of an engine and "hum" of a fridge are two sounds."""
+
+SOUNDS: dict[str, str] = {
+    "speech, conversation, human speech": ANYONE,
+    "male|man speech, male|man 's speech, speech by man, man's speech": "man_speech",
+    "female|woman speech, woman's speech, speech by woman": "woman_speech",
+    "people conversation, people's conversation": ANYONE,
+    "crowd chatter, chatter, chatter of crowd|people, murmur of crowd|people, crowd murmur, hubbub, "
+    "babble, "
+    "crowd noise": "crowd_chatter|cafe",
+    "laughter": "laughter",
+    "scream, screams": "screaming",
+    "applause, clap, round of applause, crowd applause, audience applause": "clapping",
+    "cheer, cheers": "cheering",
+    "baby cry, cry of baby, baby's cry": "crying_baby",
+    "baby laughter, laughter of baby": "baby_laugh",
+    "cough": "cough",
+    "sneeze": "sneeze",
+    "yawn": "yawn",
+    "sigh": "sigh",
+    "burp, belch": "burp",
+    "snore": "snoring",
+    "footstep, footfall": "footsteps",
+    "dog bark, bark of dog": "dog_bark",
+    "cat meow, meow": "cat_meow",
+    "bird call|song|chirp|tweet|sound, birdsong, bird vocalization, chirp of bird, bird chirping, "
+    "songs of birds, call of bird|birds": "bird_chirp",
+    "duck quack, quack": "duck_goose/duck",
+    "cow moo, moo": "cow",
+    "oink, pig oink": "pig",
+    "insect buzz, buzz of insect": "insect_buzz",
+    "rain, rainfall, rain shower, downpour of rain, raindrop, rain drop, rainstorm": "rain",
+    "thunder, thunderclap, clap of thunder, rumble of thunder, roll of thunder, thunder clap, "
+    "crack of thunder, "
+    "thunder crack": "thunder",
+    "wind, gust of wind, wind gust, wind noise, breeze": "wind",
+    "ocean wave, sea wave, surf, ocean surf, waves on beach|shore, ocean wave sound": "sea_waves",
+    "dripping of water, water drip, water droplet, drip of water, water drop": "water_drops",
+    "splash, splash of water, water splash": "water_splash",
+    "crackle of fire, fire crackle": "crackling_fire",
+    "toilet flush, flush of toilet": "toilet_flush",
+    "keyboard typing": "keyboard_typing",
+    "tick of clock, tick-tock, ticktock, tick tock, clock tick, ticktocks, tick-tocking, ticktocking, "
+    "ticktock of clock": "clock_tick",
+    "knock, knock on door|wood, door knock": "door_knock",
+    "mouse click, click of mouse": "mouse_click",
+    "gunshot, gunfire, gun shot, gun fire": "gunshot",
+    "explosion, blast, explosion sound": "explosion",
+    "firework, fireworks explosion": "fireworks",
+    "car|vehicle|automobile honk, honk of car|vehicle": "car_horn",
+    "siren wail, wail of siren": "siren",
+    "engine noise|hum|sound, hum of engine, engine idling": "engine",
+    "traffic, traffic noise, road traffic, street traffic, vehicle traffic, highway traffic, "
+    "traffic sound": "traffic",
+    "train noise|sound": "train",
+    "airplane|aircraft|plane noise|engine noise|sound": "airplane",
+    "helicopter noise|sound|blades|rotors, helicopter engine": "helicopter",
+    "music": "music",
+    "guitar music": "guitar",
+    "piano music": "piano",
+    "violin music": "violin",
+    "telephone|phone ring, ring of telephone|phone": "phone_ring",
+    "church bell ring": "church_bells",
+    "glass shatter": "glass_breaking",
+    "electronic beep": "appliance_beep",
+    "beep": "appliance_beep|reversing_beep",
+}
+"""Nouns that alone name a sound; with a plain verb too ("rain falls", "music is playing")."""
+
+PLAIN: dict[str, str] = {
+    "rain": "fall, pour, come down, patter, fall down, pour down, hit surface|roof|ground|window, "
+    "fall on|onto|against surface|roof|ground|window|hard surface, hit against surface, beat down",
+    "thunder": "rumble, roar, roll, crack, clap, boom, crash, strike, sound, rumble and crack",
+    "wind": "blow, howl, gust, whistle, rush, blow by, blow around, blow through trees, swirl, whip",
+    "sea_waves": "crash, break, roll in, lap, hit shore|rocks, roll, crash on|against|onto shore|beach|rocks",
+    "music": "play, play on radio, sound",
+    "traffic": "pass, pass by, move, go by, flow, drive by, move by",
+    "gunshot": "fire, ring out, go off, sound",
+    "explosion": "go off, boom, sound, occur",
+    "fireworks": "go off, explode, pop, crackle, boom, pop and explode",
+    "siren": "sound, wail, blare",
+    "laughter": "sound",
+    "footsteps": "walk, approach",
+    "appliance_beep": "sound, go off",
+    "guitar": "play",
+    "piano": "play",
+    "violin": "play",
+    "raindrops": "fall",
+    "water_drops": "fall, drip",
+    "helicopter": "spin, rotate, whir",
+    "airplane": "hum, roar",
+    "engine": "run, idle, hum",
+}
+"""Verbs that add nothing to a noun of SOUNDS but that it sounds: label -> verbs."""
+
+ACTS: dict[str, str] = {
+    "cough": "cough",
+    "sneeze, sneeze loudly": "sneeze",
+    "snore": "snoring",
+    "sniff and blow nose, blow nose, blow their nose": "nose_blowing",
+    "clear throat, clear their throat, clear his|her throat": "throat_clearing",
+    "burp, belch": "burp",
+    "clap, applaud": "clapping",
+    "walk, walk on|down|across|along floor|surface|pavement|hallway|sidewalk|hard surface, "
+    "walk around, take steps, walk on|down hard_surface, walk by": "footsteps",
+    "chew, eat, chew food, eat food, munch, chew on food|something, eat chips, crunch on food": "eating",
+    "sip, drink, sip drink, drink water, drink from glass|cup, gulp": "drinking",
+    "brush teeth, brush their teeth, brush his|her teeth": "brushing_teeth",
+    "type, type on [computer|laptop] keyboard, type on computer|laptop, use [computer] keyboard, "
+    "tap on [computer] keyboard": "keyboard_typing",
+    "click mouse, click on mouse, click computer mouse": "mouse_click",
+    "knock on [wooden] door|wood|window|doors, knock at door, knock": "door_knock",
+    "turn page, turn pages, flip through pages|book, flip pages, "
+    "turn pages of|in book|newspaper|magazine": "page_turning",
+    "wash dishes, do dishes, wash dishes in sink, clean dishes": "washing_dishes",
+    "pour water|liquid|drink, "
+    "pour water|liquid into cup|glass|container|bowl|bottle|mug|pot": "pouring_water",
+    "flush toilet": "toilet_flush",
+    "turn on faucet|tap|water, run faucet|water": "water_tap",
+    "open drawer, close drawer, open and close drawer|drawers": "drawer",
+    "open cupboard|cabinet, close cupboard|cabinet, open and close cabinet|cupboard|cabinets": "cupboard",
+    "chop food|vegetables, chop vegetables on board|cutting_board, cut vegetables, "
+    "slice vegetables": "chopping",
+    "peel vegetables|potatoes|potato|carrot|carrots": "peeling",
+    "fry food|meat|bacon|eggs, cook food in pan, fry food in pan|oil, cook in frying_pan": "frying_sizzle",
+    "open can|soda, open can of soda|beer": "can_opening",
+    "sweep, sweep floor, sweep with broom, sweep floor with broom": "sweeping",
+    "saw, saw wood, saw through wood, saw piece of wood, cut wood with saw|handsaw": "hand_saw",
+    "hammer, hammer nail, hammer nails": "hammering",
+    "use vacuum cleaner, vacuum, vacuum floor|carpet": "vacuum_cleaner",
+    "honk, honk horn, honk car horn, beep horn": "car_horn",
+    "dial phone|telephone, dial on phone": "phone_dialing",
+    "play guitar": "guitar",
+    "play piano": "piano",
+    "play violin": "violin",
+    "play flute": "flute",
+    "play cello": "cello",
+    "play saxophone": "saxophone",
+    "play clarinet": "clarinet",
+    "play drum, play drums": "drum",
+    "fire gun, shoot gun": "gunshot",
+    "break glass": "glass_breaking",
+    "rain": "rain",
+}
+"""What somebody does, whoever it is: verbs that name a sound without their subject."""
+
+ALONE: dict[str, str] = {
+    "speak, talk": ANYONE,
+    "laugh": "laughter",
+    "scream": "screaming",
+    "bark": "dog_bark",
+    "meow": "cat_meow",
+    "oink": "pig",
+    "moo": "cow",
+    "quack": "duck_goose/duck",
+    "sizzle, fry": "frying_sizzle",
+    "tick": "clock_tick",
+    "applaud": "clapping",
+    "thunder": "thunder",
+}
+"""Verbs of THINGS that name their sound also where no subject is said: "followed by barking"."""
+
+GENERIC = "occur, happen, be heard, play, sound, go on, continue, present, come"
+"""Verbs that only say that there is a sound."""
+
+DOERS = ("person", "crowd")
+"""Who may do the ACTS unheard. A man or a woman must be heard speaking as well: no invented people."""
+
+SEXLESS = ("laughter", "screaming", "adult_crying", "singing")
+"""Sounds that tell a voice, while our clips don't tell whose: never a man's or a woman's."""
+
+
+class Way(NamedTuple):
+    """How events are heard: level in dB against others, distance 0 to 1, and how often."""
+
+    level_db: float = 0.0
+    distance: float | None = None
+    repeat: str = ""
+
+
+WAYS: dict[str, Way] = {
+    "in [far] background, background, in back ground, far in background": Way(-9, 0.7),
+    "in [far] distance, distant, distantly, far away, in distant background, from distance, from afar, "
+    "afar, "
+    "far off, off in distance, further away, farther away": Way(-10, 0.9),
+    "faint, faintly, quietly, softly, quiet, soft, lightly, gently, lowly, low, light, gentle": Way(-7),
+    "muffled": Way(-7, 0.8),
+    "nearby, near by, close by, in foreground, up close, close, near, closely": Way(0, 0.1),
+    "loud, loudly, noisily, very loudly, heavily, heavy, strongly, hard, strong": Way(5, 0.2),
+    "echoing, echo, with echo": Way(0, 1.0),
+    "outside, outdoors, in forest, in woods, in field": Way(0, 0.0),
+    "several times, multiple times, many times, repeatedly, few times, over and over, repetitively, "
+    "number of times, again and again, in succession, in rapid|quick succession, couple of times": Way(
+        repeat="many"
+    ),
+    "once, one time, single time": Way(repeat="1"),
+    "twice, two times": Way(repeat="2"),
+    "three times": Way(repeat="3"),
+    "four times": Way(repeat="4"),
+    "continuous, continuously, constant, constantly, consistently, consistent, ongoing, nonstop, non-stop, "
+    "steadily, steady, throughout, whole time, entire time, entire|whole clip, all time, continually": Way(
+        repeat="on"
+    ),
+    "intermittently, intermittent, occasionally, sporadically, periodically, on and off": Way(
+        repeat="pauses"
+    ),
+}
+"""Level, distance and how often, as people say it."""
+
+COUNTS = {"single": 1, "one": 1, "two": 2, "three": 3, "four": 4, "couple": 2, "both": 2}
+MANY = "several multiple few many various numerous different bunch series lots lot group"
+
+LINKS: dict[str, str] = {
+    "while, as, with, during, whilst, alongside, along with, accompanied by, amid, together with, "
+    "at same time as, "
+    "over, as well as, simultaneously with, with sound of, with sounds of, in addition to, "
+    "meanwhile": "with",
+    "followed by, followed closely by, followed shortly by, followed quickly by, followed immediately by, "
+    "then, and then, before, prior to, until, followed with, and followed by, proceeded by, "
+    "and soon": "then",
+    "after": "after",
+    "and, comma, plus, and also, also": "and",
+}
+"""What joins two clauses."""
+
+HARMLESS = (
+    "it its their his her this that also just very rather quite really somewhat fairly slightly slowly "
+    "quickly rapidly briefly suddenly immediately shortly rhythmically clearly finally eventually again more "
+    "another other others each together elderly brief short long small large big little some any away along "
+    "indistinctly inaudibly unintelligibly excitedly happily calmly normally gradually vigorously fast quick "
+    "rapid slow sudden still now soon there here audibly audible either one's outdoor indoor present"
+)
+"""Words that claim nothing which a listener to the sound beside them would miss."""
+
+HARMLESS_PHRASES = (
+    "sound|sounds|noise|noises of, heard, can be heard, can heard, of sound, at same time, back and forth, "
+    "to|with each other, to|with one another, among|amongst|between themselves, in air, in process, "
+    "one after another, "
+    "up and down, at once, in unison, in group, for while, can, going on, taking place, once more"
+)
+
+AUXILIARY = "continue to, begin to, start to, begin, start, continue, keep, can be heard"
+"""Verbs before the verb that matters: "starts to bark", "continues speaking"."""
