@@ -340,9 +340,9 @@ def test_decoders_have_the_published_size(config: gpt.GptConfig, memory_in: int,
     assert parameters(decoder) + parameters(projection) == expected
 
 
-def small_decoder() -> gpt.GptDecoder:
+def small_decoder(prefix: bool = False) -> gpt.GptDecoder:
     torch.manual_seed(7)
-    config = gpt.GptConfig(vocabulary=13, width=16, heads=2, hidden=24, layers=2, max_tokens=9)
+    config = gpt.GptConfig(vocabulary=13, width=16, heads=2, hidden=24, layers=2, max_tokens=9, prefix=prefix)
     return gpt.GptDecoder(config).eval()
 
 
@@ -391,6 +391,20 @@ def test_what_lies_in_later_slots_of_the_cache_does_not_matter() -> None:
         expected, clean = decoder.step(token, at, *cross, clean)
         found, dirty = decoder.step(token, at, *cross, dirty)
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+@torch.no_grad()
+def test_a_prefix_is_read_alike_at_once_and_step_by_step() -> None:
+    decoder = small_decoder(prefix=True)
+    memory, tokens = torch.randn(1, 5, 16), torch.randint(13, (3, 7))
+    expected = decoder(tokens, memory.expand(3, -1, -1)).log_softmax(-1)
+    cross, cache = decoder.prefill(memory), decoder.initial_state(3)
+    for position in range(7):
+        found, cache = decoder.step(tokens[:, position], torch.tensor([position]), *cross, cache)
+        torch.testing.assert_close(found, expected[:, position], rtol=0, atol=1e-5)
+    padded, real = torch.cat([memory, torch.randn(1, 4, 16)], 1), torch.arange(9)[None] < 5
+    masked = decoder(tokens[:1], padded, real).log_softmax(-1)
+    torch.testing.assert_close(masked, expected[:1], rtol=0, atol=1e-5)
 
 
 # ---- The room captioner ----------------------------------------------------------------------------
