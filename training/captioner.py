@@ -6,7 +6,7 @@ the projection and the decoder to say the sentence, with spectrogram noise as au
 """
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 import numpy as np
@@ -16,12 +16,31 @@ from numpy.random import Generator
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from .losses import bag_of_words, info_nce, next_token
-from .models.room import RoomCaptioner
-from .run import Average, Run, cosine, decayed
-from .segments import Example, Segments
+from .losses import aligned_words, bag_of_words, info_nce, next_token
+from .models.gpt import GptDecoder, Mix
+from .models.see import SemanticAdapter
+from .run import Average, Run, cosine, decayed, team
+from .segments import Example
 from .sentence import Embed
 from .tokenizer import CaptionTokenizer
+
+
+CPU = torch.device("cpu")
+
+
+class Captioner(Protocol):
+    """What the stages train: RoomCaptioner, or the paper's, on features that are frozen."""
+
+    adapter: SemanticAdapter
+    decoder: GptDecoder
+
+
+class Examples(Protocol):
+    """Where examples come from: Segments of composed streams, or a corpus's Features."""
+
+    def batch(self, rng: Generator, size: int) -> list[Example]:
+        """So many, drawn."""
+        ...
 
 
 class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,6 +54,12 @@ class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     average: Annotated[float, Meta(ge=0, lt=1)] = 0.998
     smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.1
     """Label smoothing, stage 2 only."""
+    aligned: bool = False
+    """Stage 1's words by position instead of as a bag (SEE-4)."""
+    mixup: Annotated[float, Meta(ge=0)] = 0.0
+    """Stage 2: alpha of the Beta distribution by which embeddings and words of two clips are blended."""
+    accumulate: Annotated[int, Meta(ge=1)] = 1
+    """Batches to one step of the optimiser."""
     seed: int = 1
 
 
@@ -47,35 +72,40 @@ class Batch(msgspec.Struct, frozen=True):
     captions: list[str]
 
 
-def collate(examples: list[Example]) -> Batch:
+def collate(examples: list[Example], device: torch.device = CPU) -> Batch:
     """Pad examples to the longest of them."""
     embeddings = [torch.from_numpy(example.embeddings).float() for example in examples]
     lengths = torch.tensor([len(row) for row in embeddings])
+    spectra = [torch.from_numpy(example.spectrogram).float() for example in examples]
     return Batch(
-        pad_sequence(embeddings, batch_first=True),
-        torch.arange(int(lengths.max())) < lengths[:, None],
-        pad_sequence([torch.from_numpy(e.spectrogram).float() for e in examples], batch_first=True),
+        pad_sequence(embeddings, batch_first=True).to(device),
+        (torch.arange(int(lengths.max())) < lengths[:, None]).to(device),
+        pad_sequence(spectra, batch_first=True).to(device),
         [example.caption for example in examples],
     )
 
 
 def train_semantic(
-    model: RoomCaptioner, segments: Segments, tokenizer: CaptionTokenizer, embed: Embed, run: Run,
+    model: Captioner, segments: Examples, tokenizer: CaptionTokenizer, embed: Embed, run: Run,
     settings: StageSettings, progress: Callable[[float, str], None] = lambda done, what: None,
 ) -> None:  # fmt: skip
     """Stage 1: the adapter's semantic encoder, entry and heads learn; the encoder is not touched."""
     known: dict[str, Tensor] = {}
+    _place(model, team().device)
 
     def loss(batch: Batch) -> tuple[Tensor, dict[str, float]]:
         new = sorted(set(batch.captions) - known.keys())
         if new:
             known.update(zip(new, embed(new), strict=True))
-        text = torch.stack([known[caption] for caption in batch.captions])
-        same = torch.tensor([[a == b for b in batch.captions] for a in batch.captions])
-        tokens = tokenizer.encode(batch.captions, model.config.decoder.max_tokens)
+        text = torch.stack([known[caption] for caption in batch.captions]).to(batch.embeddings.device)
+        same = torch.tensor([[a == b for b in batch.captions] for a in batch.captions]).to(text.device)
+        tokens = tokenizer.encode(batch.captions, model.decoder.config.max_tokens).to(text.device)
         adapted = model.adapter(batch.embeddings, batch.valid)
-        contrastive = info_nce(adapted.semantic, text, same)
-        words = bag_of_words(model.adapter.words(adapted.pooled), tokens)
+        contrastive = info_nce(adapted.semantic.float(), text, same)
+        if settings.aligned:
+            words = aligned_words(model.adapter.words(adapted.encoded).float(), tokens, adapted.valid)
+        else:
+            words = bag_of_words(model.adapter.words(adapted.pooled).float(), tokens)
         near = (adapted.semantic * text).sum(1).mean()
         return contrastive + words, {
             "contrastive": contrastive.item(),
@@ -84,19 +114,22 @@ def train_semantic(
         }
 
     _train(model.adapter, [model.adapter.projection], segments, run, settings, loss, progress)
+    _place(model, CPU)
 
 
 def train_decoder(
-    model: RoomCaptioner, segments: Segments, tokenizer: CaptionTokenizer, run: Run, settings: StageSettings,
+    model: Captioner, segments: Examples, tokenizer: CaptionTokenizer, run: Run, settings: StageSettings,
     progress: Callable[[float, str], None] = lambda done, what: None,
 ) -> None:  # fmt: skip
     """Stage 2: the projection and the decoder learn; encoder and semantic encoder are frozen."""
     speaker = nn.ModuleDict({"projection": model.adapter.projection, "decoder": model.decoder})
+    _place(model, team().device)
 
     def loss(batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        tokens = tokenizer.encode(batch.captions, model.config.decoder.max_tokens)
-        adapted = model.adapter(batch.embeddings, batch.valid, batch.spectrogram)
-        logits = model.decoder(tokens[:, :-1], adapted.memory, adapted.valid)
+        tokens = tokenizer.encode(batch.captions, model.decoder.config.max_tokens).to(batch.valid.device)
+        embeddings, valid, mix = blend(batch, settings.mixup)
+        adapted = model.adapter(embeddings, valid, batch.spectrogram)
+        logits = model.decoder(tokens[:, :-1], adapted.memory, adapted.valid, mix).float()
         value = next_token(logits, tokens, settings.smoothing)
         right = (logits.argmax(-1) == tokens[:, 1:])[tokens[:, 1:] > 0].float().mean()
         return value, {"tokens_right": right.item()}
@@ -104,17 +137,45 @@ def train_decoder(
     model.adapter.train_memory()
     _train(speaker, [], segments, run, settings, loss, progress)
     model.adapter.eval()
+    _place(model, CPU)
+
+
+def _place(model: Captioner, device: torch.device) -> None:
+    model.adapter.to(device)
+    model.decoder.to(device)
+
+
+def blend(batch: Batch, alpha: float) -> tuple[Tensor, Tensor, Mix | None]:
+    """Mixup as in the DCASE 2024 baseline: embeddings, which are real, and what to do to the words' vectors.
+
+    Each clip takes a share of another, at most a half and the same for the whole batch; what it is to say
+    stays its own.
+    """
+    if not alpha:
+        return batch.embeddings, batch.valid, None
+    other = torch.randperm(len(batch.embeddings), device=batch.embeddings.device)
+    share = float(torch.distributions.Beta(alpha, alpha).sample())
+    share = max(share, 1 - share)
+
+    def mix(x: Tensor) -> Tensor:
+        return share * x + (1 - share) * x[other]
+
+    return mix(batch.embeddings), batch.valid | batch.valid[other], mix
 
 
 def _train(
-    module: nn.Module, frozen: list[nn.Module], segments: Segments, run: Run, settings: StageSettings,
+    module: nn.Module, frozen: list[nn.Module], segments: Examples, run: Run, settings: StageSettings,
     loss_of: Callable[[Batch], tuple[Tensor, dict[str, float]]], progress: Callable[[float, str], None],
 ) -> None:  # fmt: skip
-    """The loop of both stages: draw, loss, step, average; log, save, resume."""
+    """The loop of both stages: draw, loss, step, average; log, save, resume.
+
+    On a GPU in bfloat16. Under torchrun every process draws batches of its own and gradients are averaged.
+    """
+    workers = team()
     stored = run.resume()
     begin = int(stored["step"]) if stored else 0
-    torch.manual_seed(settings.seed + begin)
-    rng: Generator = np.random.default_rng([settings.seed, begin])
+    torch.manual_seed(settings.seed + begin + 1_000_003 * workers.rank)
+    rng: Generator = np.random.default_rng([settings.seed, begin, *([workers.rank] if workers.rank else [])])
     module.requires_grad_(True)
     for part in frozen:
         part.requires_grad_(False)
@@ -125,18 +186,24 @@ def _train(
     if stored:
         module.load_state_dict(stored["model"])
         optimiser.load_state_dict(stored["optimiser"])
-        average.weights = stored["average"]
+        average.weights = {name: value.to(workers.device) for name, value in stored["average"].items()}
     module.train()
+    in_half = torch.autocast(workers.device.type, torch.bfloat16, enabled=workers.device.type == "cuda")
     for step in range(begin, settings.steps):
-        batch = collate(segments.batch(rng, settings.batch))
-        value, figures = loss_of(batch)
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * cosine(step, settings.steps, settings.warmup)
         optimiser.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]  # torch's own stub has none
+        for _ in range(settings.accumulate):
+            batch = collate(segments.batch(rng, settings.batch), workers.device)
+            with in_half:
+                value, figures = loss_of(batch)
+            (value / settings.accumulate).backward()  # type: ignore[no-untyped-call]  # torch's stub has none
+        workers.average_gradients(module)
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimiser.step()
         average.update(module, step)
+        if not workers.leads:
+            continue
         if (step + 1) % 25 == 0 or step + 1 == settings.steps:
             run.log(step + 1, loss=value.item(), **figures)
             progress((step + 1) / settings.steps, f"{run.stage}: loss {value.item():.3f}")

@@ -31,6 +31,19 @@ def bag_of_words(logits: Tensor, tokens: Tensor) -> Tensor:
     return -(bag * logits.log_softmax(-1)).sum(1).mean()
 
 
+def aligned_words(logits: Tensor, tokens: Tensor, valid: Tensor | None = None) -> Tensor:
+    """SEE eq. 7 by position, the other reading of SEE-4: position i predicts word i, the last its end.
+
+    logits: (N, n, V). tokens: (N, S) int64, bos first. valid: (N, n) bool, positions that are real; words
+    without a position count for nothing.
+    """
+    both = min(logits.shape[1], tokens.shape[1] - 1)
+    target = tokens[:, 1 : both + 1]
+    if valid is not None:
+        target = target.masked_fill(~valid[:, :both], PAD)
+    return F.cross_entropy(logits[:, :both].flatten(0, 1), target.flatten(), ignore_index=PAD)
+
+
 def next_token(logits: Tensor, tokens: Tensor, smoothing: float = 0.1) -> Tensor:
     """Cross-entropy of each token given those before it, label smoothing, padding ignored (SEE stage 2).
 
