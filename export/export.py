@@ -6,59 +6,44 @@ checkpoint -> its graphs -> files of the target -> proven to be the same model -
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
 import msgspec
 import torch
 
 from ..runtime.bundle import FORMAT, MANIFEST_FILE, GraphFile, Manifest, audio_contract
-from ..runtime.errors import UsageError
 from ..training.models.graph import ExportGraph, Extent
+from .calibrate import Feeds, record_feeds
 from .checkpoint import Checkpoint, read_checkpoint
+from .options import ENGINES, STATIC, Options, check_options
 from .pack import check_target, pack
 from .parity import check_parity
-from .quantize import quantize
+from .quantize import Flavour, quantize, quantize_calibrated
 from .to_onnx import OPSET, fix_sizes, to_onnx
-from .to_tensorrt import build_engine, check_capabilities
+from .to_tensorrt import build_engine
+from .to_torch_tensorrt import build_from_torch, has_torch_tensorrt
 from .to_triton import paths, triton_config
 
-Target = Literal["onnx", "onnx-int8", "tensorrt-rtx", "triton"]
-TARGETS: tuple[str, ...] = get_args(Target)
-Precision = Literal["fp32", "fp16", "int8"]
-PRECISIONS = ("fp32", "fp16")
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What an export may be told. Each has a flag of the same name."""
-
-    target: str = "onnx-int8"
-    precision: str = "fp32"
-    """Of what computes: fp32 or fp16. The target onnx-int8 has its own."""
-    batch: int = 1
-    """The most rooms that one call takes; above 1 their number is left open."""
-    capabilities: tuple[str, ...] = ()
-    """tensorrt-rtx: GPUs to build for, by compute capability ("8.6"); none builds a portable engine."""
-    verify: bool = True
-    """Stream sound through torch and the written files, and write nothing if they differ too much."""
-    minutes: float = 10.0
-    """How much sound."""
-    sounds: Path | None = None
-    """A folder of recordings, beside the sound that is synthesised."""
+Files = dict[str, tuple[GraphFile, bytes]]
+"""Graph -> what the manifest says of its file, and the file."""
 
 
 def export_bundle(
-    checkpoint: Path, output: Path, options: Options = Options(), progress: Progress = lambda step: None
+    checkpoint: Path,
+    output: Path,
+    options: Options | None = None,
+    progress: Progress = lambda step: None,
 ) -> Manifest:
     """Write the bundle of a checkpoint for a target; returns its manifest.
 
     progress: told each step as it begins.
     Raises InputMissingError, BundleError, UsageError or UnavailableError; the output is then as it was.
     """
-    _check(options)
+    options = options or Options()
+    check_options(options)
     check_target(output)
     with _one_thread():
         manifest, files = _export(checkpoint, options, progress)
@@ -67,59 +52,71 @@ def export_bundle(
     return manifest
 
 
-def _check(options: Options) -> None:
-    if options.target not in TARGETS:
-        raise UsageError(f"there is no target {options.target!r}", why=f"there are {', '.join(TARGETS)}")
-    if options.precision not in PRECISIONS:
-        raise UsageError(
-            f"there is no --precision {options.precision!r}", why=f"there are {', '.join(PRECISIONS)}"
-        )
-    if options.target == "onnx-int8" and options.precision != "fp32":
-        raise UsageError(
-            f"--precision {options.precision} does not go with --target onnx-int8",
-            why="what is not int8 there is float32",
-            fix="leave it out, or take --target onnx",
-        )
-    if options.target == "tensorrt-rtx":
-        check_capabilities(options.capabilities, options.precision)
-    elif options.capabilities:
-        raise UsageError("--compute-capability is for --target tensorrt-rtx alone")
-
-
 def _export(checkpoint: Path, options: Options, progress: Progress) -> tuple[Manifest, dict[str, bytes]]:
     """The bundle's manifest and files, proven if that is wanted."""
     progress("reading the checkpoint")
-    source = read_checkpoint(checkpoint)
-    # For one room a graph has no dimension that varies; a server batches, whatever the number.
-    sizes = {"batch": 1} if options.batch == 1 and options.target != "triton" else {}
-    contents: dict[str, bytes] = {}
-    graphs: dict[str, GraphFile] = {}
-    for export in source.graphs:
-        progress(f"writing {export.graph.name}")
-        content = write_graph(export, options, sizes)
-        graph = describe(export, options, sizes, content)
-        contents[graph.file], graphs[export.graph.name] = content, graph
-    parity: dict[str, dict[str, float]] = {}
-    if options.verify:
-        parity = check_parity(
-            source, graphs, contents, minutes=options.minutes, sounds=options.sounds, progress=progress
-        )
-    engines: dict[str, GraphFile] = {}
-    if options.target == "tensorrt-rtx":
+    source = read_checkpoint(checkpoint, options.windowed)
+    has_engines = options.target in ENGINES
+    graphs, parity = _write(source, options, "fp32" if has_engines else options.computes_in, progress)
+    engines: Files = {}
+    if has_engines:
+        models = graphs
+        if options.computes_in != "fp32":
+            models, reduced = _write(source, options, options.computes_in, progress)
+            parity |= {f"{name} {options.computes_in}": figures for name, figures in reduced.items()}
         for export in (export for export in source.graphs if export.on_gpu):
-            name = export.graph.name
-            progress(f"building {name}'s engine")
-            engine, plan = write_engine(export, graphs[name], contents[graphs[name].file], options)
-            contents[engine.file], engines[name] = plan, engine
+            progress(f"building {export.graph.name}'s engine")
+            engines[export.graph.name] = write_engine(export, *models[export.graph.name], options)
     extra = dict(source.files)
     if options.target == "triton":
         extra |= {
             paths(export.graph.name)[0]: triton_config(export.graph, options.batch).encode()
             for export in source.graphs
         }
-    manifest = describe_bundle(source, graphs, engines, parity, extra)
+    described = [{name: graph for name, (graph, _) in files.items()} for files in (graphs, engines)]
+    manifest = describe_bundle(source, described[0], described[1], parity, extra)
     head = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    contents = {graph.file: content for files in (graphs, engines) for graph, content in files.values()}
     return manifest, {MANIFEST_FILE: head, **contents, **extra}
+
+
+def _write(
+    source: Checkpoint, options: Options, precision: str, progress: Progress
+) -> tuple[Files, dict[str, dict[str, float]]]:
+    """Every graph as an ONNX file that computes in this precision, and the proof, if it is wanted."""
+    # For one room a graph has no dimension that varies; a server batches, whatever the number.
+    sizes = {"batch": 1} if options.batch == 1 and options.target != "triton" else {}
+    files: Files = {}
+    feeds = _feeds(source, options, sizes, progress) if precision == "int8" and options.calibrate else {}
+    for export in source.graphs:
+        progress(f"writing {export.graph.name}")
+        content = write_graph(
+            export, sizes, precision, feeds, "tensorrt" if options.target in ENGINES else "cpu"
+        )
+        graph = describe(export, sizes, precision, content, is_repository=options.target == "triton")
+        files[export.graph.name] = graph, content
+    if not options.verify:
+        return files, {}
+    graphs = {name: graph for name, (graph, _) in files.items()}
+    contents = {graph.file: content for graph, content in files.values()}
+    parity = check_parity(
+        source, graphs, contents, minutes=options.minutes, sounds=options.sounds, progress=progress
+    )
+    return files, parity
+
+
+def _feeds(source: Checkpoint, options: Options, sizes: Mapping[str, int], progress: Progress) -> Feeds:
+    """What the exact graphs are given over the recordings: of those that are to be calibrated."""
+    assert options.calibrate
+    exact: Files = {}
+    for export in source.graphs:
+        content = to_onnx(export, sizes)
+        exact[export.graph.name] = describe(export, sizes, "fp32", content), content
+    graphs = {name: graph for name, (graph, _) in exact.items()}
+    contents = {graph.file: content for graph, content in exact.values()}
+    feeds = record_feeds(source, graphs, contents, options.calibrate, progress=progress)
+    chosen = feeds.keys() if options.target in ENGINES else options.static or STATIC
+    return {name: feeds[name] for name in chosen}
 
 
 @contextlib.contextmanager
@@ -133,43 +130,52 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def write_graph(export: ExportGraph, options: Options, sizes: Mapping[str, int]) -> bytes:
-    """One graph as the ONNX file of a target."""
-    model = to_onnx(export, sizes, options.precision)
-    return quantize(export.graph.name, model) if options.target == "onnx-int8" else model
+def write_graph(
+    export: ExportGraph, sizes: Mapping[str, int], precision: str, feeds: Feeds, flavour: Flavour
+) -> bytes:
+    """One graph as ONNX. feeds: of int8, the graphs to calibrate and what on."""
+    name = export.graph.name
+    model = to_onnx(export, sizes, precision)
+    if precision != "int8":
+        return model
+    return quantize_calibrated(name, model, feeds[name], flavour) if name in feeds else quantize(name, model)
 
 
 def write_engine(
     export: ExportGraph, graph: GraphFile, model: bytes, options: Options
 ) -> tuple[GraphFile, bytes]:
-    """The engine of an ONNX graph: what the manifest says of it, and its bytes."""
-    name = export.graph.name
+    """The engine of a graph, from its ONNX file: what the manifest says of it, and its bytes."""
+    name, library = export.graph.name, ENGINES[options.target]
     dims = dict(export.dims)
     if "batch" in dims:
         dims["batch"] = Extent(1, options.batch, min(dims["batch"].example, options.batch))
-    plan, build = build_engine(name, model, graph.sha256, dims, options.capabilities)
+    if library == "tensorrt" and graph.precision != "int8" and has_torch_tensorrt():
+        plan, build = build_from_torch(export, graph, dims)
+    else:
+        plan, build = build_engine(name, model, graph.sha256, dims, options.capabilities, library)
     engine = msgspec.structs.replace(
         graph,
         file=f"{name}.engine",
         sha256=hashlib.sha256(plan).hexdigest(),
-        backend="tensorrt-rtx",
+        backend=library,
         opset=None,
         build=build,
     )
     return engine, plan
 
 
-def describe(export: ExportGraph, options: Options, sizes: Mapping[str, int], content: bytes) -> GraphFile:
-    """What the manifest says of a graph's ONNX file."""
+def describe(
+    export: ExportGraph, sizes: Mapping[str, int], precision: str, content: bytes, is_repository: bool = False
+) -> GraphFile:
+    """What the manifest says of a graph's ONNX file. is_repository: it lies as Triton wants it."""
     graph = fix_sizes(export.graph, sizes)
-    precision: Precision = "int8" if options.target == "onnx-int8" else cast(Precision, options.precision)
     return GraphFile(
-        file=paths(graph.name)[1] if options.target == "triton" else f"{graph.name}.onnx",
+        file=paths(graph.name)[1] if is_repository else f"{graph.name}.onnx",
         sha256=hashlib.sha256(content).hexdigest(),
         inputs=graph.inputs,
         outputs=graph.outputs,
         state=graph.state,
-        precision=precision,
+        precision=cast(Precision, precision),
         backend="onnx",
         opset=OPSET,
     )

@@ -1,19 +1,29 @@
-"""An ONNX graph in float32 -> the same with its matrix products in int8, for CPUs.
+"""An ONNX graph in float32 -> the same with its matrix products in int8.
 
-Weights are stored as int8 and activations are quantised as they come (dynamic): no calibration, and no
-sound that calibration forgot. Only products with constant weights are touched. Convolutions stay: their
-integer form is slower than float32 here (`edgecap bench` shows both).
+Dynamic: weights are stored as int8 and activations are quantised as they come. No calibration, and no sound
+that calibration forgot. Static: activations have ranges too, measured beforehand (calibrate.py), and the
+graph holds pairs of QuantizeLinear and DequantizeLinear that each library fuses in its own way, so there
+are two flavours. Only products with constant weights are touched. For CPUs convolutions stay: their
+integer form is slower than float32 there (`benchmarks/quantisation.py` compares all of it).
 """
 
 import contextlib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import onnx
-from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
 
+from ..runtime.engine import Array
 from ..runtime.errors import EdgecapError
 from .to_onnx import serialise, strip
 
@@ -21,8 +31,33 @@ PRODUCTS = ["MatMul", "Gemm"]
 """Both: a tool may write one for the other, and what is not named stays float32 without a word."""
 
 
+Flavour = Literal["cpu", "tensorrt"]
+_STATIC: dict[Flavour, dict[str, Any]] = {
+    # Unsigned activations, and weights in 7 bits for the same reason as below.
+    "cpu": {
+        "op_types_to_quantize": PRODUCTS,
+        "activation_type": QuantType.QUInt8,
+        "reduce_range": True,
+        "extra_options": {"MatMulConstBOnly": True},
+    },
+    # TensorRT wants all of it symmetric, weights as a pair too, and biases as they are.
+    "tensorrt": {
+        "op_types_to_quantize": [*PRODUCTS, "Conv"],
+        "activation_type": QuantType.QInt8,
+        "reduce_range": False,
+        "extra_options": {
+            "MatMulConstBOnly": True,
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            "AddQDQPairToWeight": True,
+        },
+    },
+}
+
+
 def quantize(name: str, model: bytes) -> bytes:
-    """int8 weights for every matrix product with a constant. Deterministic.
+    """int8 weights for every matrix product with a constant, activations as they come. Deterministic.
 
     Raises EdgecapError if any such weight is float32 still. name: the graph's, for that message.
     """
@@ -38,7 +73,41 @@ def quantize(name: str, model: bytes) -> bytes:
             # with 8. So a bundle gives the same numbers on an old laptop as here.
             reduce_range=True,
         )
-        quantised = onnx.load(target)
+        return _finish(name, onnx.load(target))
+
+
+def quantize_calibrated(
+    name: str, model: bytes, feeds: Sequence[Mapping[str, Array]], flavour: Flavour
+) -> bytes:
+    """int8 weights and activations, these within the ranges that they had when the graph was given `feeds`.
+
+    Raises EdgecapError if a product's weight is float32 still.
+    """
+    with tempfile.TemporaryDirectory() as folder, _unadvised():
+        target = Path(folder) / "int8.onnx"
+        quantize_static(
+            onnx.load_model_from_string(model),
+            target,
+            _Feeds(feeds),
+            quant_format=QuantFormat.QDQ,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            **_STATIC[flavour],
+        )
+        return _finish(name, onnx.load(target))
+
+
+class _Feeds(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime ships no types
+    def __init__(self, feeds: Sequence[Mapping[str, Array]]) -> None:
+        self._feeds = iter(feeds)
+
+    def get_next(self) -> dict[str, Array] | None:
+        """ONNX Runtime's name for the next inputs."""
+        feed = next(self._feeds, None)
+        return None if feed is None else dict(feed)
+
+
+def _finish(name: str, quantised: onnx.ModelProto) -> bytes:
     strip(quantised)
     left = _float_products(quantised)
     if left:

@@ -1,15 +1,18 @@
-"""An ONNX graph -> a TensorRT-RTX engine, built ahead of time on any machine: no GPU, no driver.
+"""An ONNX graph -> an engine of TensorRT-RTX, or of TensorRT; one code, where their two APIs agree.
 
-The engine holds the graph for the compute capabilities it was built for; the GPU's own driver turns it
-into kernels when it first runs there. Two builds of the same graph differ in some bytes, so the manifest
-says what it was built from, by what and for what, and its sha256 is that of this very build.
+TensorRT-RTX builds ahead of time on any machine, without GPU or driver: the engine holds the graph for the
+compute capabilities it was built for, and becomes kernels when it first runs there. TensorRT builds on the
+very GPU that will run it (not run here: no such GPU was at hand). Two builds of the same graph differ in
+some bytes, so the manifest says what it was built from, by what and for what, and its sha256 is that of
+this very build.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..runtime.bundle import Build
-from ..runtime.engine_tensorrt import load_library
+from ..runtime.cuda import Device
+from ..runtime.engine_tensorrt import Library, load_library
 from ..runtime.errors import BundleError, UsageError
 from ..training.models.graph import Extent
 
@@ -17,9 +20,21 @@ FP16_ONLY = ("7.5",)
 """Turing has no float32 products in this library: "FP32 GEMM is not supported"."""
 
 
-def check_capabilities(capabilities: Sequence[str], precision: str) -> None:
-    """Raise UsageError unless an engine can be built for these, as "8.6"; to be asked before the work."""
-    known = _known(load_library())
+def check_capabilities(library: Library, capabilities: Sequence[str], precision: str) -> None:
+    """Raise UsageError unless an engine can be built for these, as "8.6"; to be asked before the work.
+
+    Raises UnavailableError if the library, or the GPU that it builds on, is not here.
+    """
+    trt = load_library(library)
+    if library == "tensorrt":
+        Device()
+        if capabilities:
+            raise UsageError(
+                "--compute-capability is for --target tensorrt-rtx alone",
+                why="TensorRT builds for the GPU that it finds",
+            )
+        return
+    known = _known(trt)
     for capability in capabilities:
         if capability not in known:
             raise UsageError(
@@ -34,24 +49,32 @@ def check_capabilities(capabilities: Sequence[str], precision: str) -> None:
 
 
 def build_engine(
-    name: str, model: bytes, source_sha256: str, dims: Mapping[str, Extent], capabilities: Sequence[str] = ()
+    name: str,
+    model: bytes,
+    source_sha256: str,
+    dims: Mapping[str, Extent],
+    capabilities: Sequence[str] = (),
+    library: Library = "tensorrt-rtx",
 ) -> tuple[bytes, Build]:
     """The engine of an ONNX graph, and how it was built.
 
     dims: how far the dimensions that vary may go. capabilities: as "8.6"; none builds one that is portable.
     Raises BundleError with TensorRT's own words if it refuses the graph.
     """
-    trt = load_library()
+    trt = load_library(library)
     log = _log(trt)
     builder = trt.Builder(log)
-    network = builder.create_network(0)
+    network = builder.create_network(_strongly_typed(trt))
     parser = trt.OnnxParser(network, log)
     if not parser.parse(model):
         raise _refused(name, [parser.get_error(i).desc() for i in range(parser.num_errors)])
     settings = builder.create_builder_config()
-    settings.num_compute_capabilities = len(capabilities)
-    for index, capability in enumerate(capabilities):
-        settings.set_compute_capability(_known(trt)[capability], index)
+    if library == "tensorrt":
+        capabilities = (Device().capability,)
+    else:
+        settings.num_compute_capabilities = len(capabilities)
+        for index, capability in enumerate(capabilities):
+            settings.set_compute_capability(_known(trt)[capability], index)
     profile, profiles = _profile(builder, network, dims)
     if profile is not None:
         settings.add_optimization_profile(profile)
@@ -59,7 +82,7 @@ def build_engine(
     if plan is None:
         raise _refused(name, log.errors)
     build = Build(
-        library="tensorrt-rtx",
+        library=library,
         version=str(trt.__version__),
         capabilities=tuple(capabilities),
         source=source_sha256,
@@ -89,6 +112,14 @@ def _profile(
     return (profile, used) if used else (None, used)
 
 
+def _strongly_typed(trt: Any) -> int:
+    """Precision is the graph's, not the library's to choose. TensorRT 10 must be told; later ones, and
+    TensorRT-RTX, know no other way.
+    """
+    flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return 0 if flag is None else 1 << int(flag)
+
+
 def _known(trt: Any) -> dict[str, Any]:
     """ "8.6" -> ComputeCapability.SM86, of every GPU that this version can build for."""
     members = trt.ComputeCapability.__members__
@@ -113,7 +144,7 @@ def _log(trt: Any) -> Any:
 
 def _refused(name: str, reasons: Sequence[str]) -> BundleError:
     return BundleError(
-        f"TensorRT-RTX refuses {name}",
+        f"TensorRT refuses {name}",
         why="; ".join(reasons[:2]) or "it does not say why",
         fix="take --target onnx, and report the model",
     )

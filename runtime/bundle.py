@@ -56,7 +56,9 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] = ()
     """Compute capabilities of the GPUs that it runs on, "8.6"; none: whichever the library supports."""
     source: str
-    """sha256 of the ONNX file that it was built from."""
+    """sha256 of the ONNX file that it was built from; in the bundle only if it computes in float32."""
+    bindings: dict[str, str] = {}
+    """Tensor of the graph -> its name in the engine, where the compiler gave it another."""
     profiles: dict[str, tuple[int, int, int]] = {}
     """Named dimension -> least, usual and most that it may be."""
 

@@ -99,6 +99,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         _key("The model: a bundle's folder, its .zip, or the name of one that ships here.", "text"),
     ] = "room-small"
+    provider: Annotated[
+        Literal["auto", "cpu", "cuda", "tensorrt", "openvino"],
+        _key(
+            "What computes: ONNX Runtime's provider; auto is the bundle's engines where they run, else cpu.",
+            "auto, cpu, cuda, tensorrt or openvino",
+        ),
+    ] = "auto"
     publish: Annotated[str, _key("Captions and status go out here (ZeroMQ PUB).", _ENDPOINT)] = (
         "tcp://127.0.0.1:7310"
     )

@@ -1,4 +1,4 @@
-"""Engine on TensorRT-RTX: the same named arrays in and out, the state left on the GPU between steps.
+"""Engine on TensorRT-RTX or TensorRT: the same named arrays in and out, the state left on the GPU.
 
 A bundle may hold compiled engines beside its ONNX graphs. `load_engines` takes them where they run, and
 says once why not where they don't.
@@ -6,6 +6,7 @@ says once why not where they don't.
 Not run on a GPU here: it is written to NVIDIA's documented API, and its refusals are tested.
 """
 
+import importlib
 import logging
 import os
 from collections.abc import Iterable, Mapping
@@ -19,7 +20,13 @@ from .errors import BundleError, UnavailableError
 
 log = logging.getLogger(__name__)
 
-EXPORT_HERE = "run edgecap export with --target tensorrt-rtx for this machine"
+Library = Literal["tensorrt", "tensorrt-rtx"]
+EXPORT_HERE = "run edgecap export with --target tensorrt-rtx or tensorrt for this machine"
+_MODULES: dict[Library, tuple[str, str, str]] = {
+    "tensorrt-rtx": ("tensorrt_rtx", "TensorRT-RTX", 'run: pip install "edgecap[tensorrt]"'),
+    "tensorrt": ("tensorrt", "TensorRT", "run: pip install tensorrt, where NVIDIA's index can be reached"),
+}
+"""Module, name, and how it is installed."""
 
 
 def load_engines(
@@ -51,9 +58,9 @@ class TensorRtEngine:
 
     def __init__(self, name: str, plan: bytes, graph: GraphFile, device: Device) -> None:
         """Raises UnavailableError if it can't run here, BundleError if it is not what the manifest says."""
-        trt = load_library()
         if graph.build is None:
             raise BundleError(f"{graph.file} does not say how it was compiled", fix=EXPORT_HERE)
+        trt = load_library(graph.build.library)
         check_build(graph.file, graph.build, str(trt.__version__), device.capability)
         self.name, self.graph, self._device = name, graph, device
         device.enter()
@@ -61,16 +68,26 @@ class TensorRtEngine:
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise UnavailableError(f"{graph.file} does not load on this GPU", fix=EXPORT_HERE)
+        self._bound = {name: graph.build.bindings.get(name, name) for name in _names(graph)}
         self._check(trt)
+        self._kernels: Any = None
+        if graph.build.library == "tensorrt-rtx":
+            self._context = self._compile(trt)
+        else:  # its kernels are in the engine
+            self._context = self._engine.create_execution_context()
+
+    def _compile(self, trt: Any) -> Any:
+        """TensorRT-RTX's context: kernels for this GPU, those of before where they were kept."""
         settings = self._engine.create_runtime_config()
         settings.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         self._kernels = settings.create_runtime_cache()
-        self._kernels_file = _state_folder() / f"{graph.sha256[:16]}-{device.capability}.kernels"
-        if self._kernels_file.is_file():
+        file = f"{self.graph.sha256[:16]}-{self._device.capability}.kernels"
+        self._kernels_file = _state_folder() / file
+        self._is_warm = self._kernels_file.is_file()
+        if self._is_warm:
             self._kernels.deserialize(self._kernels_file.read_bytes())  # refuses another driver's by itself
         settings.set_runtime_cache(self._kernels)
-        self._context = self._engine.create_execution_context(settings)
-        self._is_warm = self._kernels_file.is_file()
+        return self._engine.create_execution_context(settings)
 
     def initial_state(self, **sizes: int) -> State:
         """Zeros for every state tensor; sizes gives the dimensions that vary, by name (beam=3)."""
@@ -85,22 +102,23 @@ class TensorRtEngine:
             for name, value in {**inputs, **state}.items()
         }
         for name, array in given.items():
-            self._context.set_input_shape(name, array.shape)
-            self._context.set_tensor_address(name, array.address)
+            self._context.set_input_shape(self._bound[name], array.shape)
+            self._context.set_tensor_address(self._bound[name], array.address)
         twins = {
             twin: Tensor(twin, t.shape, t.dtype)
             for t, twin in zip(self.graph.state, self._twins(), strict=True)
         }
         made = {}
         for port in (*self.graph.outputs, *twins.values()):
-            made[port.name] = device.empty(tuple(self._context.get_tensor_shape(port.name)), port.dtype)
-            self._context.set_tensor_address(port.name, made[port.name].address)
+            bound = self._bound[port.name]
+            made[port.name] = device.empty(tuple(self._context.get_tensor_shape(bound)), port.dtype)
+            self._context.set_tensor_address(bound, made[port.name].address)
         if not self._context.execute_async_v3(device.stream):
             raise UnavailableError(
                 f"{self.graph.file} failed on the GPU", fix="see what nvidia-smi says of it"
             )
         outputs = {port.name: device.download(made[port.name]) for port in self.graph.outputs}
-        if not self._is_warm:
+        if self._kernels is not None and not self._is_warm:
             self._keep_kernels()
         # What looks like an array to callers stays on the GPU until one looks into it.
         after = {port.name: made[twin] for port, twin in zip(self.graph.state, self._twins(), strict=True)}
@@ -123,7 +141,7 @@ class TensorRtEngine:
         graph = self.graph
         twins = [Tensor(twin, port.shape) for port, twin in zip(graph.state, self._twins(), strict=True)]
         declared = {
-            port.name: (is_input, tuple(d if isinstance(d, int) else -1 for d in port.shape))
+            self._bound[port.name]: (is_input, tuple(d if isinstance(d, int) else -1 for d in port.shape))
             for is_input, ports in ((True, (*graph.inputs, *graph.state)), (False, (*graph.outputs, *twins)))
             for port in ports
         }
@@ -147,34 +165,35 @@ class TensorRtEngine:
             log.warning("kernels for %s are compiled at each start: %s", self.graph.file, error)
 
 
-def load_library() -> Any:
-    """The tensorrt_rtx module. Raises UnavailableError, with the reason, if it does not import."""
+def _names(graph: GraphFile) -> list[str]:
+    """Every tensor that goes in or out."""
+    twins = [f"new_{port.name}" for port in graph.state]
+    return [port.name for port in (*graph.inputs, *graph.outputs, *graph.state)] + twins
+
+
+def load_library(library: Library = "tensorrt-rtx") -> Any:
+    """The library's module. Raises UnavailableError, with the reason, if it does not import."""
+    module, name, fix = _MODULES[library]
     try:
-        import tensorrt_rtx
+        return importlib.import_module(module)
     except Exception as error:  # its libraries fail in their own ways: OSError, RuntimeError, ImportError
-        raise UnavailableError(
-            "TensorRT-RTX is not available", why=str(error), fix='run: pip install "edgecap[tensorrt]"'
-        ) from error
-    return tensorrt_rtx
+        raise UnavailableError(f"{name} is not available", why=str(error), fix=fix) from error
 
 
 def check_build(file: str, build: Build, version: str, capability: str) -> None:
     """Raise UnavailableError unless an engine that was built so runs under this version, on such a GPU."""
-    if build.library != "tensorrt-rtx":
-        raise UnavailableError(
-            f"{file} is for {build.library}", why="this edgecap runs TensorRT-RTX's", fix=EXPORT_HERE
-        )
     if build.version != version:
         raise UnavailableError(
-            f"{file} was built by TensorRT-RTX {build.version}",
+            f"{file} was built by {_MODULES[build.library][1]} {build.version}",
             why=f"here is {version}, and engines run under their own version alone",
             fix=EXPORT_HERE,
         )
     if build.capabilities and capability not in build.capabilities:
+        is_rtx = build.library == "tensorrt-rtx"
         raise UnavailableError(
             f"{file} was built for compute capability {', '.join(build.capabilities)}",
             why=f"this GPU has {capability}",
-            fix=f"run edgecap export with --compute-capability {capability}",
+            fix=f"run edgecap export with --compute-capability {capability}" if is_rtx else EXPORT_HERE,
         )
 
 

@@ -7,9 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+
+if TYPE_CHECKING:
+    from edgecap.export.checkpoint import Checkpoint
 
 ROOT = Path(__file__).parent.parent
 MADE_FROM = ("export", "runtime/bundle.py", "runtime/audio.py", "training/models", "training/streaming.py")
@@ -75,6 +79,14 @@ def write_tiny_checkpoint(folder: Path, seed: int = 0) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_source(tiny_checkpoint: Path) -> "Checkpoint":
+    """The same, read for export."""
+    from edgecap.export.checkpoint import read_checkpoint
+
+    return read_checkpoint(tiny_checkpoint)
+
+
+@pytest.fixture(scope="session")
 def tiny_bundle(tiny_checkpoint: Path, pytestconfig: pytest.Config) -> Path:
     """A whole bundle in float32. Read only: copy it (`bundle_copy`) to spoil it.
 
@@ -98,7 +110,8 @@ def bundle_copy(tiny_bundle: Path, tmp_path: Path) -> Path:
 def _exported(checkpoint: Path, config: pytest.Config, target: str) -> Path:
     import torch
 
-    from edgecap.export.export import Options, export_bundle
+    from edgecap.export.export import export_bundle
+    from edgecap.export.options import Options
 
     kept = config.cache.mkdir("bundles") / f"{target}-{_fingerprint(torch.__version__)}"
     with _alone(kept):

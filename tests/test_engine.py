@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edgecap.runtime.bundle import GraphFile, Tensor
-from edgecap.runtime.engine import Engine
-from edgecap.runtime.errors import BundleError
+from edgecap.runtime.engine import PROVIDERS, Engine, installed_providers
+from edgecap.runtime.errors import BundleError, UnavailableError
 from tests.handmade import encoder_bytes, encoder_file
 
 
@@ -68,3 +68,26 @@ def test_a_graph_that_is_not_the_declared_one_is_refused(declared: GraphFile, re
 def test_a_damaged_graph_is_refused(content: bytes) -> None:
     with pytest.raises(BundleError, match=r"encoder.onnx does not load"):
         Engine("encoder", content, encoder_file())
+
+
+@pytest.mark.parametrize("provider", [name for name in PROVIDERS if name not in installed_providers()])
+def test_a_provider_that_is_not_installed_is_refused_with_its_package(provider: str) -> None:
+    with pytest.raises(
+        UnavailableError, match=rf"no provider {provider} here: installed is cpu.*pip install onnxruntime-"
+    ) as refused:
+        Engine("encoder", encoder_bytes(), encoder_file(), provider)
+    assert refused.value.code == 69
+
+
+@pytest.mark.parametrize("provider", installed_providers())
+def test_every_installed_provider_computes_the_same_or_says_why_not(engine: Engine, provider: str) -> None:
+    log_mel = {"log_mel": np.full((1, 32, 8), -25, np.float32)}
+    expected, after = engine.step(log_mel, engine.initial_state())
+    try:
+        other = Engine("encoder", encoder_bytes(), encoder_file(), provider)
+    except UnavailableError:  # installed, but its hardware is not here
+        assert provider != "cpu"
+        return
+    found, state = other.step(log_mel, other.initial_state())
+    np.testing.assert_allclose(found["embedding"], expected["embedding"], atol=1e-3)
+    np.testing.assert_allclose(state["s0_b0"], after["s0_b0"], atol=1e-3)

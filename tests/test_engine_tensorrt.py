@@ -46,7 +46,10 @@ def test_no_library_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
             msgspec.structs.replace(BUILD, capabilities=("8.9",)),
             r"built for compute capability 8.9: this GPU has 8.6. Run .*--compute-capability 8.6",
         ),
-        (msgspec.structs.replace(BUILD, library="tensorrt"), r"encoder.engine is for tensorrt: "),
+        (
+            msgspec.structs.replace(BUILD, library="tensorrt", capabilities=("9.0",)),
+            r"built for compute capability 9.0: this GPU has 8.6. Run .*--target tensorrt-rtx or tensorrt",
+        ),
     ],
 )
 def test_engines_of_another_machine_are_refused(build: Build, reason: str) -> None:

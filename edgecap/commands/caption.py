@@ -24,6 +24,7 @@ def run(
     quiet: options.Quiet = False,
     config_file: options.ConfigFile = None,
     bundle: options.Bundle = None,
+    provider: options.Provider = None,
     source: options.Source = None,
     name: options.Name = None,
     rate: options.Rate = None,
@@ -47,6 +48,7 @@ def run(
 
     flags = options.given(
         bundle=bundle,
+        provider=provider,
         source__kind=source,
         source__name=name,
         source__rate=rate,
@@ -76,6 +78,7 @@ def demo(
     quiet: options.Quiet = False,
     config_file: options.ConfigFile = None,
     bundle: options.Bundle = None,
+    provider: options.Provider = None,
     room: options.Room = None,
     publish: options.Publish = None,
     replay: options.Replay = None,
@@ -86,7 +89,7 @@ def demo(
     """
     from edgecap.runtime import config, scene
 
-    flags = options.given(bundle=bundle, room=room, publish=publish, replay=replay)
+    flags = options.given(bundle=bundle, provider=provider, room=room, publish=publish, replay=replay)
     settings = config.load(config_file, flags)
     played = scene.synthesise(seed)
     _daemon(settings, _view(json, quiet), realtime=not fast, blocks=scene.blocks(played), free_ports=True)
@@ -115,6 +118,7 @@ def caption(
     ] = None,
     config_file: options.ConfigFile = None,
     bundle: options.Bundle = None,
+    provider: options.Provider = None,
     confidence: options.Confidence = None,
     hedge: options.Hedge = None,
     interval: options.Interval = None,
@@ -128,13 +132,14 @@ def caption(
     _check_formats(files, json, style, output)
     flags = options.given(
         bundle=bundle,
+        provider=provider,
         captions__confidence=confidence,
         captions__hedge=hedge,
         captions__interval=interval,
         captions__level=level,
     )
     settings = config.load(config_file, flags)
-    model, model_name = _model(settings.bundle)
+    model, model_name = _model(settings)
     heard: dict[Path, list[Caption]] = {}
     refused: EdgecapError | None = None
     with _Progress(files) as progress:
@@ -185,7 +190,7 @@ def _daemon(
     from edgecap.runtime.session import Session
     from edgecap.terminal import logs_to_stderr
 
-    model, model_name = _model(settings.bundle)
+    model, model_name = _model(settings)
 
     def open_daemon(settings: "Config") -> Daemon:
         return Daemon(
@@ -216,13 +221,13 @@ def _daemon(
         raise typer.Exit(code)
 
 
-def _model(bundle: str) -> "tuple[Model, str]":
+def _model(settings: "Config") -> "tuple[Model, str]":
     """The loaded model and its name as it stands in messages."""
     from edgecap.runtime.bundle import Bundle
     from edgecap.runtime.session import Model
 
-    opened = Bundle.open(bundle)
-    return Model.load(opened), opened.title
+    opened = Bundle.open(settings.bundle)
+    return Model.load(opened, settings.provider), opened.title
 
 
 # --- caption ----------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """devices, doctor and config: what is here, what works, and what is in force."""
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -41,6 +42,7 @@ def devices(json: options.Json = False) -> None:
 def config(
     config_file: options.ConfigFile = None,
     bundle: options.Bundle = None,
+    provider: options.Provider = None,
     source: options.Source = None,
     name: options.Name = None,
     rate: options.Rate = None,
@@ -64,6 +66,7 @@ def config(
 
     flags = options.given(
         bundle=bundle,
+        provider=provider,
         source__kind=source,
         source__name=name,
         source__rate=rate,
@@ -152,13 +155,13 @@ def _onnxruntime(_: "Config") -> Finding:
 
 def _bundle(settings: "Config") -> Finding:
     from edgecap.runtime.bundle import Bundle
-    from edgecap.runtime.errors import BundleError, InputMissingError
+    from edgecap.runtime.errors import BundleError, InputMissingError, UnavailableError
     from edgecap.runtime.session import Model
 
     try:
         opened = Bundle.open(settings.bundle)
-        Model.load(opened)
-    except (BundleError, InputMissingError) as error:
+        Model.load(opened, settings.provider)
+    except (BundleError, InputMissingError, UnavailableError) as error:
         return Finding("bundle", "broken", f"{error.what}: {error.why}", error.fix)
     return Finding("bundle", "works", f"{opened.title}, every hash matches, loads")
 
@@ -257,10 +260,14 @@ def _systemd(_: "Config") -> Finding:
 
 
 def _gpu(_: "Config") -> Finding:
-    import onnxruntime
+    """Installed is not yet working: a provider may miss its hardware, which shows when it is chosen."""
+    from edgecap.runtime.cuda import Device
+    from edgecap.runtime.engine import installed_providers
+    from edgecap.runtime.errors import UnavailableError
 
-    providers = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
-    others = [name for name in providers if name not in ("CPU", "Azure")]
-    if others:
-        return Finding("accelerators", "works", f"onnxruntime offers {', '.join(others)}")
+    found = [f"--provider {name}" for name in installed_providers() if name != "cpu"]
+    with contextlib.suppress(UnavailableError):
+        found.append(f"a GPU of compute capability {Device().capability}")
+    if found:
+        return Finding("accelerators", "works", ", ".join(found))
     return Finding("accelerators", "missing", "none, and none is needed: one CPU core does")

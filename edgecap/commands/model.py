@@ -14,21 +14,29 @@ if TYPE_CHECKING:
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="The folder that train wrote.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT", help="The folder that train wrote, or the public ConvNeXt-Tiny's file."
+        ),
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="BUNDLE", help="A folder to write, or a .zip.")
     ],
     target: Annotated[
         str,
         typer.Option(
-            metavar="onnx|onnx-int8|tensorrt-rtx|triton",
-            help="What will run it: onnx-int8 suits any CPU; tensorrt-rtx adds engines for RTX cards; triton "
-            "is laid out for a server of many rooms.",
+            metavar="onnx|onnx-int8|tensorrt-rtx|tensorrt|triton",
+            help="What will run it: onnx-int8 suits any CPU; tensorrt-rtx adds engines for RTX cards, "
+            "tensorrt for the GPU here; triton is laid out for a server of many rooms.",
         ),
     ] = "onnx-int8",
     precision: Annotated[
-        str, typer.Option(metavar="fp32|fp16", help="What onnx and tensorrt-rtx compute in.")
-    ] = "fp32",
+        str,
+        typer.Option(
+            metavar="fp32|fp16|bf16|int8", help="What it computes in.", show_default="the target's own"
+        ),
+    ] = "",
     compute_capability: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,6 +46,23 @@ def export(
     batch: Annotated[
         int, typer.Option(metavar="N", min=1, max=4096, help="The most rooms that one call takes.")
     ] = 1,
+    windowed: Annotated[
+        bool, typer.Option("--windowed", help="Add the encoder over a whole window, to compare with.")
+    ] = False,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="int8: recordings that the ranges of activations are taken from."
+        ),
+    ] = None,
+    static: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GRAPH",
+            help="With --calibrate: a graph that uses those ranges; again for another.",
+            show_default="encoder",
+        ),
+    ] = None,
     verify: Annotated[
         bool,
         typer.Option(
@@ -59,7 +84,8 @@ def export(
     from edgecap.runtime.errors import UnavailableError
 
     try:
-        from edgecap.export.export import Options, export_bundle
+        from edgecap.export.export import export_bundle
+        from edgecap.export.options import Options
     except ModuleNotFoundError as missing:
         raise UnavailableError(
             f"{missing.name} is not installed",
@@ -75,6 +101,9 @@ def export(
         precision=precision,
         batch=batch,
         capabilities=tuple(compute_capability or ()),
+        windowed=windowed,
+        calibrate=calibrate,
+        static=tuple(static or ()),
         verify=verify,
         minutes=minutes,
         sounds=sounds,
@@ -83,8 +112,10 @@ def export(
     proof = "not verified"
     if verify:
         worst = min(figures["cosine"] for figures in manifest.parity.values() if "cosine" in figures)
-        same = manifest.parity["sentences"]["agreement"]
-        proof = f"least cosine to torch {worst:.5f}, {same:.0%} of the sentences the same"
+        proof = f"least cosine to torch {worst:.5f}"
+        if "sentences" in manifest.parity:
+            same = manifest.parity["sentences"]["agreement"]
+            proof += f", {same:.0%} of the sentences the same"
     print(f"{output}: {manifest.name} {manifest.version}, {target}; {proof}")
 
 

@@ -25,6 +25,14 @@ Bundle = Annotated[
         "--bundle", "BUNDLE", "The model: a bundle's folder, its .zip, or the name of one that ships here."
     ),
 ]
+Provider = Annotated[
+    str | None,
+    _flag(
+        "--provider",
+        "NAME",
+        "What computes: ONNX Runtime's provider; auto is the bundle's engines where they run, else cpu.",
+    ),
+]
 
 Source = Annotated[
     str | None,
