@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from .commands import bench, caption, doctor, model, options, train
+from .commands import bench, caption, doctor, evaluate, model, options, prepare, train
 
 if TYPE_CHECKING:
     from edgecap.runtime.errors import EdgecapError
@@ -94,8 +94,9 @@ app.command(rich_help_panel=MACHINE)(doctor.devices)
 app.command(rich_help_panel=MACHINE)(doctor.doctor)
 app.command(rich_help_panel=MACHINE)(doctor.config)
 app.command(rich_help_panel=MACHINE)(bench.bench)
+app.command(rich_help_panel=MODEL)(prepare.prepare)
 app.command(rich_help_panel=MODEL)(train.train)
-app.command(rich_help_panel=MODEL)(train.evaluate)
+app.command(rich_help_panel=MODEL)(evaluate.evaluate)
 app.command(rich_help_panel=MODEL)(model.export)
 app.command(rich_help_panel=MODEL)(model.inspect)
 

@@ -1,43 +1,66 @@
-"""Is nothing said of what deserves silence?"""
+"""Is nothing said of what deserves silence? An hour each of quiet, of noise, and of a dull background."""
 
-from collections.abc import Iterable
+from collections import Counter
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...runtime.audio import RATE, Samples
-from ...runtime.session import Model
-from .hearing import Progress, caption_events
+from ..scenes import QUIET
+from . import streams
+from .hearing import Said, listen
+from .setting import Setting, Stage
+from .words import related
+
+NOISES = ("white noise, -50 dBFS", "white noise, -30 dBFS", "pink noise, -40 dBFS", "mains hum, -45 dBFS")
+BACKGROUNDS = {"room tone": QUIET, "fan": "fan", "babble": "crowd_chatter", "traffic": "traffic"}
+"""Held-out clips of a label, looped: what is said of these may be true."""
 
 
-def quiet_sounds(seconds: float, room_tones: Iterable[Samples] = ()) -> dict[str, Samples]:
-    """Sounds of which nothing should be said: digital silence, noises, a fan's hum, room tones."""
-    n, rng = int(seconds * RATE), np.random.default_rng(5)
-    time = np.arange(n) / RATE
-    white = rng.normal(0, 1, n).astype(np.float32)
-    spectrum = np.fft.rfft(white)
-    spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
-    pink = np.fft.irfft(spectrum, n)
-    pink = (pink / np.sqrt(np.mean(pink**2))).astype(np.float32)
-    hum = sum(np.sin(2 * np.pi * 50 * k * time + k) / k for k in (1, 2, 3, 4))
-    sounds = {
-        "digital silence": np.zeros(n, np.float32),
-        "white noise, -50 dBFS": white * np.float32(10 ** (-50 / 20)),
-        "white noise, -30 dBFS": white * np.float32(10 ** (-30 / 20)),
-        "pink noise, -40 dBFS": pink * np.float32(10 ** (-40 / 20)),
-        "mains hum and pink noise, -45 dBFS": (0.004 * np.asarray(hum) + pink * 0.003).astype(np.float32),
+class Quiet(NamedTuple):
+    """A sound to sit through."""
+
+    name: str
+    split: str
+    duration_s: float
+    seed: int
+
+
+def examine(setting: Setting) -> dict[str, Any]:
+    """Captions an hour of each sound, what they said, and how many were not true of it."""
+    present = {clip.label for clip in setting.corpus.clips if clip.split == setting.split}
+    names = ["digital silence", *NOISES, *(name for name, label in BACKGROUNDS.items() if label in present)]
+    items = [Quiet(name, setting.split, 3600 * setting.hours, setting.seed) for name in names]
+    heard = setting.each(sit_through, items, "listening to silence and noise")
+    return {item.name: _figures(item, said, setting.hours) for item, said in zip(items, heard, strict=True)}
+
+
+def sit_through(stage: Stage, quiet: Quiet) -> list[Said]:
+    """What is said of so much of it; a second of it is in memory at a time."""
+    return listen(stage.model, streams.lasting(stream(stage, quiet), quiet.duration_s), stage.names)
+
+
+def stream(stage: Stage, quiet: Quiet) -> streams.Stream:
+    """The sound of this name, without end."""
+    rng = np.random.default_rng([quiet.seed, len(quiet.name)])
+    if quiet.name == "digital silence":
+        return streams.silence()
+    if quiet.name in BACKGROUNDS:
+        label = BACKGROUNDS[quiet.name]
+        clips = [c for c in stage.corpus.clips if c.label == label and c.split == quiet.split]
+        return streams.looped([stage.corpus.audio(clip) for clip in clips], rng)
+    kind, level = quiet.name.rsplit(", ", 1)
+    make = {"white noise": streams.white, "pink noise": streams.pink, "mains hum": streams.hum}[kind]
+    return make(rng, float(level.removesuffix(" dBFS")))
+
+
+def _figures(quiet: Quiet, said: list[Said], hours: float) -> dict[str, Any]:
+    """New captions and their texts; one is untrue where it names a sound that isn't the background."""
+    new = [one for one in said if one.kind == "new"]
+    true = related(BACKGROUNDS.get(quiet.name, QUIET))
+    return {
+        "hours": hours,
+        "captions": len(new),
+        "captions_an_hour": len(new) / hours if hours else float("nan"),
+        "untrue": sum(not one.named & true for one in new),
+        "said": dict(Counter(one.text for one in said).most_common()),
     }
-    tones = list(room_tones)
-    if tones:
-        sounds["room tone (held out)"] = np.resize(np.concatenate(tones), n)
-    return sounds
-
-
-def false_captions(
-    model: Model, sounds: dict[str, Samples], progress: Progress = lambda done, what: None
-) -> dict[str, list[str]]:
-    """What is said of sounds that deserve silence."""
-    said: dict[str, list[str]] = {}
-    for done, (name, samples) in enumerate(sounds.items(), 1):
-        said[name] = [event.text for _, event in caption_events(model, samples) if event.kind == "new"]
-        progress(done / len(sounds), "listening to silence and noise")
-    return said

@@ -1,0 +1,218 @@
+"""evaluate: what a bundle is worth on sounds that it never heard."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options
+from .train import Cache, Corpus, progress_bar, room
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgecap.training.evaluation.setting import Setting
+
+
+def evaluate(
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, .zip or name.")],
+    corpus: Corpus,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART,...",
+            help="naming, silence, stability, safety (the four of a plain run), calibration, probe.",
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(metavar="val|test", help="Which held-out clips to hear.")] = "test",
+    peer: Annotated[
+        Path | None,
+        typer.Option(metavar="WEIGHTS", help="mn04's folder: its figures on the same clips beside ours."),
+    ] = None,
+    hours: Annotated[
+        float,
+        typer.Option(
+            metavar="HOURS", min=0, help="Of each silence and noise; three times that for false alarms."
+        ),
+    ] = 0.2,
+    trials: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Of each alarm at each level, and of each look-alike.")
+    ] = 20,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of every draw.")] = 0,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="Fit the confidence on these clips and write it into this checkpoint; export it again then.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw the confidence against the truth (calibration)."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that listen at once.")] = 2,
+    cache: Cache = Path("runs/cache"),
+    json: options.Json = False,
+) -> None:
+    """Do captions name held-out sounds, soon and steadily? Are alarms heard, and is silence kept?"""
+    from edgecap.runtime.errors import UsageError
+
+    with room("train"):
+        from edgecap.training.evaluation import calibration
+        from edgecap.training.evaluation.parts import PARTS, PLAIN
+        from edgecap.training.train import write_calibration
+    if split not in ("val", "test"):
+        raise UsageError(f"--split {split}", why="it must be val or test: train is not held out")
+    chosen = only.split(",") if only else list(PLAIN)
+    for part in chosen:
+        if part not in PARTS:
+            raise UsageError(f"--only {part}", why=f"the parts are {', '.join(PARTS)}")
+    if plot and "calibration" not in chosen:
+        raise UsageError("--plot draws the part calibration", fix="add it: --only calibration")
+    with _setting(bundle, corpus, cache, jobs, split, hours, trials, seed, peer) as setting:
+        if calibrate:
+            clips, bias, slope, novelty = calibration.fit(setting)
+            fitted = write_calibration(calibrate, bias, slope, novelty)
+            print(f"{calibrate}: confidence calibrated on {clips} clips, {fitted}")
+            return
+        report = _about(bundle, setting)
+        for part in chosen:
+            begun = time.monotonic()
+            report[part] = PARTS[part](setting)
+            report["seconds"][part] = round(time.monotonic() - begun, 1)
+    if plot:
+        calibration.draw(report["calibration"], plot)
+    if json:
+        import msgspec
+
+        print(msgspec.json.encode(report).decode())
+    else:
+        _show(report)
+
+
+@contextmanager
+def _setting(
+    bundle: str, corpus: Path, cache: Path, jobs: int, split: str, hours: float, trials: int, seed: int,
+    peer: Path | None,
+) -> "Iterator[Setting]":  # fmt: skip
+    from edgecap.training.evaluation.setting import Setting, open_stage, workers
+
+    with progress_bar() as progress:
+        stage = open_stage(bundle, corpus, cache, progress)  # first: it fills the cache
+        with workers(bundle, corpus, cache, jobs) as pool:
+            yield Setting(
+                stage, corpus, "val" if split == "val" else "test", hours, trials, seed, peer, progress, pool
+            )
+
+
+def _about(bundle: str, setting: "Setting") -> dict[str, Any]:
+    """What was evaluated, with what, how: enough to do it again."""
+    import hashlib
+    import platform
+
+    import numpy
+    import onnxruntime
+
+    from edgecap import __version__
+    from edgecap.runtime.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    clips = (setting.folder / "clips.csv").read_bytes()
+    return {
+        "command": ["edgecap", *sys.argv[1:]],
+        "bundle": {
+            "title": opened.title,
+            "created": opened.manifest.created,
+            "encoder_sha256": opened.manifest.graphs["encoder"].sha256,
+            "thresholds": opened.manifest.thresholds,
+        },
+        "corpus": {"clips": len(setting.corpus.clips), "clips_csv_sha256": hashlib.sha256(clips).hexdigest()},
+        "split": setting.split,
+        "seed": setting.seed,
+        "hours": setting.hours,
+        "trials": setting.trials,
+        "versions": {
+            "edgecap": __version__,
+            "python": platform.python_version(),
+            "numpy": numpy.__version__,
+            "onnxruntime": onnxruntime.__version__,
+        },
+        "seconds": {},
+    }
+
+
+def _show(report: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for part, seconds in report["seconds"].items():
+        console.rule(f"{part} ({seconds:.0f} s)")
+        _SHOW.get(part, _show_plainly)(console, report[part])
+
+
+def _show_naming(console: "Console", figures: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    peer = figures.get("mn04", {}).get("as it goes")
+    table = Table("held-out clips", "n", "spoken of", "recall", "first right", "or kin", "delay")
+    if peer:
+        table.add_column("mn04's recall")
+        table.add_column("first right")
+
+    def add(name: str, row: dict[str, float], beside: dict[str, float] | None) -> None:
+        cells = [_share(row[key]) for key in ("spoken", "recall", "first_right", "kin")]
+        delay = f"{row['delay_median_s']:.1f} s" if "delay_median_s" in row else ""
+        theirs = [_share(beside[key]) for key in ("recall", "first_right")] if beside else []
+        table.add_row(name, f"{row.get('clips', row.get('classes')):.0f}", *cells, delay, *theirs)
+
+    for name, row in figures.items():
+        if "recall" in row:
+            add(name, row, peer[name] if peer else None)
+    for name, row in figures["by label"].items():
+        add(name, row, peer["by label"][name] if peer else None)
+    console.print(table)
+    for name, value in figures["chance"].items():
+        console.print(f"chance, {name.replace('_', ' ')}: {value:.3f}")
+    for rule, row in figures.get("mn04", {}).items():
+        console.print(
+            f"mn04, {rule}, threshold {row['threshold']:.2f}: recall {row['clips']['recall']:.3f}, "
+            f"first right {row['clips']['first_right']:.3f}"
+        )
+    for example in figures["examples"]:
+        console.print(f"{example['label']}: {' | '.join(example['said']) or '(nothing)'}", style="dim")
+
+
+def _show_silence(console: "Console", figures: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table("sound", "captions", "an hour", "untrue", "said")
+    for name, row in figures.items():
+        said = ", ".join(f"{count} × {text}" for text, count in row["said"].items())
+        table.add_row(name, str(row["captions"]), f"{row['captions_an_hour']:.1f}", str(row["untrue"]), said)
+    console.print(table)
+
+
+def _show_plainly(console: "Console", figures: dict[str, Any]) -> None:
+    import yaml
+
+    text = yaml.safe_dump(_rounded(figures), sort_keys=False, allow_unicode=True, width=110)
+    console.print(text, highlight=False, markup=False)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _share(value: float) -> str:
+    return "–" if value != value else f"{value:.2f}"  # not a number: nothing to have a share of
+
+
+_SHOW = {"naming": _show_naming, "silence": _show_silence}
