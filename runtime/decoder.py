@@ -18,6 +18,8 @@ from .meaning import Meaning
 from .wording import FUNCTION_WORDS
 
 PAD, BOS, EOS, UNK = range(4)
+FREE = "<free>"
+"""In the place of bos: the words that people used in the captions that a model learnt from, not ours."""
 BEAM = 3
 MIN_TOKENS, MAX_TOKENS = 2, 20
 """Words of a caption. The papers ask for three at least (SEE-7), but "Birds chirp." is one too."""
@@ -40,6 +42,7 @@ class Vocabulary:
         self.content = np.array(
             [i > UNK and word not in FUNCTION_WORDS for i, word in enumerate(self.words)], bool
         )
+        self.free = self.words.index(FREE) if FREE in self.words else BOS
 
     @classmethod
     def parse(cls, text: str | bytes) -> "Vocabulary":
@@ -79,30 +82,35 @@ class Decoder:
         cache = int(step.graph.state[0].shape[3])  # (layers, beam, heads, max_tokens, d_head)
         self._longest = min(MAX_TOKENS, cache)
 
-    def describe(self, embeddings: NDArray[np.float32]) -> list[Hypothesis]:
-        """What a segment's embeddings, (n, width) with 1 <= n <= L, are said to be; best first."""
+    def describe(self, embeddings: NDArray[np.float32], is_free: bool = False) -> list[Hypothesis]:
+        """What a segment's embeddings, (n, width) with 1 <= n <= L, are said to be; best first.
+
+        is_free: in the words of the people whose captions the model learnt from, where it knows them.
+        """
         adapted = self.adapter.run({"embeddings": embeddings[None]})
         semantic = adapted["semantic"][0]
+        begin = self.vocabulary.free if is_free else BOS
         return [
             Hypothesis(tuple(self.vocabulary.words[token] for token in tokens), log_prob, semantic)
-            for tokens, log_prob in self.beam_search(adapted["memory"], BEAM)
+            for tokens, log_prob in self.beam_search(adapted["memory"], BEAM, begin)
         ]
 
     def greedy(self, memory: Array) -> tuple[tuple[int, ...], float]:
         """The likeliest next token each time. Returns tokens and their mean log-probability."""
         return self.beam_search(memory, 1)[0]
 
-    def beam_search(self, memory: Array, width: int) -> list[tuple[tuple[int, ...], float]]:
+    def beam_search(self, memory: Array, width: int, begin: int = BOS) -> list[tuple[tuple[int, ...], float]]:
         """Up to `width` token sequences with their mean log-probability, best first.
 
-        memory: (1, n, d). At least 3 and at most 20 tokens; a content word never comes twice.
+        memory: (1, n, d). begin: the token before the first. At least MIN_TOKENS and at most MAX_TOKENS
+        tokens; a content word never comes twice.
         Source: docs/readings.md SEE-7, after the DCASE 2024 baseline's beam.
         """
         crossed = self.prefill.run({"memory": memory})
         beams = _Beams([()], np.zeros(1), self.step.initial_state(beam=1))
         done: list[tuple[tuple[int, ...], float]] = []
         for position in range(self._longest):
-            log_probs = self._next(beams, position, crossed)
+            log_probs = self._next(beams, position, crossed, begin)
             totals = beams.log_probs[:, None] + log_probs  # (beams, vocabulary)
             # `width` rows may end here, and as many must be left to go on.
             order = np.argsort(-totals, axis=None, kind="stable")[: 2 * width]
@@ -127,13 +135,15 @@ class Decoder:
             done = [(t, float(p) / length) for t, p in zip(beams.tokens, beams.log_probs, strict=True)]
         return sorted(done, key=lambda found: -found[1])[:width]
 
-    def _next(self, beams: _Beams, position: int, crossed: dict[str, Array]) -> NDArray[np.float64]:
+    def _next(
+        self, beams: _Beams, position: int, crossed: dict[str, Array], begin: int
+    ) -> NDArray[np.float64]:
         """(beams, vocabulary) log-probabilities of what may come next; -inf for what may not."""
-        last = np.array([tokens[-1] if tokens else BOS for tokens in beams.tokens], np.int64)
+        last = np.array([tokens[-1] if tokens else begin for tokens in beams.tokens], np.int64)
         inputs = {"token": last, "position": np.array([position], np.int64), **crossed}
         outputs, beams.state = self.step.step(inputs, beams.state)
         log_probs: NDArray[np.float64] = outputs["log_probs"].astype(np.float64)
-        log_probs[:, [PAD, BOS, UNK]] = -np.inf
+        log_probs[:, [PAD, BOS, UNK, self.vocabulary.free]] = -np.inf
         if position < MIN_TOKENS:
             log_probs[:, EOS] = -np.inf
         for row, tokens in enumerate(beams.tokens):

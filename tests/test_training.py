@@ -16,9 +16,11 @@ from edgecap.training.data import Label, may_ship, open_corpus
 from edgecap.training.distil import EncoderSettings, train_encoder
 from edgecap.training.models import room
 from edgecap.training.models.convnext import CausalConvNeXt
+from edgecap.training.prepare.plan import Piece, Plan, PlannedSound
 from edgecap.training.run import Run
 from edgecap.training.scenes import Composer, Scene, Sound, Stream, sound_labels
 from edgecap.training.teacher import WIDTH
+from edgecap.training.tokenizer import FREE, build_tokenizer
 from edgecap.training.train import read_recipe, train
 
 RECIPES = Path(__file__).parent.parent / "training" / "recipes"
@@ -81,7 +83,7 @@ def test_a_recipe_runs_start_to_end_and_resumes(corpus_folder: Path, tmp_path: P
         tmp_path,
         tmp_path / "cache",
         {"MODEL_CARD.md": RECIPES / "room-small.card.md"},
-        lambda done, what: said.append(what),
+        progress=lambda done, what: said.append(what),
     )
     assert {"model.safetensors", "config.json", "tokenizer.json", "labels.csv", "MODEL_CARD.md"} <= {
         p.name for p in folder.iterdir()
@@ -194,7 +196,11 @@ def test_segments_survive_being_kept_and_never_caption_what_is_not_in_them(
     composer: Composer, tmp_path: Path
 ) -> None:
     encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
-    heard = segments.listen(encoder, composer, hours=0.02, seed=1, streams=2)
+    clip = next(clip for clip in composer.corpus.clips if clip.label in composer.pools)
+    piece = Piece(clip.id, 0, clip.stop - clip.start, CHUNK_SAMPLES, clip.stop - clip.start)
+    sound = PlannedSound(clip.label, (piece,), -20.0)
+    plan = Plan("1", "Something is heard, twice", "", 12, 0, -70.0, (sound,))
+    heard = segments.listen(encoder, composer, hours=0.02, seed=1, plans=[plan], streams=2)
     segments.save(heard, tmp_path / "kept.npz")
     again = segments.load(tmp_path / "kept.npz", composer.labels)
     rng, same = np.random.default_rng(0), np.random.default_rng(0)
@@ -203,6 +209,9 @@ def test_segments_survive_being_kept_and_never_caption_what_is_not_in_them(
         assert one.caption == other.caption
         assert np.array_equal(one.embeddings, other.embeddings)
         assert len(one.spectrogram) == 8 * len(one.embeddings)
+        assert one.is_free == other.is_free == (one.caption == plan.caption)
+    row, told = heard.told[0]
+    assert any(event.first == told.first for event in heard.events[row])
     row = 0
     first = min(event.first for event in heard.events[row])
     assert first == 0 or heard.caption(row, 0, first) == ""
@@ -243,3 +252,12 @@ def test_bag_of_words_counts_distinct_words_only() -> None:
     assert losses.bag_of_words(logits, once) == losses.bag_of_words(logits, twice)
     logits[0, 5] = logits[0, 6] = 20.0
     assert abs(losses.bag_of_words(logits, once).item() - np.log(2)) < 1e-3
+
+
+def test_a_free_caption_begins_with_its_own_token_that_no_word_can_be() -> None:
+    tokenizer = build_tokenizer(["a dog barks", "<free> rain"], styles=(FREE,))
+    free, ours = tokenizer.encode(["a dog barks", "a dog barks"], 8, [True, False]).tolist()
+    assert free[1:] == ours[1:]
+    assert tokenizer.words[free[0]] == FREE
+    assert tokenizer.words[ours[0]] == "<bos>"
+    assert free[0] not in tokenizer.encode(["<free> rain"], 8)[0]  # written out, it is a word like others

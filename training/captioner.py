@@ -70,6 +70,7 @@ class Batch(msgspec.Struct, frozen=True):
     valid: Tensor  # (B, n) bool
     spectrogram: Tensor  # (B, 8 n, mels)
     captions: list[str]
+    free: list[bool]
 
 
 def collate(examples: list[Example], device: torch.device = CPU) -> Batch:
@@ -82,6 +83,7 @@ def collate(examples: list[Example], device: torch.device = CPU) -> Batch:
         (torch.arange(int(lengths.max())) < lengths[:, None]).to(device),
         pad_sequence(spectra, batch_first=True).to(device),
         [example.caption for example in examples],
+        [example.is_free for example in examples],
     )
 
 
@@ -126,7 +128,9 @@ def train_decoder(
     _place(model, team().device)
 
     def loss(batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        tokens = tokenizer.encode(batch.captions, model.decoder.config.max_tokens).to(batch.valid.device)
+        tokens = tokenizer.encode(batch.captions, model.decoder.config.max_tokens, batch.free).to(
+            batch.valid.device
+        )
         embeddings, valid, mix = blend(batch, settings.mixup)
         adapted = model.adapter(embeddings, valid, batch.spectrogram)
         logits = model.decoder(tokens[:, :-1], adapted.memory, adapted.valid, mix).float()

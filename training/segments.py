@@ -5,7 +5,7 @@ A training example is then any cut that begins at an onset and ends 0.3 to 10 s 
 that is true of it: so every length is learnt, and a growing segment keeps its sentence.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +21,14 @@ from .captions import Heard, sentence
 from .data import Label
 from .frontend import LogMel
 from .models.convnext import CausalConvNeXt
-from .scenes import Composer
+from .prepare.plan import Plan
+from .prepare.render import Renderer
+from .scenes import Composer, Scene
 
 LONGEST = 32
 """Chunks of the longest segment taught: 10.24 s."""
+FREE_SHARE = 0.35
+"""How many examples are in a person's words, where there are any."""
 LEAST = 0.25
 """Of an event that lasts, this share or three chunks must have been heard before it is said."""
 
@@ -38,12 +42,24 @@ class Spoken(NamedTuple):
     level_db: float
 
 
+class Told(NamedTuple):
+    """A stretch of a stream, chunks first to last, and what a person said of such sound."""
+
+    first: int
+    last: int
+    caption: str
+
+
 class Example(NamedTuple):
-    """embeddings (n, width), spectrogram (8 n, mels; after bn0), the sentence that is true of them."""
+    """embeddings (n, width), spectrogram (8 n, mels; after bn0), the sentence that is true of them.
+
+    is_free: the sentence is a person's, not worded by us.
+    """
 
     embeddings: NDArray[np.float16]
     spectrogram: NDArray[np.float16]
     caption: str
+    is_free: bool = False
 
 
 class Segments:
@@ -51,16 +67,24 @@ class Segments:
 
     def __init__(
         self, embeddings: list[NDArray[np.float16]], spectra: list[NDArray[np.float16]],
-        events: list[list[Spoken]], labels: list[Label],
+        events: list[list[Spoken]], labels: list[Label], told: Sequence[Sequence[Told]] = (),
     ) -> None:  # fmt: skip
         self.embeddings, self.spectra, self.events, self.labels = embeddings, spectra, events, labels
+        self.told = [(row, stretch) for row, stretches in enumerate(told) for stretch in stretches]
         self.by_label: dict[int, list[tuple[int, int]]] = {}
         for row, spoken in enumerate(events):
             for i, event in enumerate(spoken):
                 self.by_label.setdefault(event.label, []).append((row, i))
 
     def draw(self, rng: Generator, longest: int = LONGEST) -> Example:
-        """A segment of 2 to `longest` chunks that begins near some event's onset; labels equally often."""
+        """A segment of 2 to `longest` chunks that begins near some event's onset; labels equally often.
+
+        Or a person's caption, of all that it was said of, however short the longest is.
+        """
+        if self.told and rng.random() < FREE_SHARE:
+            row, told = self.told[int(rng.integers(len(self.told)))]
+            begin = max(told.first - int(rng.integers(0, 2)), 0)
+            return self._cut(row, begin, told.last + 1 + int(rng.integers(0, 3)), told.caption, True)
         while True:
             pool = self.by_label[list(self.by_label)[int(rng.integers(len(self.by_label)))]]
             row, i = pool[int(rng.integers(len(pool)))]
@@ -70,8 +94,11 @@ class Segments:
             end = min(begin + length, len(self.embeddings[row]))
             caption = self.caption(row, begin, end)
             if caption:
-                spectrogram = self.spectra[row][8 * begin : 8 * end]
-                return Example(self.embeddings[row][begin:end], spectrogram, caption)
+                return self._cut(row, begin, end, caption, False)
+
+    def _cut(self, row: int, begin: int, end: int, caption: str, is_free: bool) -> Example:
+        spectrogram = self.spectra[row][8 * begin : 8 * end]
+        return Example(self.embeddings[row][begin:end], spectrogram, caption, is_free)
 
     def batch(self, rng: Generator, size: int) -> list[Example]:
         """Examples of like length, so that little is padded: the longest differs from batch to batch."""
@@ -95,13 +122,23 @@ class Segments:
 @torch.inference_mode()
 def listen(
     encoder: CausalConvNeXt, composer: Composer, hours: float, seed: int, clear: float = 0.5,
-    streams: int = 16,
+    plans: Sequence[Plan] = (), streams: int = 16,
     progress: Callable[[float, str], None] = lambda done, what: None,
 ) -> Segments:  # fmt: skip
     """Run the encoder over so many hours of fresh streams, and keep what it hears.
 
-    clear: the share of scenes with one clear sound.
+    clear: the share of scenes with one clear sound. plans: scenes after people's captions; half of all,
+    where there are any.
     """
+    renderer = Renderer(composer.corpus, composer.labels)
+
+    def draw(rng: Generator) -> tuple[Scene, str]:
+        if plans and rng.random() < 0.5:
+            plan = plans[int(rng.integers(len(plans)))]
+            captions = (plan.caption, *plan.others)
+            return renderer.scene(plan), captions[int(rng.integers(len(captions)))]
+        return composer.draw(rng, clear), ""
+
     front_end = LogMel(encoder.mels)
     seeds = np.random.SeedSequence([seed, 7]).spawn(streams + 1)
     generators = [np.random.default_rng(s) for s in seeds[:-1]]
@@ -110,6 +147,7 @@ def listen(
     step = 32
     samples = [np.zeros(0, np.float32) for _ in range(streams)]
     events: list[list[Spoken]] = [[] for _ in range(streams)]
+    told: list[list[Told]] = [[] for _ in range(streams)]
     composed = [0] * streams
     state = encoder.initial_state(streams)
     embeddings: list[Tensor] = []
@@ -117,7 +155,7 @@ def listen(
     for done in range(0, length, step):
         for row in range(streams):
             while len(samples[row]) < step * CHUNK_SAMPLES:
-                scene = composer.draw(generators[row], clear)
+                scene, caption = draw(generators[row])
                 for event in scene.events:
                     where = np.flatnonzero(event.active)
                     if len(where):
@@ -126,6 +164,10 @@ def listen(
                         events[row].append(
                             Spoken(event.labels[0], composed[row] + first, active, event.level_db)
                         )
+                sounding = np.flatnonzero(np.any([event.active for event in scene.events], 0))
+                if caption and len(sounding):
+                    first, last = composed[row] + sounding[[0, -1]]
+                    told[row].append(Told(int(first), int(last), caption))
                 samples[row] = np.concatenate([samples[row], scene.samples])
                 composed[row] += len(scene.samples) // CHUNK_SAMPLES
         cut = step * CHUNK_SAMPLES
@@ -138,9 +180,12 @@ def listen(
         normal = encoder.bn0(log_mel.transpose(1, 2)[..., None])[..., 0].transpose(1, 2)
         spectra.append(normal.reshape(streams, step * 8, CHUNK // 8, -1).mean(2).half())
         progress(min(1.0, (done + step) / length), "listening to composed streams")
+    kept = sum(len(heard[0]) for heard in embeddings)  # what was composed last may not have been heard
+    told = [[stretch for stretch in stretches if stretch.last < kept] for stretches in told]
     return Segments(
-        list(torch.cat(embeddings, 1).numpy()), list(torch.cat(spectra, 1).numpy()), events, composer.labels
-    )
+        list(torch.cat(embeddings, 1).numpy()), list(torch.cat(spectra, 1).numpy()), events, composer.labels,
+        told,
+    )  # fmt: skip
 
 
 def save(segments: Segments, path: Path) -> None:
@@ -151,10 +196,12 @@ def save(segments: Segments, path: Path) -> None:
         for e in spoken
     ]
     active = np.concatenate([e.active for spoken in segments.events for e in spoken])
+    told = [(row, stretch.first, stretch.last) for row, stretch in segments.told]
     beside = path.with_suffix(".tmp.npz")
     np.savez(
         beside, embeddings=np.stack(segments.embeddings), spectra=np.stack(segments.spectra),
-        rows=np.array(rows, np.float64), active=active,
+        rows=np.array(rows, np.float64), active=active, told=np.array(told, np.int64).reshape(-1, 3),
+        captions=np.array([stretch.caption for _, stretch in segments.told], np.str_),
     )  # fmt: skip
     beside.replace(path)
 
@@ -169,4 +216,7 @@ def load(path: Path, labels: list[Label]) -> Segments:
             Spoken(int(label), int(first), stored["active"][at : at + int(length)], float(level))
         )
         at += int(length)
-    return Segments(list(stored["embeddings"]), list(stored["spectra"]), events, labels)
+    told: list[list[Told]] = [[] for _ in events]
+    for (row, first, last), caption in zip(stored["told"].tolist(), stored["captions"].tolist(), strict=True):
+        told[row].append(Told(first, last, caption))
+    return Segments(list(stored["embeddings"]), list(stored["spectra"]), events, labels, told)

@@ -22,6 +22,8 @@ from ..runtime.errors import BundleError, InputMissingError
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 PAD, BOS, EOS, UNK = range(len(SPECIALS))
 TOKENIZER_FILE = "tokenizer.json"
+FREE = "<free>"
+"""In the place of bos: a caption in a person's own words follows, not one worded for people in a hurry."""
 PUNCTUATION = r"[^\w\s,]|_"
 """All that is neither a word, nor space, nor a comma. It becomes a space: "high-pitched" is two words."""
 
@@ -42,12 +44,15 @@ class CaptionTokenizer:
         vocabulary = self._tokenizer.get_vocab()
         return sorted(vocabulary, key=vocabulary.__getitem__)
 
-    def encode(self, captions: Sequence[str], longest: int) -> Tensor:
+    def encode(self, captions: Sequence[str], longest: int, free: Sequence[bool] = ()) -> Tensor:
         """(B, S) int64, S at most `longest`: bos, words, eos, then padding.
 
+        free: of each caption, whether it begins with "<free>" in the place of bos.
         A caption that is too long is cut and has no eos: that it stops there is not to be learnt.
         """
         rows = [encoding.ids[:longest] for encoding in self._tokenizer.encode_batch(list(captions))]
+        for row, is_free in zip(rows, free, strict=False):
+            row[0] = self._tokenizer.token_to_id(FREE) if is_free else row[0]
         return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD)
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -62,8 +67,13 @@ class CaptionTokenizer:
         self._tokenizer.save(str(folder / TOKENIZER_FILE))
 
 
-def build_tokenizer(captions: Iterable[str], min_count: int = 1) -> CaptionTokenizer:
-    """A tokeniser of every word that occurs `min_count` times or more; the same for any order of captions."""
+def build_tokenizer(
+    captions: Iterable[str], min_count: int = 1, styles: Sequence[str] = ()
+) -> CaptionTokenizer:
+    """A tokeniser of every word that occurs `min_count` times or more; the same for any order of captions.
+
+    styles: tokens, such as FREE, that no caption holds.
+    """
     tokenizer = Tokenizer(WordLevel(unk_token=SPECIALS[UNK]))
     tokenizer.normalizer = normalizers.Sequence(
         [
@@ -75,7 +85,10 @@ def build_tokenizer(captions: Iterable[str], min_count: int = 1) -> CaptionToken
     )
     tokenizer.pre_tokenizer = Whitespace()
     trainer = WordLevelTrainer(
-        vocab_size=1_000_000, min_frequency=min_count, special_tokens=list(SPECIALS), show_progress=False
+        vocab_size=1_000_000,
+        min_frequency=min_count,
+        special_tokens=[*SPECIALS, *styles],
+        show_progress=False,
     )
     tokenizer.train_from_iterator(captions, trainer)
     tokenizer.post_processor = TemplateProcessing(

@@ -26,12 +26,13 @@ from .models import room
 from .models import text as text_side
 from .models.gpt import GptConfig
 from .models.see import AdapterConfig
+from .prepare.plan import open_plans
 from .run import Run
 from .scenes import Composer, sound_labels
 from .sentence import sentence_model
 from .teacher import Teacher, hear_clips
 from .text import TextSettings, train_text
-from .tokenizer import CaptionTokenizer, build_tokenizer
+from .tokenizer import FREE, CaptionTokenizer, build_tokenizer
 
 Progress = Callable[[float, str], None]
 
@@ -87,10 +88,12 @@ def read_recipe(path: Path) -> Recipe:
 
 def train(
     recipe: Recipe, corpus_folder: Path, teacher_folder: Path | None, output: Path, cache: Path,
-    papers: Mapping[str, Path] = {}, progress: Progress = lambda done, what: None,
+    papers: Mapping[str, Path] = {}, scenes: Path | None = None,
+    progress: Progress = lambda done, what: None,
 ) -> Path:  # fmt: skip
     """Run the recipe's stages that are not done yet; returns the folder of the finished checkpoint.
 
+    scenes: what `edgecap prepare` made of people's captions; without it the model has our wording only.
     papers: what goes along as it is, by its name there: MODEL_CARD.md, LICENSE.
     """
     torch.manual_seed(recipe.seed)
@@ -99,7 +102,8 @@ def train(
     labels = sound_labels(corpus, clips)
     heard = hear_clips(Teacher(teacher_folder), corpus, clips, cache, progress) if teacher_folder else {}
     composer = Composer(corpus, clips, labels, heard)
-    tokenizer = build_tokenizer(_all_sentences(labels))
+    plans = open_plans(scenes) if scenes else []
+    tokenizer = _vocabulary(labels, [caption for plan in plans for caption in (plan.caption, *plan.others)])
     model = room.RoomCaptioner(
         room.RoomConfig(
             encoder=recipe.size, mels=recipe.mels, sounds=len(labels), adapter=recipe.adapter,
@@ -113,7 +117,10 @@ def train(
     kept = output / "segments.npz"
     if not kept.exists():
         segments_of.save(
-            segments_of.listen(model.encoder, composer, recipe.hours, recipe.seed, progress=progress), kept
+            segments_of.listen(
+                model.encoder, composer, recipe.hours, recipe.seed, plans=plans, progress=progress
+            ),
+            kept,
         )
     segments = segments_of.load(kept, labels)
     embed = sentence_model()
@@ -152,9 +159,17 @@ def save_checkpoint(
     return folder
 
 
-def _all_sentences(labels: list[Label]) -> list[str]:
-    """Every clause and every joint, so that the vocabulary does not hang on what was drawn."""
-    return [*sayable(labels), "one, then another", "one while another"]
+LEAST_COUNT = 5
+"""A word of people's captions that comes less often than this is not learnt."""
+
+
+def _vocabulary(labels: list[Label], captions: list[str]) -> CaptionTokenizer:
+    """Every word of every clause and joint, so that the vocabulary does not hang on what was drawn; and
+    the usual ones of people's captions."""
+    ours = [*sayable(labels), "one, then another", "one while another"]
+    if not captions:
+        return build_tokenizer(ours)
+    return build_tokenizer([*ours * LEAST_COUNT, *captions], LEAST_COUNT, styles=(FREE,))
 
 
 def write_calibration(folder: Path, bias: float, slope: float, novelty: float) -> str:

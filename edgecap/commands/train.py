@@ -29,20 +29,32 @@ def train(
         Path | None,
         typer.Option(metavar="FOLDER", help="What `edgecap prepare` made of people's captions; else ours."),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Public weights that a recipe of the paper begins with."),
+    ] = None,
     cache: Cache = Path("runs/cache"),
 ) -> None:
     """Make a model: the streaming encoder, then SEE's semantic encoder, then the decoder of sentences.
 
     It resumes where it was stopped. FOLDER/model is what `edgecap export` takes; every stage draws its
-    curves into FOLDER/STAGE/curves.png.
+    curves into FOLDER/STAGE/curves.png. A recipe of the paper (clotho-ref.yaml) learns from a public corpus
+    and ends with its scores in FOLDER/scores.json.
     """
     with room("train"):
+        from edgecap.training.paper import PaperRecipe, train_paper
         from edgecap.training.train import read_recipe
         from edgecap.training.train import train as run
+    plan = read_recipe(recipe)
+    if isinstance(plan, PaperRecipe):
+        with progress_bar() as progress:
+            folder = train_paper(plan, corpus, weights, output, progress)
+        print(f"{folder}: trained. What it says of the held-out recordings: {output / 'captions.csv'}")
+        return
     with progress_bar() as progress:
         papers = {"MODEL_CARD.md": recipe.with_suffix(".card.md"), "LICENSE": recipe.with_suffix(".license")}
         papers = {name: paper for name, paper in papers.items() if paper.is_file()}
-        folder = run(read_recipe(recipe), corpus, teacher, output, cache, papers, scenes, progress)
+        folder = run(plan, corpus, teacher, output, cache, papers, scenes, progress)
     print(f"{folder}: trained. Next: edgecap export {folder} -o BUNDLE")
 
 
