@@ -254,10 +254,9 @@ def test_bag_of_words_counts_distinct_words_only() -> None:
     assert abs(losses.bag_of_words(logits, once).item() - np.log(2)) < 1e-3
 
 
-def test_a_free_caption_begins_with_its_own_token_that_no_word_can_be() -> None:
-    tokenizer = build_tokenizer(["a dog barks", "<free> rain"], styles=(FREE,))
+def test_a_free_caption_begins_with_a_token_of_its_own() -> None:
+    tokenizer = build_tokenizer(["a dog barks", "rain"], styles=(FREE,))
     free, ours = tokenizer.encode(["a dog barks", "a dog barks"], 8, [True, False]).tolist()
     assert free[1:] == ours[1:]
     assert tokenizer.words[free[0]] == FREE
     assert tokenizer.words[ours[0]] == "<bos>"
-    assert free[0] not in tokenizer.encode(["<free> rain"], 8)[0]  # written out, it is a word like others
