@@ -24,7 +24,6 @@ from .segments import Example
 from .sentence import Embed
 from .tokenizer import CaptionTokenizer
 
-
 CPU = torch.device("cpu")
 
 

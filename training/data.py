@@ -83,7 +83,7 @@ def open_corpus(
         files = [folder / row["file"] for row in rows]
         lengths: list[int] = []
         with samples_path.with_suffix(".raw").open("wb") as raw, ProcessPoolExecutor() as pool:
-            for done, samples in enumerate(pool.map(_decode, files, chunksize=16), 1):
+            for done, samples in enumerate(pool.map(decode, files, chunksize=16), 1):
                 raw.write(samples.tobytes())
                 lengths.append(len(samples))
                 progress(done / len(files), "decoding clips")
@@ -117,7 +117,8 @@ def _read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _decode(path: Path) -> NDArray[np.int16]:
+def decode(path: Path) -> NDArray[np.int16]:
+    """(n,) mono samples at 32 kHz. Raises DataError if the file is no sound."""
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:

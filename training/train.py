@@ -24,8 +24,9 @@ from .data import Clip, Label, may_ship, open_corpus
 from .distil import EncoderSettings, train_encoder
 from .models import room
 from .models import text as text_side
-from .models.gpt import GptConfig
+from .models.gpt import GptConfig, GptSizes
 from .models.see import AdapterConfig
+from .paper import PaperRecipe
 from .prepare.plan import open_plans
 from .run import Run
 from .scenes import Composer, sound_labels
@@ -35,17 +36,6 @@ from .text import TextSettings, train_text
 from .tokenizer import FREE, CaptionTokenizer, build_tokenizer
 
 Progress = Callable[[float, str], None]
-
-
-class Decoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Sizes of the decoder; its vocabulary comes from the captions."""
-
-    width: int = 256
-    heads: int = 4
-    hidden: int = 1024
-    layers: int = 6
-    max_tokens: int = 24
-    dropout: float = 0.2
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -61,7 +51,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     hours: Annotated[float, Meta(gt=0)] = 20.0
     """Composed sound that stages 1 and 2 learn from."""
     adapter: AdapterConfig = AdapterConfig()
-    decoder: Decoder = Decoder()
+    decoder: GptSizes = GptSizes()
+    """Its vocabulary comes from the captions."""
     encoder_stage: EncoderSettings = EncoderSettings()
     clear_stage: EncoderSettings | None = None
     """The encoder once more, with other settings: mostly single sounds, near and clear."""
@@ -72,14 +63,16 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seed: int = 1
 
 
-def read_recipe(path: Path) -> Recipe:
-    """A recipe file. Raises ConfigError with the key's path where something in it is wrong."""
+def read_recipe(path: Path) -> Recipe | PaperRecipe:
+    """A recipe file; one that names corpora is the paper's. Raises ConfigError with the key's path where something in it is wrong."""
     if not path.is_file():
         raise InputMissingError(
             f"there is no recipe {path}", fix="see training/recipes for those that come along"
         )
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Recipe)
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        of_paper = isinstance(content, dict) and "corpora" in content
+        return msgspec.convert(content, PaperRecipe if of_paper else Recipe)
     except (yaml.YAMLError, msgspec.ValidationError) as error:
         raise ConfigError(
             f"{path} is not a recipe", why=str(error), fix="see the comments in training/recipes"

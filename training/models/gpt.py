@@ -27,10 +27,9 @@ Mix = Callable[[Tensor], Tensor]
 """(B, …) -> (B, …): rows blended with other rows of the batch."""
 
 
-class GptConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Sizes of the decoder. The defaults are the room's; SEE's are PAPER, the baseline's DCASE_2024."""
+class GptSizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Sizes of the decoder, as a recipe says them. The defaults are the room's."""
 
-    vocabulary: Size
     width: Size = 256
     heads: Size = 4
     hidden: Size = 1024
@@ -44,6 +43,12 @@ class GptConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def __post_init__(self) -> None:
         if self.width % self.heads:
             raise ValueError(f"a width of {self.width} can't be split into {self.heads} heads")
+
+
+class GptConfig(GptSizes, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A decoder's sizes and how many tokens it knows. SEE's are PAPER, the baseline's DCASE_2024."""
+
+    vocabulary: Size
 
 
 def paper_config(vocabulary: int = 4371) -> GptConfig:
