@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecap.runtime.audio import CHUNK, CHUNK_SAMPLES, RATE, Samples, seconds
+from edgecap.runtime.audio import CHUNK, CHUNK_SAMPLES, HOP, RATE, Samples, seconds
 from edgecap.runtime.bundle import Bundle
 from edgecap.runtime.encoder import Encoder
+from edgecap.runtime.engine import Engine
 from edgecap.runtime.errors import DataError, UnavailableError
 from edgecap.runtime.frontend import FrontEnd
 from edgecap.runtime.scene import Scene
@@ -29,8 +30,6 @@ from edgecap.runtime.sources import Block, file_blocks, paced
 HOPS_PER_S = RATE / CHUNK_SAMPLES
 ROUNDS = 9
 HOPS_A_ROUND = 12
-WINDOW_S = 10.0
-"""What taggers are trained on, and what a model without state would hear again at every hop."""
 
 
 class Stages(msgspec.Struct, frozen=True):
@@ -95,7 +94,7 @@ def measure_stages(model: Model, busy: Samples, quiet: Samples) -> Stages:
     clocks = {
         "front_end": _clocked(session.frontend, "step"),
         "encoder": _clocked(session.encoder, "step"),
-        "adapter_decoder": _clocked(session.decoder, "describe"),
+        "adapter_decoder": _clocked(session.decoder, "describe") if session.decoder else _Clock(),
     }
     whole = _cpu_s(lambda: session.push(busy))
     spent = {name: clock.total_s for name, clock in clocks.items()}
@@ -112,9 +111,14 @@ def measure_stages(model: Model, busy: Samples, quiet: Samples) -> Stages:
     )
 
 
-def compare(model: Model, sound: Samples, peers: list[Path]) -> list[Comparison]:
-    """The streaming encoder, the same encoder without its state, and public taggers, in turns."""
-    candidates = [_streaming(model, sound), _recomputing(model, sound)]
+def compare(model: Model, window: Engine | None, sound: Samples, peers: list[Path]) -> list[Comparison]:
+    """The streaming encoder, the same encoder without its state, and public taggers, in turns.
+
+    window: the encoder over a whole window, where the bundle has it (`edgecap export --windowed`).
+    """
+    candidates = [_streaming(model, sound)]
+    if window is not None:
+        candidates.append(_recomputing(model, window, sound))
     for folder in peers:
         candidates.append(_mn04(folder, sound) if (folder / "mn04.onnx").exists() else _yamnet(folder, sound))
     spent: list[list[float]] = [[] for _ in candidates]
@@ -164,24 +168,22 @@ def _streaming(model: Model, sound: Samples) -> _Candidate:
     return _Candidate("edgecap", what, HOPS_PER_S, hop, HOPS_A_ROUND)
 
 
-def _recomputing(model: Model, sound: Samples) -> _Candidate:
-    """Without state, ten seconds are run again at every hop: the graph takes them chunk by chunk."""
-    frontend, encoder = FrontEnd(model.mels), Encoder(model.encoder)
+def _recomputing(model: Model, window: Engine, sound: Samples) -> _Candidate:
+    """Without state, the whole window is run again at every hop, as one graph."""
+    frontend = FrontEnd(model.mels)
     past = frontend.initial_state()
     chunks = _chunks(sound)
-    window = [np.zeros((CHUNK, model.mels), np.float32)] * round(WINDOW_S * HOPS_PER_S)
+    length = window.graph.inputs[0].shape[1]
+    frames = np.zeros((1, cast(int, length), model.mels), np.float32)
 
     def hop() -> None:
-        nonlocal past
+        nonlocal past, frames
         log_mel, past = frontend.step(next(chunks), past)  # frames need no repeating
-        window.append(log_mel)
-        del window[0]
-        state = encoder.initial_state()
-        for frames in window:
-            _, state = encoder.step(frames, state)
+        frames = np.concatenate([frames[:, CHUNK:], log_mel[None]], axis=1)
+        window.run({"log_mel": frames})
 
-    what = f"the same encoder on the last {WINDOW_S:g} s at every hop, no state"
-    return _Candidate("recomputing", what, HOPS_PER_S, hop, 1)
+    what = f"the same encoder on its last {frames.shape[1] * HOP / RATE:.1f} s at every hop, no state"
+    return _Candidate("recomputing", what, HOPS_PER_S, hop, 2)
 
 
 def _mn04(folder: Path, sound: Samples) -> _Candidate:

@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
-import torch
 
 from ..runtime.audio import CHUNK, HOP, POWER_FLOOR, RATE
 from ..runtime.bundle import TOKENIZER_FILE, GraphFile
 from ..runtime.decoder import BOS, Decoder, Vocabulary
-from ..runtime.engine import Array, Engine, State, zero_state
+from ..runtime.engine import Array, Engine
 from ..runtime.errors import BundleError
 from ..runtime.session import SPEAKING
 from ..training.models.graph import ExportGraph
 from .checkpoint import Checkpoint
 from .hearing import log_mels
-from .to_onnx import reduced
+from .torch_engine import TorchEngine
 
 HOPS_PER_SENTENCE = 16
 """A sentence every 5 s: the encoder runs always, the rest often enough to meet every length of segment."""
@@ -59,33 +58,6 @@ TOLERANCES = {
     # 7-bit weights and 8-bit activations. Words may change and stay right: `edgecap evaluate` judges them.
     "int8": Tolerance(0.99, None, 0.02, 0.0),
 }
-
-
-class TorchGraph:
-    """A declared graph in torch, behind the same methods as the edge's Engine."""
-
-    def __init__(self, export: ExportGraph, graph: GraphFile, precision: str = "fp32") -> None:
-        self.graph = graph
-        self._export = export
-        self._module = reduced(export.module, precision)
-
-    def initial_state(self, **sizes: int) -> State:
-        """Zeros for every state tensor; sizes gives the dimensions that vary."""
-        return zero_state(self.graph, sizes)
-
-    def step(self, inputs: Mapping[str, Array], state: State) -> tuple[dict[str, Array], State]:
-        """Outputs by name, and the state after."""
-        values = {**inputs, **state}
-        arguments = [torch.from_numpy(np.ascontiguousarray(values[p.name])) for p in self._export.ports_in()]
-        with torch.inference_mode():
-            results = [result.numpy() for result in self._module(*arguments)]
-        split = len(self.graph.outputs)
-        outputs = dict(zip((port.name for port in self.graph.outputs), results[:split], strict=True))
-        return outputs, dict(zip((port.name for port in self.graph.state), results[split:], strict=True))
-
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Outputs by name, of a graph that remembers nothing."""
-        return self.step(inputs, {})[0]
 
 
 class Difference:
@@ -132,10 +104,14 @@ class Pair:
 
     def __init__(self, export: ExportGraph, graph: GraphFile, content: bytes) -> None:
         self.name, self.graph = export.graph.name, graph
-        self.torch = TorchGraph(export, graph)
+        self.torch = TorchEngine(export, graph=graph)
         # ONNX Runtime has no bf16 on a CPU: torch in bf16 shows what the precision costs, if not the file.
         is_stood_in = graph.precision == "bf16"
-        self.file = TorchGraph(export, graph, "bf16") if is_stood_in else Engine(self.name, content, graph)
+        self.file: TorchEngine | Engine = (
+            TorchEngine(export, precision="bf16", graph=graph)
+            if is_stood_in
+            else Engine(self.name, content, graph)
+        )
         self.differences: dict[str, Difference] = {}
         self.begin()
 
@@ -281,8 +257,8 @@ class _Sentences:
         same = round(self._same / max(1, self._count), 4)
         return {"sentences": {"count": float(self._count), "agreement": same}}
 
-    def _decoder(self, graphs: Mapping[str, TorchGraph | Engine]) -> Decoder:
-        """The edge's decoder on one side's graphs. A TorchGraph has all of an Engine that it calls."""
+    def _decoder(self, graphs: Mapping[str, TorchEngine | Engine]) -> Decoder:
+        """The edge's decoder on one side's graphs. A TorchEngine has all of an Engine that it calls."""
         adapter, prefill, step = (cast(Engine, graphs[name]) for name in SPEAKING)
         return Decoder(adapter, prefill, step, self._vocabulary)
 

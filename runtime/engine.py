@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .bundle import GraphFile, Tensor
+from .bundle import Graph, GraphFile, Tensor
 from .errors import BundleError, UnavailableError
 
 Array = NDArray[Any]
@@ -118,7 +118,7 @@ class Engine:
         )
 
 
-def zero_state(graph: GraphFile, sizes: Mapping[str, int]) -> State:
+def zero_state(graph: Graph | GraphFile, sizes: Mapping[str, int]) -> State:
     """Zeros for every state tensor of a graph; a dimension that varies is 1 where sizes doesn't name it."""
     return {
         tensor.name: np.zeros(

@@ -43,14 +43,18 @@ def load_engines(
     if provider == "auto" and compiled and all(name in compiled for name in names):
         try:
             device = Device()
-            on_gpu = {
-                name: TensorRtEngine(name, _content(bundle, name), compiled[name], device) for name in names
-            }
+            on_gpu = {name: load_engine(bundle, name, device) for name in names}
             return cast(dict[str, Engine], on_gpu)  # all that callers use of one, the other has too
         except UnavailableError as error:
             log.warning("%s captions on the CPU: %s", bundle.title, error)
     chosen: Provider = "cpu" if provider == "auto" else provider
     return {name: Engine(name, bundle.graph(name), bundle.manifest.graphs[name], chosen) for name in names}
+
+
+def load_engine(bundle: Bundle, name: str, device: Device | None = None) -> "TensorRtEngine":
+    """The engine of one graph. Raises UnavailableError, with the reason, if it can't run here."""
+    graph = bundle.manifest.engines[name]
+    return TensorRtEngine(name, bundle.read(graph.file), graph, device or Device())
 
 
 class TensorRtEngine:
@@ -195,10 +199,6 @@ def check_build(file: str, build: Build, version: str, capability: str) -> None:
             why=f"this GPU has {capability}",
             fix=f"run edgecap export with --compute-capability {capability}" if is_rtx else EXPORT_HERE,
         )
-
-
-def _content(bundle: Bundle, name: str) -> bytes:
-    return bundle.read(bundle.manifest.engines[name].file)
 
 
 def _state_folder() -> Path:

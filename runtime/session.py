@@ -55,6 +55,10 @@ class Model:
         manifest = bundle.manifest
         speaks = "decoder_step" in manifest.graphs
         engines = load_engines(bundle, ("encoder", *(SPEAKING if speaks else ())), provider)
+        decoder: Decoder | None = None
+        if speaks:
+            adapter, prefill, step = (engines[name] for name in SPEAKING)
+            decoder = Decoder(adapter, prefill, step, Vocabulary.parse(bundle.tokenizer()))
         return cls(
             mels=manifest.audio.mels,
             window=manifest.window,
@@ -63,9 +67,7 @@ class Model:
                 [label.label for label in bundle.labels], [label.phrase for label in bundle.labels]
             ),
             encoder=engines["encoder"],
-            decoder=Decoder(*(engines[name] for name in SPEAKING), Vocabulary.parse(bundle.tokenizer()))
-            if speaks
-            else None,
+            decoder=decoder,
         )
 
 

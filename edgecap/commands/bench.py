@@ -3,7 +3,7 @@
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -12,9 +12,21 @@ from . import options
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from edgecap.backends import Candidate, Rooms, Timing
     from edgecap.measure import Comparison, Live, Stages
 
 LIVE_S = 20.0
+
+
+class Figures(NamedTuple):
+    """All that one run measured."""
+
+    title: str
+    stages: "Stages"
+    comparisons: "list[Comparison]"
+    timings: "list[Timing]"
+    rooms: "list[Rooms]"
+    lives: "list[Live]"
 
 
 def bench(
@@ -31,19 +43,29 @@ def bench(
         float,
         typer.Option(metavar="SECONDS", min=0, help="How long each part paced as live lasts; 0 skips it."),
     ] = LIVE_S,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CHECKPOINT", help="Beside the backends: its encoder in torch, streamed and recomputed."
+        ),
+    ] = None,
+    rooms: Annotated[
+        bool, typer.Option("--rooms", help="How many rooms at real time, by how many are heard at once.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
-    """What captioning costs here: CPU by stage, latency, memory, and what else could be used.
+    """What captioning costs here: by stage, by backend, as live, and beside what else could be used.
 
-    One thread, all in one run, on the built-in scene. Takes a minute and a half.
+    One thread, all in one run, on the built-in scene. Takes about two minutes; torch takes longer.
     """
     import numpy as np
     import soundfile
 
-    from edgecap import measure
+    from edgecap import backends, measure
     from edgecap.runtime.audio import RATE
     from edgecap.runtime.bundle import Bundle
     from edgecap.runtime.config import load
+    from edgecap.runtime.engine import Engine
     from edgecap.runtime.scene import synthesise
     from edgecap.runtime.session import Model
 
@@ -57,7 +79,15 @@ def bench(
     _say("stages, in a tight loop …")
     stages = measure.measure_stages(model, busy, quiet)
     _say("beside what else could be used …")
-    comparisons = measure.compare(model, busy, peers)
+    window = opened.manifest.graphs.get("encoder_window")
+    recomputed = Engine("encoder_window", opened.graph("encoder_window"), window) if window else None
+    comparisons = measure.compare(model, recomputed, busy, peers)
+    _say("every backend …")
+    found = list(backends.candidates(opened, _say))
+    if checkpoint:
+        found += _beside(checkpoint)
+    timings = backends.measure(found, live, _say)
+    counted = backends.count_rooms(found, _say) if rooms else []
     lives = []
     if live > 0:
         with tempfile.TemporaryDirectory() as folder:
@@ -66,10 +96,25 @@ def bench(
                 recording = Path(folder) / f"{what}.wav"
                 soundfile.write(recording, np.resize(sound, round(live * RATE)), RATE, subtype="FLOAT")
                 lives.append(measure.measure_live(name, what, recording))
+    figures = Figures(opened.title, stages, comparisons, timings, counted, lives)
     if json:
-        _print_json(opened.title, stages, comparisons, lives)
+        _print_json(figures)
     else:
-        _print_tables(opened.title, stages, comparisons, lives)
+        _print_tables(figures)
+
+
+def _beside(checkpoint: Path) -> "list[Candidate]":
+    from edgecap.backends import beside
+    from edgecap.runtime.errors import UnavailableError
+
+    try:
+        return list(beside(checkpoint, _say))
+    except ModuleNotFoundError as missing:
+        raise UnavailableError(
+            f"{missing.name} is not installed",
+            why="--checkpoint needs torch",
+            fix='run: pip install "edgecap[export]"',
+        ) from missing
 
 
 def _say(words: str) -> None:
@@ -99,31 +144,38 @@ def machine() -> dict[str, str]:
     }
 
 
-def _print_json(title: str, stages: "Stages", comparisons: "list[Comparison]", lives: "list[Live]") -> None:
+def _print_json(figures: Figures) -> None:
     import msgspec
 
     lines: list[dict[str, Any]] = [
-        {"part": "machine", "model": title, **machine()},
-        {"part": "stages", **msgspec.to_builtins(stages)},
-        *({"part": "comparison", **msgspec.to_builtins(comparison)} for comparison in comparisons),
-        *({"part": "live", **msgspec.to_builtins(one)} for one in lives),
+        {"part": "machine", "model": figures.title, **machine()},
+        {"part": "stages", **msgspec.to_builtins(figures.stages)},
+        *({"part": "comparison", **msgspec.to_builtins(comparison)} for comparison in figures.comparisons),
+        *({"part": "backend", **msgspec.to_builtins(timing)} for timing in figures.timings),
+        *({"part": "rooms", **msgspec.to_builtins(one)} for one in figures.rooms),
+        *({"part": "live", **msgspec.to_builtins(one)} for one in figures.lives),
     ]
     for line in lines:
         print(msgspec.json.encode(line).decode())
 
 
-def _print_tables(title: str, stages: "Stages", comparisons: "list[Comparison]", lives: "list[Live]") -> None:
+def _print_tables(figures: Figures) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
-    console.print(f"{title} on {machine()['processor']}, one thread", style="bold")
+    console.print(f"{figures.title} on {machine()['processor']}, one thread", style="bold")
     console.print("\nCPU in a tight loop, captions changing often", style="bold")
-    console.print(_stages_table(stages))
+    console.print(_stages_table(figures.stages))
     console.print("\nCPU in a tight loop, beside what else could be used, in turns", style="bold")
-    console.print(_comparison_table(comparisons))
-    if lives:
+    console.print(_comparison_table(figures.comparisons))
+    console.print("\nEvery backend, in turns: milliseconds a call", style="bold")
+    console.print(_backends_table(figures.timings))
+    if figures.rooms:
+        console.print("\nRooms at real time, the encoder alone", style="bold")
+        console.print(_rooms_table(figures.rooms))
+    if figures.lives:
         console.print("\nThe daemon in its own process, its sound paced as live", style="bold")
-        console.print(_live_table(lives))
+        console.print(_live_table(figures.lives))
 
 
 def _stages_table(stages: "Stages") -> "Table":
@@ -147,6 +199,43 @@ def _comparison_table(comparisons: "list[Comparison]") -> "Table":
         ratio = comparison.per_second / ours
         table.add_row(comparison.name, f"{comparison.per_second:.2f}", f"{ratio:.1f}", comparison.what)
     return table
+
+
+def _backends_table(timings: "list[Timing]") -> "Table":
+    table = _table(
+        "graph",
+        "backend",
+        "precision",
+        ">tight p50",
+        ">p99",
+        ">times",
+        ">CPU",
+        ">live p50",
+        ">p99",
+        ">MB",
+        ">J",
+    )
+    first: dict[str, float] = {}
+    for one in sorted(timings, key=lambda timing: timing.graph):
+        ratio = one.tight_p50_ms / first.setdefault(one.graph, one.tight_p50_ms)
+        table.add_row(
+            one.graph, one.backend, one.precision, f"{one.tight_p50_ms:.2f}", f"{one.tight_p99_ms:.2f}",
+            f"{ratio:.1f}", f"{one.cpu_ms:.2f}", _figure(one.paced_p50_ms), _figure(one.paced_p99_ms),
+            f"{one.memory_mb:.0f}", _figure(one.joules),
+        )  # fmt: skip
+    return table
+
+
+def _rooms_table(rooms: "list[Rooms]") -> "Table":
+    table = _table("backend", "precision", ">at once", ">p50 ms", ">p99 ms", ">rooms")
+    for one in rooms:
+        figures = f"{one.batch}", f"{one.hop_p50_ms:.2f}", f"{one.hop_p99_ms:.2f}", f"{one.rooms}"
+        table.add_row(one.backend, one.precision, *figures)
+    return table
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _live_table(lives: "list[Live]") -> "Table":

@@ -1,0 +1,64 @@
+"""A declared graph in torch behind the methods of the edge's Engine: what files are compared with."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..runtime.bundle import Graph, GraphFile
+from ..runtime.engine import Array, State, zero_state
+from ..training.models.graph import ExportGraph
+from .to_onnx import reduced
+
+
+class TorchEngine:
+    """One graph in torch. Outputs come to the CPU; state stays on the device, and looks like any other's."""
+
+    def __init__(
+        self,
+        export: ExportGraph,
+        device: str = "cpu",
+        precision: str = "fp32",
+        is_compiled: bool = False,
+        graph: GraphFile | None = None,
+    ) -> None:
+        """graph: as a bundle describes it, where some dimension is fixed there."""
+        self.graph: Graph | GraphFile = graph or export.graph
+        self._order = [port.name for port in export.ports_in()]
+        self._device = device
+        module: nn.Module = reduced(export.module, precision).to(device)
+        self._module = cast(nn.Module, torch.compile(module)) if is_compiled else module
+
+    def initial_state(self, **sizes: int) -> State:
+        """Zeros for every state tensor; sizes gives the dimensions that vary, by name."""
+        return zero_state(self.graph, sizes)
+
+    def step(self, inputs: Mapping[str, Array], state: State) -> tuple[dict[str, Array], State]:
+        """Outputs by name, and the state after."""
+        values = {**inputs, **state}
+        arguments = [self._tensor(values[name]) for name in self._order]
+        with torch.inference_mode():
+            results: tuple[Tensor, ...] = self._module(*arguments)
+        split = len(self.graph.outputs)
+        outputs = [result.cpu().numpy() for result in results[:split]]
+        after = [result.numpy() if self._device == "cpu" else result for result in results[split:]]
+        return (
+            dict(zip((port.name for port in self.graph.outputs), outputs, strict=True)),
+            cast(State, dict(zip((port.name for port in self.graph.state), after, strict=True))),
+        )
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs by name, of a graph that remembers nothing."""
+        return self.step(inputs, {})[0]
+
+    def _tensor(self, value: Array | Tensor) -> Tensor:
+        if isinstance(value, Tensor):
+            return value
+        return torch.from_numpy(np.ascontiguousarray(value)).to(self._device)
+
+
+def devices() -> list[str]:
+    """Where torch computes here."""
+    return ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
