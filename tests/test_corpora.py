@@ -234,7 +234,7 @@ VARIANTS = {
 def test_paper_mode_runs_start_to_end(name: str, clotho: Path, weights: Path, tmp_path: Path) -> None:
     recipe = msgspec.convert(VARIANTS[name], PaperRecipe)
     folder = train_paper(recipe, clotho, weights, tmp_path)
-    said = list(csv.reader((tmp_path / "captions.csv").open()))
+    said = list(csv.reader((tmp_path / "captions.csv").read_text().splitlines()))
     assert [row[0] for row in said[1:]] == ["clotho/evaluation/evaluation 0, outside.wav",
                                             "clotho/evaluation/evaluation 1, outside.wav"]  # fmt: skip
     scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
@@ -317,7 +317,8 @@ x = torch.arange(12.0).view(4, 3)[2 * workers.rank : 2 * workers.rank + 2]
 net(x).square().mean().backward()
 workers.average_gradients(net)
 with workers.leader_first():
-    Path(sys.argv[1], "order").open("a").write(str(workers.rank))
+    order = Path(sys.argv[1], "order")
+    order.write_text((order.read_text() if order.exists() else "") + str(workers.rank))
 torch.save([p.grad for p in net.parameters()], Path(sys.argv[1], f"{workers.rank}.pt"))
 torch.distributed.destroy_process_group()
 """

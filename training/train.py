@@ -31,7 +31,7 @@ from .prepare.plan import open_plans
 from .run import Run
 from .scenes import Composer, sound_labels
 from .sentence import sentence_model
-from .teacher import Teacher, hear_clips
+from .teacher import Teacher
 from .text import TextSettings, train_text
 from .tokenizer import FREE, CaptionTokenizer, build_tokenizer
 
@@ -64,7 +64,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 def read_recipe(path: Path) -> Recipe | PaperRecipe:
-    """A recipe file; one that names corpora is the paper's. Raises ConfigError with the key's path where something in it is wrong."""
+    """A recipe file; one that names corpora is the paper's.
+
+    Raises InputMissingError, or ConfigError with the key's path where something in it is wrong.
+    """
     if not path.is_file():
         raise InputMissingError(
             f"there is no recipe {path}", fix="see training/recipes for those that come along"
@@ -93,8 +96,7 @@ def train(
     corpus = open_corpus(corpus_folder, cache, progress)
     clips = corpus.split("train", may_ship if recipe.shipping else lambda licence: True)
     labels = sound_labels(corpus, clips)
-    heard = hear_clips(Teacher(teacher_folder), corpus, clips, cache, progress) if teacher_folder else {}
-    composer = Composer(corpus, clips, labels, heard)
+    composer = Composer(corpus, clips, labels)
     plans = open_plans(scenes) if scenes else []
     tokenizer = _vocabulary(labels, [caption for plan in plans for caption in (plan.caption, *plan.others)])
     model = room.RoomCaptioner(
@@ -103,10 +105,13 @@ def train(
             decoder=GptConfig(vocabulary=len(tokenizer), **msgspec.structs.asdict(recipe.decoder)),
         )
     )  # fmt: skip
-    train_encoder(model.encoder, composer, Run(output, "encoder"), recipe.encoder_stage, progress)
+    teacher = Teacher(teacher_folder, torch.get_num_threads()) if teacher_folder else None
+    train_encoder(model.encoder, composer, teacher, Run(output, "encoder"), recipe.encoder_stage, progress)
     if recipe.clear_stage:
         settings = recipe.clear_stage
-        train_encoder(model.encoder, composer, Run(output, "clear"), settings, progress, is_new=False)
+        train_encoder(
+            model.encoder, composer, teacher, Run(output, "clear"), settings, progress, is_new=False
+        )
     kept = output / "segments.npz"
     if not kept.exists():
         segments_of.save(
