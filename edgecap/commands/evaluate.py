@@ -42,6 +42,24 @@ def evaluate(
     trials: Annotated[
         int, typer.Option(metavar="N", min=1, help="Of each alarm at each level, and of each look-alike.")
     ] = 20,
+    scenes: Annotated[
+        int, typer.Option(metavar="N", min=2, help="How many held-out scenes to caption.")
+    ] = 300,
+    plans: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Scenes of human captions too: edgecap prepare's, FOLDER/SPLIT."),
+    ] = None,
+    wording: Annotated[
+        str, typer.Option(metavar="said|free", help="What the session says, or the decoder's own best beam.")
+    ] = "said",
+    sentences: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The sentence model for similarity, where not the packaged one."),
+    ] = None,
+    assets: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="What SPICE and FENSE need and can't be shipped."),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of every draw.")] = 0,
     calibrate: Annotated[
         Path | None,
@@ -67,13 +85,18 @@ def evaluate(
         from edgecap.training.train import write_calibration
     if split not in ("val", "test"):
         raise UsageError(f"--split {split}", why="it must be val or test: train is not held out")
+    if wording not in ("said", "free"):
+        raise UsageError(f"--wording {wording}", why="it must be said or free")
     chosen = only.split(",") if only else list(PLAIN)
     for part in chosen:
         if part not in PARTS:
             raise UsageError(f"--only {part}", why=f"the parts are {', '.join(PARTS)}")
     if plot and "calibration" not in chosen:
         raise UsageError("--plot draws the part calibration", fix="add it: --only calibration")
-    with _setting(bundle, corpus, cache, jobs, split, hours, trials, seed, peer) as setting:
+    with _setting(
+        bundle, corpus, cache, jobs, split=split, hours=hours, trials=trials, seed=seed, peer=peer,
+        scenes=scenes, plans=plans, wording=wording, sentences=sentences, assets=assets,
+    ) as setting:  # fmt: skip
         if calibrate:
             clips, bias, slope, novelty = calibration.fit(setting)
             fitted = write_calibration(calibrate, bias, slope, novelty)
@@ -95,18 +118,14 @@ def evaluate(
 
 
 @contextmanager
-def _setting(
-    bundle: str, corpus: Path, cache: Path, jobs: int, split: str, hours: float, trials: int, seed: int,
-    peer: Path | None,
-) -> "Iterator[Setting]":  # fmt: skip
+def _setting(bundle: str, corpus: Path, cache: Path, jobs: int, **choices: Any) -> "Iterator[Setting]":
+    """Bundle and corpus open, and processes that have them open too."""
     from edgecap.training.evaluation.setting import Setting, open_stage, workers
 
     with progress_bar() as progress:
         stage = open_stage(bundle, corpus, cache, progress)  # first: it fills the cache
         with workers(bundle, corpus, cache, jobs) as pool:
-            yield Setting(
-                stage, corpus, "val" if split == "val" else "test", hours, trials, seed, peer, progress, pool
-            )
+            yield Setting(stage, corpus, progress=progress, pool=pool, **choices)
 
 
 def _about(bundle: str, setting: "Setting") -> dict[str, Any]:
@@ -135,6 +154,8 @@ def _about(bundle: str, setting: "Setting") -> dict[str, Any]:
         "seed": setting.seed,
         "hours": setting.hours,
         "trials": setting.trials,
+        "scenes": setting.scenes,
+        "wording": setting.wording,
         "versions": {
             "edgecap": __version__,
             "python": platform.python_version(),

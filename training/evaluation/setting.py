@@ -49,7 +49,7 @@ class Setting:
     scenes: int = 300
     """Held-out scenes to caption."""
     plans: Path | None = None
-    """Scenes of human captions: a folder with test/, val/ and perhaps train/, each made by `edgecap prepare`."""
+    """Scenes of human captions: a folder of test/, val/ and perhaps train/, each from `edgecap prepare`."""
     assets: Path | None = None
     """What SPICE and FENSE need."""
     sentences: Path | None = None
