@@ -55,7 +55,7 @@ def prepare(
 
     A caption of which one word is not understood, or one sound is not among the clips, is refused;
     summary.json counts the reasons. FOLDER/plans.jsonl says what to play, some hundred bytes a scene:
-    nothing is rendered until it is trained on. The same seed gives the same bytes, whatever the number of workers.
+    nothing is rendered until it is trained on. The same seed gives the same bytes with any number of workers.
     """
     with room("train"):
         from edgecap.training.prepare.prepare import Order, make

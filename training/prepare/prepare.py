@@ -21,16 +21,22 @@ import numpy as np
 
 from ...runtime.audio import CHUNK_SAMPLES, RATE
 from ...runtime.errors import DataError, InputMissingError
-from ..data import Clip, Corpus, Split, may_ship, open_corpus
+from ..data import Clip, Split, may_ship, open_corpus
+from ..scenes import sound_labels
 from .arrange import Shelf, Unplayable, arrange
+from .hear import Ear, Opinion
 from .parse import Parsed, Refused, parse
 from .plan import Plan, write_plans
+from .render import Renderer
+from .sample import write_sample
 
 Licence = Literal["shipping", "free", "all"]
 SPLITS = {"development": "train", "validation": "val", "evaluation": "test"}
 """Clotho's names of splits -> ours. Captions without a split are for training."""
 SINGLES = 3
 """Scenes of one sound alone that every clip gets, each with the words of another person."""
+JUDGED = 600
+"""Scenes that the teacher hears for its opinion."""
 OTHERS = 4
 """Other sentences that say the same, at most so many a scene."""
 
@@ -73,7 +79,7 @@ class Summary(msgspec.Struct, omit_defaults=False):
     hours: float
     labels: dict[str, int]
     dropped_clips: dict[str, str] = msgspec.field(default_factory=dict)
-    teacher: dict[str, object] = msgspec.field(default_factory=dict)
+    teacher: Opinion | None = None
 
 
 def is_free(licence: str) -> bool:
@@ -119,53 +125,66 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
     yield from csv.DictReader(io.StringIO((gzip.decompress(data) if path.suffix == ".gz" else data).decode()))
 
 
-def prepare(
-    corpus_folder: Path,
-    captions_folder: Path,
-    output: Path,
-    cache: Path,
-    *,
-    split: Split = "train",
-    scenes: int | None = None,
-    seed: int = 0,
-    workers: int = 1,
-    licence: Licence = "shipping",
-    without: Iterable[str] = (),
-    progress: Progress = lambda done, what: None,
-) -> Summary:
-    """Write plans.jsonl and summary.json; `scenes` captions at most, or more scenes of each.
+class Order(NamedTuple):
+    """What is asked of `make`.
 
-    without: ids of clips to leave out.
+    scenes: how many; None for one a caption and some of every clip. sample: scenes in sample.html.
+    teacher: the folder of efficientat-mn04, to leave out clips that it contradicts and to judge the scenes.
     """
-    corpus = open_corpus(corpus_folder, cache, progress)
-    left_out = frozenset(without)
-    captions = read_captions(captions_folder, split)
+
+    corpus: Path
+    captions: Path
+    output: Path
+    cache: Path
+    split: Split = "train"
+    licence: Licence = "shipping"
+    scenes: int | None = None
+    seed: int = 0
+    workers: int = 1
+    sample: int = 50
+    teacher: Path | None = None
+
+
+def make(order: Order, progress: Progress = lambda done, what: None) -> Summary:
+    """Write plans.jsonl, summary.json and sample.html. Raises InputMissingError, DataError."""
+    corpus = open_corpus(order.corpus, order.cache, progress)
+    captions = read_captions(order.captions, order.split)
+    ear = Ear(order.teacher) if order.teacher else None
+    clips = corpus.split(order.split, LICENCES[order.licence])
+    dropped = ear.contradicted(corpus, clips, order.cache, progress) if ear else {}
+    clips = [clip for clip in clips if clip.id not in dropped]
     texts = sorted({caption.text for caption in captions})
-    with _Pool(workers, corpus_folder, cache, split, licence, left_out) as run:
+    with _Pool(order, frozenset(dropped)) as run:
         understood = dict(zip(texts, run(parse, texts, progress, "understanding captions"), strict=True))
-        taken = [c for c in captions if isinstance(understood[c.text], Parsed)]
-        jobs = _jobs(corpus, taken, understood, split, licence, left_out, scenes, seed)
-        made = run(partial(_plan, seed=seed), jobs, progress, "planning scenes")
+        jobs = _jobs(order, clips, captions, understood)
+        made = run(partial(_plan, seed=order.seed), jobs, progress, "planning scenes")
     plans = [plan for plan in made if isinstance(plan, Plan)]
-    output.mkdir(parents=True, exist_ok=True)
-    write_plans(output, plans)
-    summary = _summary(captions, understood, made, split, licence, seed)
-    write_summary(output, summary)
+    order.output.mkdir(parents=True, exist_ok=True)
+    write_plans(order.output, plans)
+    renderer = Renderer(corpus, sound_labels(corpus, corpus.clips))
+    rng = np.random.default_rng([order.seed, 2])
+    shown = [plans[i] for i in sorted(rng.permutation(len(plans))[: order.sample])]
+    write_sample(
+        order.output / "sample.html", shown, renderer, lambda done: progress(done, "rendering the sample")
+    )
+    summary = _summary(order, captions, understood, made)
+    summary.dropped_clips = dropped
+    if ear:
+        heard = [plans[i] for i in sorted(rng.permutation(len(plans))[:JUDGED])]
+        summary.teacher = ear.opinion(
+            heard, renderer, lambda done: progress(done, "the teacher hears scenes")
+        )
+    text = msgspec.json.format(msgspec.json.encode(summary), indent=1)
+    (order.output / "summary.json").write_bytes(text + b"\n")
     return summary
 
 
-def write_summary(output: Path, summary: Summary) -> None:
-    """summary.json, indented for people."""
-    text = msgspec.json.format(msgspec.json.encode(summary), indent=1)
-    (output / "summary.json").write_bytes(text + b"\n")
-
-
 def _jobs(
-    corpus: Corpus, taken: list[Caption], understood: dict[str, Parsed | Refused], split: Split,
-    licence: Licence, left_out: frozenset[str], scenes: int | None, seed: int,
-) -> list[Job]:  # fmt: skip
+    order: Order, clips: list[Clip], captions: list[Caption], understood: dict[str, Parsed | Refused]
+) -> list[Job]:
     """Which scenes to make: one a caption (or as many as are asked for), and some a clip."""
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([order.seed, 1])
+    taken = [caption for caption in captions if isinstance(understood[caption.text], Parsed)]
     same: dict[str, list[str]] = {}
     alone: dict[str, list[str]] = {}
     for text in sorted({caption.text for caption in taken}):
@@ -185,21 +204,19 @@ def _jobs(
         return tuple(rest[i] for i in sorted(chosen))
 
     jobs: list[Job] = []
-    wanted = len(taken) if scenes is None else scenes
-    order: list[int] = []
-    while len(order) < wanted and taken:
-        order += [int(i) for i in rng.permutation(len(taken))[: wanted - len(order)]]
+    wanted = len(taken) if order.scenes is None else order.scenes
+    turns: list[int] = []
+    while len(turns) < wanted and taken:
+        turns += [int(i) for i in rng.permutation(len(taken))[: wanted - len(turns)]]
     times: collections.Counter[str] = collections.Counter()
-    for i in sorted(order) if wanted <= len(taken) else order:
+    for i in sorted(turns) if wanted <= len(taken) else turns:
         caption = taken[i]
         times[caption.id] += 1
         name = caption.id if times[caption.id] == 1 else f"{caption.id}:{times[caption.id]}"
         jobs.append(Job(name, caption.text, others(caption.text), None))
-    if scenes is None:
-        for clip in corpus.split(split, LICENCES[licence]):
+    if order.scenes is None:
+        for clip in clips:
             texts = alone.get(clip.label, [])
-            if clip.id in left_out or not texts:
-                continue
             for turn, i in enumerate(rng.permutation(len(texts))[:SINGLES]):
                 jobs.append(Job(f"{clip.id}:{turn + 1}", texts[i], others(texts[i]), clip))
     return jobs
@@ -210,11 +227,11 @@ _shelf: Shelf
 
 
 def _open_shelf(
-    corpus_folder: Path, cache: Path, split: Split, licence: Licence, left_out: frozenset[str]
+    corpus_folder: Path, cache: Path, split: Split, licence: Licence, dropped: frozenset[str]
 ) -> None:
     global _shelf
     corpus = open_corpus(corpus_folder, cache)
-    clips = [clip for clip in corpus.split(split, LICENCES[licence]) if clip.id not in left_out]
+    clips = [clip for clip in corpus.split(split, LICENCES[licence]) if clip.id not in dropped]
     _shelf = Shelf(corpus, clips)
 
 
@@ -236,17 +253,9 @@ def _plan(job: Job, seed: int) -> Plan | str:
 class _Pool:
     """Maps functions over lists with some processes, in order, telling how far it is."""
 
-    def __init__(
-        self,
-        workers: int,
-        corpus_folder: Path,
-        cache: Path,
-        split: Split,
-        licence: Licence,
-        left_out: frozenset[str],
-    ) -> None:
-        self._shelf = corpus_folder, cache, split, licence, left_out
-        self._workers = workers
+    def __init__(self, order: Order, dropped: frozenset[str]) -> None:
+        self._shelf = order.corpus, order.cache, order.split, order.licence, dropped
+        self._workers = order.workers
         self._processes: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "_Pool":
@@ -277,9 +286,8 @@ class _Pool:
 
 
 def _summary(
-    captions: list[Caption], understood: dict[str, Parsed | Refused], made: list[Plan | str],
-    split: str, licence: str, seed: int,
-) -> Summary:  # fmt: skip
+    order: Order, captions: list[Caption], understood: dict[str, Parsed | Refused], made: list[Plan | str]
+) -> Summary:
     sources: dict[str, list[int]] = {}
     refused: collections.Counter[str] = collections.Counter()
     most: dict[str, collections.Counter[str]] = {}
@@ -297,7 +305,7 @@ def _summary(
     labels = collections.Counter(sound.label for plan in plans for sound in plan.sounds)
     accepted = len(captions) - sum(refused.values())
     return Summary(
-        split=split, licence=licence, seed=seed, captions=len(captions), accepted=accepted,
+        split=order.split, licence=order.licence, seed=order.seed, captions=len(captions), accepted=accepted,
         share=round(accepted / len(captions), 4),
         by_source={
             name: {"captions": all_, "accepted": ours, "share": round(ours / all_, 4)}

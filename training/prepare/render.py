@@ -1,17 +1,16 @@
 """A plan -> its scene: the samples, and in which chunks each sound sounds. Nothing is left to chance."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import fftconvolve, oaconvolve
 
 from ...runtime.audio import CHUNK_SAMPLES, HOP, Samples
 from ...runtime.errors import DataError
 from .. import augment
 from ..data import Clip, Corpus, Label
-from ..scenes import CADENCE_PATIENCE, CADENCED, FLOOR_DB, PATIENCE, Event, Scene, at_chunks
+from ..scenes import CADENCE_PATIENCE, CADENCED, FLOOR_DB, PATIENCE, Event, Scene
 from ..signals import MAKERS
 from .plan import Piece, Plan, PlannedSound
 
@@ -22,19 +21,10 @@ TRIANGLE = np.array([1, 2, 3, 2, 1], np.float32) / 9
 
 
 class Renderer:
-    """Renders plans with the recordings of one corpus; events carry indices into `labels`.
+    """Renders plans with the recordings of one corpus; events carry indices into `labels`."""
 
-    vectors: clip id -> (chunks, 384), what a teacher heard of the clean recording, if it was asked: the
-    events then carry it too.
-    """
-
-    def __init__(
-        self,
-        corpus: Corpus,
-        labels: Sequence[Label],
-        vectors: Mapping[str, NDArray[np.float16]] | None = None,
-    ) -> None:
-        self.corpus, self.vectors = corpus, vectors or {}
+    def __init__(self, corpus: Corpus, labels: Sequence[Label]) -> None:
+        self.corpus = corpus
         self.index = {label.name: i for i, label in enumerate(labels)}
         self._clips = {clip.id: clip for clip in corpus.clips}
 
@@ -108,19 +98,10 @@ class Renderer:
                 active[left:right] = True
         names = list(dict.fromkeys(name for piece in sound.pieces for name in self._names(piece)))
         labels = tuple(self.index[name] for name in names if name in self.index)
-        return Event(labels, active, level_db, sound.foreground, self._heard(sound, len(active)))
+        return Event(labels, active, level_db, sound.foreground)
 
     def _names(self, piece: Piece) -> tuple[str, ...]:
         return self._clip(piece.clip).labels if piece.clip else (piece.maker,)
-
-    def _heard(self, sound: PlannedSound, chunks: int) -> NDArray[np.float16] | None:
-        """What the teacher heard of the recording, where the event has one piece only."""
-        piece = sound.pieces[0]
-        vectors = self.vectors.get(piece.clip)
-        if vectors is None or len(sound.pieces) > 1:
-            return None
-        since = (CHUNK_SAMPLES * np.arange(chunks) - piece.at) % max(piece.lasts, 1) * piece.speed
-        return at_chunks(vectors, piece.offset + np.floor(since) % max(piece.length, 1))
 
 
 def _looped(samples: Samples, n: int) -> Samples:
