@@ -217,6 +217,56 @@ def _show_silence(console: "Console", figures: dict[str, Any]) -> None:
     console.print(table)
 
 
+def _show_stability(console: "Console", figures: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    onsets = Table(
+        "onset to caption", "clips", "spoken of", "median", "p90", "first right, median", "updates"
+    )
+    steady = Table("steady sound", "clip", "captions", "updates", "said first")
+    for name, row in figures.items():
+        if isinstance(row, dict):
+            seconds = [
+                f"{row[key]:.2f} s" for key in ("first_median_s", "first_p90_s", "first_right_median_s")
+            ]
+            counts = [f"{row[key]:.0f}" for key in ("clips", "spoken")]
+            onsets.add_row(name, *counts, *seconds, f"{row['updates_a_caption']:.2f} a caption")
+            continue
+        for one in row:
+            said = one["said"][0] if one["said"] else "(nothing)"
+            steady.add_row(one["label"], one["clip"], str(one["captions"]), str(one["updates"]), said)
+    console.print(onsets)
+    console.print(steady)
+
+
+def _show_safety(console: "Console", figures: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    alarms = Table(
+        "alarm over household noise", "trials", "named", "plainly", "median", "p90", "only kin", "nothing"
+    )
+    for name, row in sorted(figures["alarms"].items(), key=lambda item: item[0].startswith("all")):
+        alarms.add_row(
+            name, str(row["trials"]), _share(row["recall"]), _share(row["plainly"]),
+            f"{row['median_s']:.1f} s", f"{row['p90_s']:.1f} s", str(row["only_kin"]), str(row["nothing"]),
+        )  # fmt: skip
+    console.print(alarms)
+    alike = Table(
+        "look-alike", "trials", "called smoke alarm", "called CO alarm", "named right", "nothing said"
+    )
+    keys = ("trials", "called smoke_alarm", "called co_alarm", "named", "nothing said")
+    for name, row in figures["look-alikes"].items():
+        alike.add_row(name, *(str(row[key]) for key in keys))
+    console.print(alike)
+    other = figures["other sound"]
+    console.print(
+        f"false alarms in {other['hours']:g} h of other sound: {other['false_alarms']} "
+        f"({other['false_alarms_an_hour']:.2f} an hour; {other['captions']} captions)"
+    )
+    for text, count in other["said"].items():
+        console.print(f"{count} × {text}", style="dim")
+
+
 def _show_plainly(console: "Console", figures: dict[str, Any]) -> None:
     import yaml
 
@@ -236,4 +286,9 @@ def _share(value: float) -> str:
     return "–" if value != value else f"{value:.2f}"  # not a number: nothing to have a share of
 
 
-_SHOW = {"naming": _show_naming, "silence": _show_silence}
+_SHOW = {
+    "naming": _show_naming,
+    "silence": _show_silence,
+    "stability": _show_stability,
+    "safety": _show_safety,
+}

@@ -134,6 +134,7 @@ def look_alikes(setting: Setting) -> dict[str, Any]:
             "trials": len(row),
             **{f"called {name}": sum(_says(one.said, {name}) for one in row) for name in ALLOWED_S},
             "named": sum(_says(one.said, {label}) for one in row),
+            "nothing said": sum(not one.said for one in row),
             "said": dict(Counter(said.text for one in row for said in one.said).most_common(5)),
         }
         for label, row in rows.items()
@@ -278,13 +279,18 @@ def _says(said: list[Said], labels: set[str] | frozenset[str]) -> bool:
 
 
 def _recall(row: list[tuple[Trial, Outcome]]) -> dict[str, Any]:
-    """Trials; named in time, and how soon; else what came nearest: an alarm's kin, something, nothing."""
+    """Trials; named in time (plainly: without "Possibly"), and how soon.
+
+    Where it was not named, what came nearest: an alarm's kin, something else, nothing.
+    """
     times: list[float] = []
+    plainly = 0
     others: Counter[str] = Counter()
     for trial, outcome in row:
         label = trial.kind.label
         in_time = [o for o in outcome.said if o.at - outcome.onset <= ALLOWED_S[label] * RATE]
         naming = [one for one in in_time if label in one.named]
+        plainly += any(not one.text.startswith("Possibly") for one in naming)
         if naming:
             times.append((naming[0].at - outcome.onset) / RATE)
         else:
@@ -292,6 +298,7 @@ def _recall(row: list[tuple[Trial, Outcome]]) -> dict[str, Any]:
     return {
         "trials": len(row),
         "recall": len(times) / len(row),
+        "plainly": plainly / len(row),
         "median_s": float(np.median(times)) if times else float("nan"),
         "p90_s": float(np.quantile(times, 0.9)) if times else float("nan"),
         "only_kin": others["kin"],
