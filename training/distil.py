@@ -3,9 +3,9 @@
 Endless streams of scenes run through the net as they will on the edge, its state carried from one segment
 to the next, so that it is trained in the regime it lives in. Losses per 320 ms chunk:
 - sounds: binary cross-entropy on the labels that sound (their times are known, the scenes being ours);
-- vectors: mean squared error to the teacher's 384 numbers, standardised, where one sound stands out. The
-  teacher heard the clean clip, all of it: the net learns to hear the same of its beginning, through
-  noise, rooms, microphones and changes of speed.
+- vectors: mean squared error to the teacher's 384 numbers, standardised. It hears the very same mixture
+  (but for the microphone), in every other stream: it costs a third of a step. A teacher that hears what
+  the student hears, patiently, teaches best (Beyer et al. 2022, "a good teacher is patient and consistent").
 """
 
 import time
@@ -28,7 +28,7 @@ from .frontend import LogMel
 from .models.convnext import CausalConvNeXt
 from .run import Average, Run, cosine, decayed
 from .scenes import Composer, Stream
-from .teacher import WIDTH
+from .teacher import WIDTH, Teacher
 
 
 class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -71,11 +71,9 @@ class Distiller(nn.Module):
         logits = self.encoder.classify(embeddings)
         return F.binary_cross_entropy_with_logits(logits, heard, weight, reduction="none").sum(-1).mean()
 
-    def vectors_loss(self, embeddings: Tensor, vectors: Tensor, taught: Tensor) -> Tensor:
-        """embeddings (B, k, width); vectors (B, k, 384), standardised; taught (B, k), 0 or 1."""
-        error = (self.vectors(self.encoder.norm(embeddings)) - vectors).square().mean(-1)
-        value: Tensor = (error * taught).sum() / taught.sum().clamp_min(1.0)
-        return value
+    def vectors_loss(self, embeddings: Tensor, vectors: Tensor) -> Tensor:
+        """embeddings (b, k, width) of what the teacher heard; vectors (b, k, 384), standardised."""
+        return F.mse_loss(self.vectors(self.encoder.norm(embeddings)), vectors)
 
 
 class Microphones:
@@ -101,6 +99,7 @@ class Microphones:
 def train_encoder(
     encoder: CausalConvNeXt,
     composer: Composer,
+    teacher: Teacher | None,
     run: Run,
     settings: EncoderSettings,
     progress: Callable[[float, str], None] = lambda done, what: None,
@@ -109,8 +108,7 @@ def train_encoder(
 ) -> None:
     """Train in place; resumes from the run's last checkpoint; leaves the averaged weights in the encoder.
 
-    Where the composer has no teacher's vectors only the labels teach. An encoder that is not new keeps
-    its statistics and its head.
+    Without a teacher only the labels teach. An encoder that is not new keeps its statistics and its head.
     """
     torch.manual_seed(settings.seed)
     front_end = LogMel(encoder.mels)
@@ -132,9 +130,7 @@ def train_encoder(
         optimiser.load_state_dict(stored["optimiser"])
         scale = stored["scale"]
     else:
-        scale = _scale(composer)
-        if is_new:
-            _set_statistics(encoder, front_end, streams)
+        scale = _statistics(encoder if is_new else None, front_end, teacher, streams)
     average = Average(model, settings.average)
     if stored:
         average.weights = stored["average"]
@@ -146,7 +142,7 @@ def train_encoder(
     # A process composes what comes next: a thread would hold the interpreter while the net learns.
     batches = DataLoader(_Batches(streams), batch_size=None, num_workers=1)
     for step, batch in zip(range(begin, settings.steps), batches, strict=False):
-        samples, heard, weight, vectors, taught = batch
+        samples, heard, weight = batch
         with torch.no_grad():
             log_mel = microphones(front_end(samples))
             restart = torch.from_numpy(rng.random(settings.batch) < 0.1)
@@ -160,8 +156,11 @@ def train_encoder(
         state = {name: tensor.detach() for name, tensor in state.items()}
         loss = model.sounds_loss(embeddings, heard, weight)
         figures = {"sounds": loss.item()}
-        if composer.vectors:
-            near = model.vectors_loss(embeddings, (vectors.float() - scale[0]) / scale[1], taught)
+        if teacher:
+            taught = torch.arange(step % 2, settings.batch, 2)
+            with torch.no_grad():
+                vectors = (teacher.sequence(samples[taught])[:, : settings.chunks] - scale[0]) / scale[1]
+            near = model.vectors_loss(embeddings[taught], vectors)
             loss = loss + settings.vectors * near
             figures["vectors"] = near.item()
         for group in optimiser.param_groups:
@@ -194,7 +193,7 @@ def train_encoder(
 
 
 class _Batches(IterableDataset[tuple[Tensor, ...]]):
-    """Endless (samples, heard, weight, vectors, taught) of streams side by side, (B, k or samples, ...)."""
+    """Endless (samples, heard, weight) of streams side by side."""
 
     def __init__(self, streams: list[Stream]) -> None:
         self.streams = streams
@@ -205,26 +204,26 @@ class _Batches(IterableDataset[tuple[Tensor, ...]]):
             yield tuple(torch.from_numpy(np.stack(part)) for part in parts)
 
 
-def _scale(composer: Composer) -> Tensor:
-    """(2, 384) mean and deviation of the teacher's vectors."""
-    if not composer.vectors:
-        return torch.stack([torch.zeros(WIDTH), torch.ones(WIDTH)])
-    heard = torch.from_numpy(np.concatenate(list(composer.vectors.values()))).float()
-    return torch.stack([heard.mean(0), heard.std(0) + 1e-3])
-
-
 @torch.no_grad()
-def _set_statistics(encoder: CausalConvNeXt, front_end: LogMel, streams: list[Stream]) -> None:
-    """Set a new encoder's bn0 to the streams' mean and variance per mel bin, and its head to silence.
+def _statistics(
+    encoder: CausalConvNeXt | None, front_end: LogMel, teacher: Teacher | None, streams: list[Stream]
+) -> Tensor:
+    """(2, 384) mean and deviation of the teacher's vectors.
 
-    Most sounds are silent most of the time. Where the biases don't say so from the start, the embedding
+    A new encoder's bn0 is set to the streams' mean and variance per mel bin, and its head to silence:
+    most sounds are silent most of the time. Where the biases don't say so from the start, the embedding
     learns it instead, as one huge constant, and hears little else from then on.
     """
     samples = torch.from_numpy(np.stack([samples for stream in streams for samples, _ in islice(stream, 3)]))
-    log_mel = torch.cat([front_end(row[None])[0] for row in samples])
-    mean, variance = encoder.bn0.running_mean, encoder.bn0.running_var
-    assert mean is not None
-    assert variance is not None
-    mean.copy_(log_mel.mean(0))
-    variance.copy_(log_mel.var(0) + 1.0)
-    nn.init.constant_(encoder.head.bias, RARE)
+    if encoder is not None:
+        log_mel = torch.cat([front_end(row[None])[0] for row in samples])
+        mean, variance = encoder.bn0.running_mean, encoder.bn0.running_var
+        assert mean is not None
+        assert variance is not None
+        mean.copy_(log_mel.mean(0))
+        variance.copy_(log_mel.var(0) + 1.0)
+        nn.init.constant_(encoder.head.bias, RARE)
+    if teacher is None:
+        return torch.stack([torch.zeros(WIDTH), torch.ones(WIDTH)])
+    vectors = torch.cat([teacher.sequence(row[None])[0] for row in samples])
+    return torch.stack([vectors.mean(0), vectors.std(0) + 1e-3])

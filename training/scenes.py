@@ -5,7 +5,7 @@ taught what sounds now, and a captioner what a listener has heard since a segmen
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,6 @@ from ..runtime.audio import CHUNK_SAMPLES, HOP, RATE, Samples
 from . import augment
 from .data import Clip, Corpus, Label
 from .signals import MAKERS, PHRASES
-from .teacher import WIDTH
 
 QUIET = "room_tone"
 """A label that is no sound: its clips are backgrounds in which nothing is to be said."""
@@ -122,34 +121,24 @@ FLOOR_DB = -35.0
 """Below its loudest moment by this much, an event is not sounding."""
 MASKED_DB = -15.0
 """Below everything else by this much, an event can't be heard."""
-ALONE_DB = 10.0
-"""Above everything else by this much, a sound is heard as the teacher heard it alone."""
 PATIENCE = 4
 """Chunks (of 320 ms) that a pause inside one event may last."""
 
 
 class Sound(NamedTuple):
-    """A dry sound for a scene, what it is labelled with, and what the teacher heard of it.
-
-    vectors: (chunks of the sound, 384), or None where the teacher was not asked.
-    """
+    """A dry sound for a scene, and what it is labelled with."""
 
     samples: Samples
     labels: tuple[int, ...]
-    vectors: NDArray[np.float16] | None = None
 
 
 class Event(NamedTuple):
-    """One sound of a scene: labels, the chunks in which it sounds, its level, foreground or not.
-
-    vectors: (chunks of the scene, 384), what the teacher heard of the clean recording, or None.
-    """
+    """One sound of a scene: labels, the chunks in which it sounds, its level, foreground or not."""
 
     labels: tuple[int, ...]
     active: NDArray[np.bool_]
     level_db: float
     foreground: bool
-    vectors: NDArray[np.float16] | None = None
 
 
 class Scene(NamedTuple):
@@ -160,13 +149,10 @@ class Scene(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """Per chunk: (chunks, sounds) 1 where a sound is heard, and the weight of saying so (0: not taught);
-    (chunks, 384) the teacher's vectors, and the weight of theirs (0 where none, or more than one sound)."""
+    """Per chunk: (chunks, sounds) 1 where a sound is heard, and the weight of saying so (0: not taught)."""
 
     heard: NDArray[np.float32]
     weight: NDArray[np.float32]
-    vectors: NDArray[np.float16]
-    taught: NDArray[np.float32]
 
 
 def excerpt(rng: Generator, sound: Sound, length_s: float) -> Sound:
@@ -181,16 +167,7 @@ def excerpt(rng: Generator, sound: Sound, length_s: float) -> Sound:
     cut = samples[start : start + n].copy()
     cut[:HOP] *= np.linspace(0, 1, HOP, dtype=np.float32)
     cut[-HOP:] *= np.linspace(1, 0, HOP, dtype=np.float32)
-    vectors = sound.vectors
-    if vectors is not None:
-        vectors = at_chunks(vectors, start + CHUNK_SAMPLES * np.arange(-(-n // CHUNK_SAMPLES)))
-    return Sound(cut, sound.labels, vectors)
-
-
-def at_chunks(vectors: NDArray[np.float16], starts: NDArray[np.float64]) -> NDArray[np.float16]:
-    """The teacher's vectors (steps, 384) of the chunks that begin at these samples of the sound."""
-    steps = np.round(starts / CHUNK_SAMPLES).astype(int)
-    return vectors[np.clip(steps, 0, len(vectors) - 1)]
+    return Sound(cut, sound.labels)
 
 
 def sound_labels(corpus: Corpus, clips: list[Clip]) -> list[Label]:
@@ -208,11 +185,8 @@ Segment = tuple[Samples, Targets]
 class Composer:
     """Makes scenes from clips, at random but reproducibly: the same generator gives the same scenes."""
 
-    def __init__(
-        self, corpus: Corpus, clips: list[Clip], labels: list[Label],
-        vectors: Mapping[str, NDArray[np.float16]] = {},
-    ) -> None:  # fmt: skip
-        self.corpus, self.labels, self.vectors = corpus, labels, vectors
+    def __init__(self, corpus: Corpus, clips: list[Clip], labels: list[Label]) -> None:
+        self.corpus, self.labels = corpus, labels
         self.index = {label.name: i for i, label in enumerate(labels)}
         self.pools: dict[str, dict[str, list[Clip]]] = {}
         for clip in clips:
@@ -243,15 +217,10 @@ class Composer:
         recordings = self.pools[name]
         group = recordings[list(recordings)[int(rng.integers(len(recordings)))]]
         clip = group[int(rng.integers(len(group)))]
-        samples, vectors = self.corpus.audio(clip), self.vectors.get(clip.id)
+        samples = self.corpus.audio(clip)
         if rng.random() < 0.5:
-            factor = rng.uniform(0.86, 1.16)
-            samples = augment.change_speed(samples, factor)
-            if vectors is not None:
-                starts = factor * CHUNK_SAMPLES * np.arange(-(-len(samples) // CHUNK_SAMPLES))
-                vectors = at_chunks(vectors, starts)
-        labels = tuple(self.index[name] for name in clip.labels if name in self.index)
-        return Sound(samples, labels, vectors)
+            samples = augment.change_speed(samples, rng.uniform(0.86, 1.16))
+        return Sound(samples, tuple(self.index[name] for name in clip.labels if name in self.index))
 
     def scene(self, rng: Generator) -> Scene:
         """The next few seconds of a room: 3 to 11 s, sometimes with nothing in them."""
@@ -338,10 +307,7 @@ class Composer:
         for left, right in itertools.pairwise(where):
             if right - left <= (CADENCE_PATIENCE if cadenced else PATIENCE):
                 active[left:right] = True
-        vectors = sound.vectors
-        if vectors is not None:
-            vectors = at_chunks(vectors, CHUNK_SAMPLES * np.arange(len(active)) - float(start))
-        return Event(sound.labels, active, level_db, foreground, vectors)
+        return Event(sound.labels, active, level_db, foreground)
 
     def targets(self, scene: Scene) -> Targets:
         """What an encoder should say at each chunk of a scene."""
@@ -358,14 +324,7 @@ class Composer:
                 weight[masked | fading, label] = 0.0
                 weight[np.ix_(event.active | fading, self.related[label])] = 0.0
         weight[heard > 0] = 1.0
-        vectors = np.zeros((chunks, WIDTH), np.float16)
-        taught = np.zeros(chunks, np.float32)
-        for event in scene.events:
-            if event.vectors is not None:
-                power = 10 ** (event.level_db / 10) * event.active
-                alone = event.active & (power > 10 ** (ALONE_DB / 10) * (total - power))
-                vectors[alone], taught[alone] = event.vectors[alone], 1.0
-        return Targets(heard, weight, vectors, taught)
+        return Targets(heard, weight)
 
 
 class Stream:

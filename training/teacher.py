@@ -84,8 +84,7 @@ def hear_clips(
 ) -> Mapping[str, NDArray[np.float16]]:  # fmt: skip
     """Clip id -> (steps, 384) what the teacher hears of each whole clip, clean; kept in `cache`.
 
-    Three CPU milliseconds a second of sound, once. What a net hears of a moment may then be taught from what
-    the teacher heard with the whole clip before it, whatever noise, room or speed the scene adds.
+    Three CPU milliseconds a second of sound, once.
     """
     key = hashlib.sha256("\n".join(clip.id for clip in clips).encode()).hexdigest()[:12]
     path = cache / f"heard-{key}.npz"
