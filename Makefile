@@ -2,6 +2,7 @@
 #   make run      caption this room (the built-in scene where there is no microphone)
 #   make test     every check and test        make lint   the checks alone
 #   make bench    figures of this machine     make model  train and export the shipped model
+#   make bench-gpu  all that a CUDA machine can tell, into docs/gpu.md (TORCH names a CUDA build)
 #   make soak     hours of sound in minutes: does memory stay put?
 #   make install-service   caption from boot on, by systemd
 
@@ -24,7 +25,7 @@ MIC_PACKAGES := gcc portaudio19-dev libasound2-plugins
 # The tests play clips into a microphone that PulseAudio makes up, and let systemd check the units.
 TEST_PACKAGES := pulseaudio pulseaudio-utils alsa-utils sox systemd
 
-.PHONY: setup setup-dev run test lint bench model soak install-service
+.PHONY: setup setup-dev run test lint bench bench-gpu model soak install-service
 
 setup: $(VENV)/.base
 
@@ -46,6 +47,9 @@ lint: setup-dev
 
 bench: setup
 	$(EDGECAP) bench
+
+bench-gpu: setup-dev
+	$(BIN)/python benchmarks/gpu.py
 
 model: setup-dev
 	$(EDGECAP) train training/recipes/room-small.yaml -o $(MADE) --corpus $(CORPUS) \

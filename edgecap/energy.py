@@ -12,6 +12,7 @@ class Meter:
 
     def __init__(self, folder: Path = POWERCAP) -> None:
         """folder: where Linux shows its power zones. Zones within a package are left out: it holds them."""
+        self._folder = folder
         self._zones = [zone for zone in sorted(folder.glob("*rapl:*")) if zone.name.count(":") == 1]
         self._zones = [zone for zone in self._zones if _read(zone / "energy_uj") is not None]
         self._gpus = _Gpus()
@@ -31,7 +32,7 @@ class Meter:
         for name, now in self._last.items():
             delta = now - before[name]
             if delta < 0:  # the counter began anew
-                delta += (_read(POWERCAP / name / "max_energy_range_uj") or 0) / 1e6
+                delta += (_read(self._folder / name / "max_energy_range_uj") or 0) / 1e6
             spent += delta
         return spent
 

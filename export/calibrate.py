@@ -80,7 +80,7 @@ def record_feeds(
         outputs, state = encoder.step({"log_mel": log_mel[None]}, state)
         ring.append(outputs["embedding"][0])
         if decoder and (hop + 1) % round(SENTENCE_S * RATE / CHUNK_SAMPLES) == 0:
-            length = 1 + hop % len(ring)  # segments of every length
+            length = 1 + 5 * len(recorders["adapter"].feeds) % len(ring)  # segments of every length
             decoder.describe(np.stack(list(ring)[-length:]))
     return {name: recorder.feeds for name, recorder in recorders.items()}
 

@@ -20,7 +20,7 @@ from .options import ENGINES, STATIC, Options, check_options
 from .pack import check_target, pack
 from .parity import check_parity
 from .quantize import Flavour, quantize, quantize_calibrated
-from .to_onnx import OPSET, fix_sizes, to_onnx
+from .to_onnx import fix_sizes, opset_for, to_onnx
 from .to_tensorrt import build_engine
 from .to_torch_tensorrt import build_from_torch, has_torch_tensorrt
 from .to_triton import paths, triton_config
@@ -177,7 +177,7 @@ def describe(
         state=graph.state,
         precision=cast(Precision, precision),
         backend="onnx",
-        opset=OPSET,
+        opset=opset_for(precision),
     )
 
 

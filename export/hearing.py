@@ -13,7 +13,7 @@ from ..runtime.frontend import FrontEnd
 from ..runtime.scene import synthesise
 from ..runtime.sources import file_blocks
 
-RECORDINGS = (".flac", ".mp3", ".ogg", ".wav")
+RECORDINGS = (".flac", ".mp3", ".ogg", ".opus", ".wav")
 
 
 def log_mels(mels: int, sounds: Path | None, frames: int = CHUNK) -> Iterator[NDArray[np.float32]]:

@@ -23,6 +23,8 @@ from ..training.models.graph import ExportGraph
 from .fold import fold_scales
 
 OPSET = 20
+BF16_OPSET = 22
+"""The first whose convolutions know bf16."""
 PRODUCER = "edgecap"
 
 
@@ -41,20 +43,26 @@ def fix_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:
 
 
 def to_onnx(export: ExportGraph, sizes: Mapping[str, int], precision: str = "fp32") -> bytes:
-    """The graph as ONNX, opset 20, its weights inside. sizes: named dimensions to fix; others may vary.
+    """The graph as ONNX, its weights inside. sizes: named dimensions to fix; others may vary.
 
     precision: of what computes: fp32, fp16 or bf16; inputs, outputs and state stay float32.
     """
     graph = fix_sizes(export.graph, sizes)
-    program = _export(export, reduced(export.module, precision), graph, sizes)
+    wanted = opset_for(precision)
+    program = _export(export, reduced(export.module, precision), graph, sizes, wanted)
     model = onnx.load_model_from_string(program)
     fold_scales(model)
     strip(model)
     opset = next(entry.version for entry in model.opset_import if entry.domain == "")
-    if opset != OPSET:  # the exporter falls back to what it can do, and says nothing
-        raise EdgecapError(f"{graph.name} came out at opset {opset}", why=f"{OPSET} was asked for")
+    if opset != wanted:  # the exporter falls back to what it can do, and says nothing
+        raise EdgecapError(f"{graph.name} came out at opset {opset}", why=f"{wanted} was asked for")
     onnx.checker.check_model(model, full_check=True)
     return serialise(model)
+
+
+def opset_for(precision: str) -> int:
+    """The opset of a graph that computes in this precision."""
+    return BF16_OPSET if precision == "bf16" else OPSET
 
 
 def serialise(model: onnx.ModelProto) -> bytes:
@@ -121,7 +129,9 @@ class _Reduced(nn.Module):
         return tuple(output.float() for output in self.module(*fewer))
 
 
-def _export(export: ExportGraph, module: nn.Module, graph: Graph, sizes: Mapping[str, int]) -> bytes:
+def _export(
+    export: ExportGraph, module: nn.Module, graph: Graph, sizes: Mapping[str, int], opset: int
+) -> bytes:
     """torch's own bytes, its chatter kept off the terminal."""
     varying = {
         name: torch.export.Dim(name, min=extent.low, max=extent.high)
@@ -140,7 +150,7 @@ def _export(export: ExportGraph, module: nn.Module, graph: Graph, sizes: Mapping
             input_names=[port.name for port in export.ports_in()],
             output_names=list(export.names_out()),
             dynamic_shapes=(shapes,),
-            opset_version=OPSET,
+            opset_version=opset,
             dynamo=True,
             verbose=False,
         )

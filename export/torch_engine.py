@@ -1,5 +1,6 @@
 """A declared graph in torch behind the methods of the edge's Engine: what files are compared with."""
 
+import copy
 from collections.abc import Mapping
 from typing import cast
 
@@ -28,7 +29,9 @@ class TorchEngine:
         self.graph: Graph | GraphFile = graph or export.graph
         self._order = [port.name for port in export.ports_in()]
         self._device = device
-        module: nn.Module = reduced(export.module, precision).to(device)
+        module: nn.Module = reduced(export.module, precision)
+        if device != "cpu":  # a copy: the checkpoint's own stays where it is
+            module = copy.deepcopy(module).to(device)
         self._module = cast(nn.Module, torch.compile(module)) if is_compiled else module
 
     def initial_state(self, **sizes: int) -> State:

@@ -489,7 +489,7 @@ def test_bench_has_a_figure_for_everything(bundle: Path) -> None:
         "machine",
         "stages",
         "comparison",
-        "comparison",
+        *["backend"] * 4,
         "live",
         "live",
     ]
@@ -497,8 +497,12 @@ def test_bench_has_a_figure_for_everything(bundle: Path) -> None:
     names = "front_end", "encoder", "segment_policy", "adapter_decoder"
     assert all(stages[name] >= 0 for name in (*names, "silence"))
     assert sum(stages[name] for name in names) == pytest.approx(stages["whole"])
-    assert [part["name"] for part in parts[2:4]] == ["edgecap", "recomputing"]
-    for live in parts[4:]:
+    assert parts[2]["name"] == "edgecap"
+    for backend in parts[3:7]:
+        assert backend["backend"] == "onnxruntime cpu"
+        assert 0 < backend["tight_p50_ms"] <= backend["tight_p99_ms"]
+        assert backend["paced_p50_ms"] > 0
+    for live in parts[7:]:
         assert 0 < live["ready_s"] < 30
         assert 10 < live["rss_mb"] <= live["peak_rss_mb"] * 1.01
         assert live["duration_s"] >= 2
