@@ -217,7 +217,7 @@ def test_the_alarm_is_as_loud_over_the_noise_as_the_trial_says() -> None:
         mixed.append(samples / np.sqrt(np.mean(samples[:lead] ** 2)))  # now the noise's power is 1
     # The same noise and the same alarm, 12 dB apart: what differs is 10^(12/20) - 1 of the alarm at 0 dB.
     alarm = (mixed[1] - mixed[0])[lead:] / (10 ** (12 / 20) - 1)
-    assert 10 * np.log10(sounding_power(alarm)) == pytest.approx(0.0, abs=0.5)
+    assert 10 * np.log10(sounding_power(alarm, safety.PULSE_DB)) == pytest.approx(0.0, abs=0.5)
 
 
 def test_everything_but_an_alarm_holds_no_alarm() -> None:

@@ -186,7 +186,7 @@ def _show_naming(console: "Console", figures: dict[str, Any]) -> None:
 
     def add(name: str, row: dict[str, float], beside: dict[str, float] | None) -> None:
         cells = [_share(row[key]) for key in ("spoken", "recall", "first_right", "kin")]
-        delay = f"{row['delay_median_s']:.1f} s" if "delay_median_s" in row else ""
+        delay = _time(row.get("delay_median_s", float("nan")))
         theirs = [_share(beside[key]) for key in ("recall", "first_right")] if beside else []
         table.add_row(name, f"{row.get('clips', row.get('classes')):.0f}", *cells, delay, *theirs)
 
@@ -226,9 +226,7 @@ def _show_stability(console: "Console", figures: dict[str, Any]) -> None:
     steady = Table("steady sound", "clip", "captions", "updates", "said first")
     for name, row in figures.items():
         if isinstance(row, dict):
-            seconds = [
-                f"{row[key]:.2f} s" for key in ("first_median_s", "first_p90_s", "first_right_median_s")
-            ]
+            seconds = [_time(row[key]) for key in ("first_median_s", "first_p90_s", "first_right_median_s")]
             counts = [f"{row[key]:.0f}" for key in ("clips", "spoken")]
             onsets.add_row(name, *counts, *seconds, f"{row['updates_a_caption']:.2f} a caption")
             continue
@@ -248,7 +246,7 @@ def _show_safety(console: "Console", figures: dict[str, Any]) -> None:
     for name, row in sorted(figures["alarms"].items(), key=lambda item: item[0].startswith("all")):
         alarms.add_row(
             name, str(row["trials"]), _share(row["recall"]), _share(row["plainly"]),
-            f"{row['median_s']:.1f} s", f"{row['p90_s']:.1f} s", str(row["only_kin"]), str(row["nothing"]),
+            _time(row["median_s"]), _time(row["p90_s"]), str(row["only_kin"]), str(row["nothing"]),
         )  # fmt: skip
     console.print(alarms)
     alike = Table(
@@ -284,6 +282,10 @@ def _rounded(value: Any) -> Any:
 
 def _share(value: float) -> str:
     return "–" if value != value else f"{value:.2f}"  # not a number: nothing to have a share of
+
+
+def _time(seconds: float) -> str:
+    return "–" if seconds != seconds else f"{seconds:.2f} s"
 
 
 _SHOW = {

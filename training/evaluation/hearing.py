@@ -104,8 +104,8 @@ def onset(samples: Samples) -> int:
     return HOP * int(np.argmax(levels >= float(np.quantile(levels, LOUD)) + ONSET_DB))
 
 
-def sounding_power(samples: Samples) -> float:
-    """Mean power of a sound's frames within 20 dB of its loud level: pauses don't make it quieter."""
+def sounding_power(samples: Samples, within_db: float = ONSET_DB) -> float:
+    """Mean power of a sound's frames that are this near to its loud level: pauses don't make it quieter."""
     levels = frame_levels(samples)
-    active = levels >= float(np.quantile(levels, LOUD)) + ONSET_DB
+    active = levels >= float(np.quantile(levels, LOUD)) + within_db
     return float(np.mean(10 ** (levels[active] / 10)))

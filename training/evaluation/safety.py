@@ -32,6 +32,8 @@ HOUSEHOLD = (
 """Labels of the noise: talk, a television's music, the kitchen, machines."""
 UNFIT = frozenset({*ALLOWED_S, "alarm", QUIET})
 """Labels whose recordings may be a smoke alarm's, or nothing: not among the other sounds."""
+PULSE_DB = -6.0
+"""An alarm's power is that of its pulses, not of the room's tail after them: what is this near to them."""
 LEAD_S, AFTER_S = 3.0, 1.0
 LOW_HZ = 1000.0
 """Below it is the 520 Hz alarm, above it that of 3.1 kHz."""
@@ -181,7 +183,7 @@ def compose(stage: Stage, trial: Trial) -> tuple[Samples, int]:
         lead += int(rng.uniform(0, 0.32) * RATE)
     signal = augment.reverberate(signal, augment.room_response(rng))
     samples = np.zeros(lead + len(signal), np.float32)
-    samples[lead:] = signal / np.sqrt(sounding_power(signal))
+    samples[lead:] = signal / np.sqrt(sounding_power(signal, PULSE_DB))
     level_db = rng.uniform(-40, -28)
     if trial.snr_db is not None:
         noise = household(stage, trial.split, rng, len(samples))
