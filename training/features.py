@@ -77,11 +77,13 @@ def extract(
     left = [recording for recording in recordings if recording.id not in heard]
     extractor = extractor.to(device).eval()
     width, mels = extractor.norm.normalized_shape[0], extractor.mels
+    # A line or a recording that was being written when it was stopped goes.
+    (folder / "index.jsonl").write_text("".join(json.dumps(row) + "\n" for row in known), encoding="utf-8")
     embeddings, spectra = folder / "embeddings.raw", folder / "spectra.raw"
     for path, row_bytes in ((embeddings, 2 * width), (spectra, 2 * mels * COLUMNS)):
         path.touch()
         with path.open("r+b") as raw:
-            raw.truncate(frames * row_bytes)  # of a recording that was being written
+            raw.truncate(frames * row_bytes)
     with (
         embeddings.open("ab") as embedded,
         spectra.open("ab") as spectral,
