@@ -5,11 +5,15 @@ Recordings are the model's own tones, so what a right count is can be said befor
 
 import dataclasses
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+from typer.testing import CliRunner, Result
 
+from edgecap.cli import app
 from edgecap.runtime.audio import RATE, Samples
 from edgecap.training.data import Clip, Corpus, Label
 from edgecap.training.evaluation import (
@@ -298,3 +302,67 @@ def test_the_signals_of_the_trials_are_known_to_the_composer() -> None:
     tried = setting(("bell", handmade.bell()))
     assert set(safety.ALLOWED_S) <= set(MAKERS)
     assert set(MAKERS) <= set(Composer(tried.corpus, tried.clips, LABELS).names)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A corpus folder with two bells and two rooms in each split."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    rows = ["id,file,source,recording,label,labels,split,licence"]
+    for i, split in enumerate(("train", "val", "test") * 2):
+        for label, sound in (("bell", handmade.bell(1.0)), ("room_tone", 0.01 * handmade.rain(1.0, i))):
+            name = f"{label}-{i}"
+            soundfile.write(folder / f"{name}.wav", sound, RATE)
+            rows.append(f"{name},{name}.wav,made,made:{i},{label},{label},{split},CC0")
+    (folder / "clips.csv").write_text("\n".join(rows) + "\n")
+    labels = [f"{label.name},{label.phrase},{label.category}" for label in LABELS]
+    (folder / "labels.csv").write_text("\n".join(["label,phrase,category", *labels]) + "\n")
+    return folder
+
+
+def evaluate(bundle: Path, corpus: Path, *flags: str) -> Result:
+    """The command's answer."""
+    cache = corpus.parent / "cache"
+    return CliRunner().invoke(
+        app, ["evaluate", str(bundle), "--corpus", str(corpus), "--cache", str(cache), *flags]
+    )  # fmt: skip
+
+
+def test_the_command_gives_one_object_whoever_does_the_work(tiny_bundle: Path, corpus: Path) -> None:
+    reports = []
+    for jobs in ("1", "2"):
+        flags = ["--only", "naming,silence", "--hours", "0.002", "--jobs", jobs, "--json"]
+        done = evaluate(tiny_bundle, corpus, *flags)
+        assert done.exit_code == 0, done.output
+        reports.append(json.loads(done.stdout))
+    for part in ("naming", "silence"):
+        assert reports[0][part] == reports[1][part]
+    assert reports[0]["naming"]["clips"]["clips"] == 2  # the test split's bells; rooms hold nothing to name
+    assert set(reports[0]["seconds"]) == {"naming", "silence"}
+    assert reports[0]["bundle"]["title"] == "room-tiny 0.1"
+    assert reports[0]["seed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--only", "naming,tides"], "--only tides"),
+        (["--split", "train"], "train is not held out"),
+        (["--plot", "reliability.png"], "Add it: --only calibration"),
+        (["--report", "nowhere/page.html"], "there is no folder nowhere"),
+    ],
+)
+def test_what_can_not_be_asked_is_said_before_the_work(
+    tiny_bundle: Path, corpus: Path, flags: list[str], complaint: str
+) -> None:
+    done = evaluate(tiny_bundle, corpus, *flags)
+    assert done.exit_code == 2
+    assert complaint in done.stderr
+
+
+def test_a_reliability_plot_is_drawn(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.random(100)
+    calibration.draw(calibration.reliability(confidence, rng.random(100) < confidence), tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")

@@ -25,7 +25,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="PART,...",
-            help="naming, silence, stability, safety (the four of a plain run), calibration, probe.",
+            help="naming, silence, stability, safety (a plain run), calibration, probe, scenes, retrieval.",
         ),
     ] = None,
     split: Annotated[str, typer.Option(metavar="val|test", help="Which held-out clips to hear.")] = "test",
@@ -72,6 +72,9 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw the confidence against the truth (calibration)."),
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page for people, with pictures.")
+    ] = None,
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Processes that listen at once.")] = 2,
     cache: Cache = Path("runs/cache"),
     json: options.Json = False,
@@ -91,6 +94,9 @@ def evaluate(
     for part in chosen:
         if part not in PARTS:
             raise UsageError(f"--only {part}", why=f"the parts are {', '.join(PARTS)}")
+    for file in (plot, report):
+        if file and not file.parent.is_dir():
+            raise UsageError(f"{file} can't be written", why=f"there is no folder {file.parent}")
     if plot and "calibration" not in chosen:
         raise UsageError("--plot draws the part calibration", fix="add it: --only calibration")
     with _setting(
@@ -102,19 +108,23 @@ def evaluate(
             fitted = write_calibration(calibrate, bias, slope, novelty)
             print(f"{calibrate}: confidence calibrated on {clips} clips, {fitted}")
             return
-        report = _about(bundle, setting)
+        figures = _about(bundle, setting)
         for part in chosen:
             begun = time.monotonic()
-            report[part] = PARTS[part](setting)
-            report["seconds"][part] = round(time.monotonic() - begun, 1)
+            figures[part] = PARTS[part](setting)
+            figures["seconds"][part] = round(time.monotonic() - begun, 1)
     if plot:
-        calibration.draw(report["calibration"], plot)
+        calibration.draw(figures["calibration"], plot)
+    if report:
+        from edgecap.training.evaluation import report as page
+
+        page.write(figures, report)
     if json:
         import msgspec
 
-        print(msgspec.json.encode(report).decode())
+        print(msgspec.json.encode(figures).decode())
     else:
-        _show(report)
+        _show(figures)
 
 
 @contextmanager
@@ -166,13 +176,13 @@ def _about(bundle: str, setting: "Setting") -> dict[str, Any]:
     }
 
 
-def _show(report: dict[str, Any]) -> None:
+def _show(figures: dict[str, Any]) -> None:
     from rich.console import Console
 
     console = Console()
-    for part, seconds in report["seconds"].items():
+    for part, seconds in figures["seconds"].items():
         console.rule(f"{part} ({seconds:.0f} s)")
-        _SHOW.get(part, _show_plainly)(console, report[part])
+        _SHOW.get(part, _show_plainly)(console, figures[part])
 
 
 def _show_naming(console: "Console", figures: dict[str, Any]) -> None:
@@ -265,6 +275,19 @@ def _show_safety(console: "Console", figures: dict[str, Any]) -> None:
         console.print(f"{count} × {text}", style="dim")
 
 
+def _show_scenes(console: "Console", figures: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    for name, found in figures.items():
+        console.print(f"{found['scenes']} scenes, {name}; a caption for {_share(found['spoken of'])} of them")
+        metrics = list(found["systems"]["edgecap"]["text"])
+        table = Table("captions of", *metrics, "events F1")
+        for system, row in found["systems"].items():
+            scores = [f"{row['text'][metric]:.3f}" if metric in row["text"] else "–" for metric in metrics]
+            table.add_row(system, *scores, f"{row['events']['micro']['f1']:.3f}")
+        console.print(table)
+
+
 def _show_plainly(console: "Console", figures: dict[str, Any]) -> None:
     import yaml
 
@@ -293,4 +316,5 @@ _SHOW = {
     "silence": _show_silence,
     "stability": _show_stability,
     "safety": _show_safety,
+    "scenes": _show_scenes,
 }
