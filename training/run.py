@@ -118,7 +118,8 @@ class Team(NamedTuple):
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
         together = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(together)
-        for gradient, mean in zip(gradients, torch.split(together, [g.numel() for g in gradients]), strict=True):
+        means = torch.split(together, [gradient.numel() for gradient in gradients])
+        for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean.view_as(gradient) / self.size)
 
     @contextmanager
