@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -217,7 +218,9 @@ def variant(**changes: dict[str, object]) -> dict[str, object]:
 
 VARIANTS = {
     "ref": variant(),
-    "simple": variant(adapter={"layers": 0}),
+    "simple, as the baseline": variant(
+        adapter={"layers": 0, "interpolate": False}, decoder_stage={"mixup": 0.4}
+    ),
     "noise ft pre": variant(adapter={"noise": {"layout": "ft", "where": "pre", "probability": 1.0}}),
     "noise tf post": variant(adapter={"noise": {"layout": "tf", "where": "post", "scale": 0.3}}),
     "noise mix, every option": variant(
@@ -226,7 +229,6 @@ VARIANTS = {
         semantic_stage={"aligned": True},
         decoder_stage={"mixup": 0.4, "accumulate": 2, "smoothing": 0.2},
     ),
-    "no interpolation": variant(adapter={"interpolate": False}, decoder_stage={"mixup": 0.4}),
 }
 
 
@@ -240,7 +242,7 @@ def test_paper_mode_runs_start_to_end(name: str, clotho: Path, weights: Path, tm
     scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
     assert {"CIDEr-D", "BLEU-4", "ROUGE-L"} <= scores.keys()
     assert json.loads((folder / "about.json").read_text())["licences"] == ["http://cc/by/3.0/"]
-    assert (tmp_path / "semantic").exists() == (name != "simple")
+    assert (tmp_path / "semantic").exists() == (not name.startswith("simple"))
 
 
 def test_the_command_runs_a_recipe_of_the_paper_and_asks_for_weights(
@@ -325,15 +327,22 @@ torch.distributed.destroy_process_group()
 
 
 def test_two_processes_learn_as_one_with_both_batches(tmp_path: Path) -> None:
+    """Started as torchrun starts them, less its own process: that is half of the time."""
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    root = Path(__file__).parent.parent
-    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
-    subprocess.run(
-        [*command, str(script), str(tmp_path)], check=True, timeout=100, capture_output=True,
-        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    here = {"PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
+    here |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    both = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(tmp_path)],
+            env=os.environ | here | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(2)
+    ]
+    assert [process.wait(100) for process in both] == [0, 0]
     torch.manual_seed(0)
     net = nn.Linear(3, 2)
     net(torch.arange(12.0).view(4, 3)).square().mean().backward()

@@ -7,6 +7,7 @@ spectrogram noise. Extraction goes on where it was stopped.
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,14 +30,22 @@ COLUMNS = 8
 """Of the spectrogram to an embedding: four frames each."""
 
 
+class Heard(NamedTuple):
+    """Where a recording's embeddings lie: a line of index.jsonl."""
+
+    id: str
+    start: int
+    frames: int
+
+
 class Features:
     """Recordings as an extractor heard them, memory-mapped, to draw examples from."""
 
     def __init__(self, recordings: Sequence[Recording], folder: Path, width: int, mels: int) -> None:
         """folder: where `extract` has left them, for these recordings and maybe others."""
-        lengths = {row["id"]: (row["start"], row["frames"]) for row in _index(folder)}
+        heard = {place.id: place for place in _index(folder)}
         self.recordings = list(recordings)
-        self._places = [lengths[recording.id] for recording in recordings]
+        self._places = [heard[recording.id] for recording in recordings]
         self._embeddings = np.memmap(folder / "embeddings.raw", np.float16, "r").reshape(-1, width)
         self._spectra = np.memmap(folder / "spectra.raw", np.float16, "r").reshape(-1, mels)
 
@@ -45,12 +54,12 @@ class Features:
 
     def embeddings(self, row: int) -> NDArray[np.float16]:
         """(t, width) of a recording."""
-        start, frames = self._places[row]
+        _, start, frames = self._places[row]
         return self._embeddings[start : start + frames]
 
     def example(self, row: int, caption: str) -> Example:
         """A recording with one of its captions."""
-        start, frames = self._places[row]
+        _, start, frames = self._places[row]
         spectrogram = self._spectra[COLUMNS * start : COLUMNS * (start + frames)]
         return Example(np.array(self.embeddings(row)), np.array(spectrogram), caption)
 
@@ -72,13 +81,13 @@ def extract(
     """Hear what was not heard yet. Raises DataError for a recording that can't be decoded."""
     folder.mkdir(parents=True, exist_ok=True)
     known = _index(folder)
-    frames = sum(row["frames"] for row in known)
-    heard = {row["id"] for row in known}
+    frames = sum(place.frames for place in known)
+    heard = {place.id for place in known}
     left = [recording for recording in recordings if recording.id not in heard]
     extractor = extractor.to(device).eval()
     width, mels = extractor.norm.normalized_shape[0], extractor.mels
     # A line or a recording that was being written when it was stopped goes.
-    (folder / "index.jsonl").write_text("".join(json.dumps(row) + "\n" for row in known), encoding="utf-8")
+    (folder / "index.jsonl").write_text("".join(map(_line, known)), encoding="utf-8")
     embeddings, spectra = folder / "embeddings.raw", folder / "spectra.raw"
     for path, row_bytes in ((embeddings, 2 * width), (spectra, 2 * mels * COLUMNS)):
         path.touch()
@@ -98,7 +107,7 @@ def extract(
             spectral.write(spectrogram.half().cpu().numpy().tobytes())
             embedded.flush()
             spectral.flush()
-            index.write(json.dumps({"id": recording.id, "start": frames, "frames": len(found)}) + "\n")
+            index.write(_line(Heard(recording.id, frames, len(found))))
             index.flush()
             frames += len(found)
             progress(done / len(left), f"hearing {len(left)} recordings")
@@ -114,9 +123,13 @@ def hear(extractor: WindowedConvNeXt, samples: Tensor) -> tuple[Tensor, Tensor]:
     return embeddings, columns[0, 0]
 
 
-def _index(folder: Path) -> list[dict[str, int]]:
+def _line(heard: Heard) -> str:
+    return json.dumps(heard._asdict()) + "\n"
+
+
+def _index(folder: Path) -> list[Heard]:
     path = folder / "index.jsonl"
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    return [Heard(**json.loads(line)) for line in lines if line.endswith("\n")]

@@ -50,5 +50,5 @@ def speaker(
 ) -> Decoder:
     """The edge's decoder on a captioner's parts, which are on the CPU. words: every token, by its number."""
     graphs = [room.adapter_graph(config, adapter), *room.decoder_graphs(config, decoder)]
-    engines = [cast(Engine, TorchEngine(export)) for export in graphs]
-    return Decoder(*engines, Vocabulary(words))
+    adapt, prefill, step = (cast(Engine, TorchEngine(export)) for export in graphs)
+    return Decoder(adapt, prefill, step, Vocabulary(words))
