@@ -312,13 +312,13 @@ def _gains(
 def _gain(
     ours: float, theirs: float, drawn: NDArray[np.float64], against: NDArray[np.float64]
 ) -> dict[str, float]:
-    relative = drawn / np.maximum(against, 1e-9) - 1
+    relative = np.divide(drawn, against, out=np.full_like(drawn, np.inf), where=against > 0) - 1
     return {
         "ours": float(ours),
         "theirs": float(theirs),
-        "gain": float(ours / max(theirs, 1e-9) - 1),
-        "low": float(np.quantile(relative, 0.025)),
-        "high": float(np.quantile(relative, 0.975)),
+        "gain": float(ours / theirs - 1) if theirs else float("nan"),  # nothing to be relative to
+        "low": float(np.quantile(relative, 0.025, method="nearest")),
+        "high": float(np.quantile(relative, 0.975, method="nearest")),
     }
 
 

@@ -144,7 +144,8 @@ def caption(stage: Stage, samples: Samples) -> list[Shown]:
 
 def plain(text: str) -> str:
     """A caption's sentence without its hedge: how sure it is, is not what it says."""
-    return text.removeprefix("Possibly ")
+    rest = text.removeprefix("Possibly ")
+    return f"{rest[:1].upper()}{rest[1:]}"
 
 
 def join(shown: Sequence[Shown]) -> str:
