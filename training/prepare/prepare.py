@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 
 from ...runtime.audio import CHUNK_SAMPLES, RATE
 from ...runtime.errors import DataError, InputMissingError
-from ..data import Clip, Split, may_ship, open_corpus
+from ..data import LICENCES, Clip, Licence, Split, open_corpus
 from ..scenes import sound_labels
 from .arrange import Shelf, Unplayable, arrange
 from .hear import Ear, Opinion
@@ -30,7 +30,6 @@ from .plan import Plan, write_plans
 from .render import Renderer
 from .sample import write_sample
 
-Licence = Literal["shipping", "free", "all"]
 SPLITS = {"development": "train", "validation": "val", "evaluation": "test"}
 """Clotho's names of splits -> ours. Captions without a split are for training."""
 SINGLES = 3
@@ -82,21 +81,18 @@ class Summary(msgspec.Struct, omit_defaults=False):
     teacher: Opinion | None = None
 
 
-def is_free(licence: str) -> bool:
-    """True for licences that allow any use, also commercial, with no more than naming the author."""
-    return licence.startswith(("CC0", "CC BY", "Public Domain", "Apache")) and not any(
-        word in licence for word in ("NC", "SA", "ND", "unless", "see ")
-    )
+ACADEMIC_ONLY = ("audiocaps", "wavcaps")
+NON_COMMERCIAL = ("clotho",)
+"""Tables of captions, as their file names begin, by what their authors allow: their words are data too."""
 
 
-LICENCES: dict[Licence, Callable[[str], bool]] = {
-    "shipping": may_ship,
-    "free": is_free,
-    "all": lambda licence: True,
-}
+def may_read(table: str, licence: Licence) -> bool:
+    """Whether a model of these sources may learn from the sentences of this table."""
+    forbidden = {"all": (), "shipping": ACADEMIC_ONLY, "free": ACADEMIC_ONLY + NON_COMMERCIAL}[licence]
+    return not table.startswith(forbidden)
 
 
-def read_captions(folder: Path, split: Split) -> list[Caption]:
+def read_captions(folder: Path, split: Split, licence: Licence = "all") -> list[Caption]:
     """The captions of one split from every .csv and .csv.gz of a folder that has a column `caption`.
 
     Raises InputMissingError where there is none, DataError where a file can't be read.
@@ -105,6 +101,8 @@ def read_captions(folder: Path, split: Split) -> list[Caption]:
     files = sorted([*folder.glob("*.csv"), *folder.glob("*.csv.gz")])
     for path in files:
         source = path.name.partition(".")[0]
+        if not may_read(source, licence):
+            continue
         try:
             for number, row in enumerate(_rows(path)):
                 theirs = row.get("split") or "train"
@@ -115,7 +113,8 @@ def read_captions(folder: Path, split: Split) -> list[Caption]:
     if not found:
         raise InputMissingError(
             f"{folder} holds no captions of the split {split}",
-            why="no .csv or .csv.gz there has a column caption with rows of it",
+            why="no .csv or .csv.gz there has a column caption with rows of it"
+            + ("" if licence == "all" else f" and terms that allow `{licence}`"),
         )
     return found
 
@@ -148,7 +147,7 @@ class Order(NamedTuple):
 def make(order: Order, progress: Progress = lambda done, what: None) -> Summary:
     """Write plans.jsonl, summary.json and sample.html. Raises InputMissingError, DataError."""
     corpus = open_corpus(order.corpus, order.cache, progress)
-    captions = read_captions(order.captions, order.split)
+    captions = read_captions(order.captions, order.split, order.licence)
     ear = Ear(order.teacher) if order.teacher else None
     clips = corpus.split(order.split, LICENCES[order.licence])
     dropped = ear.contradicted(corpus, clips, order.cache, progress) if ear else {}
