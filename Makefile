@@ -13,6 +13,7 @@ HOURS ?= 10
 MADE ?= runs/room-small
 # What the shipped model is made from, and the public tagger that teaches it (optional).
 CORPUS ?= ../shared/data
+CAPTIONS ?= $(CORPUS)/captions
 TEACHER ?= ../shared/weights/efficientat-mn04
 
 VENV := .venv
@@ -52,7 +53,10 @@ bench-gpu: setup-dev
 	$(BIN)/python benchmarks/gpu.py
 
 model: setup-dev
+	@echo "About three hours on two CPU cores; every stage says what is left of it, and resumes."
+	$(if $(wildcard $(CAPTIONS)),$(EDGECAP) prepare --corpus $(CORPUS) --captions $(CAPTIONS) -o $(MADE)/scenes)
 	$(EDGECAP) train training/recipes/room-small.yaml -o $(MADE) --corpus $(CORPUS) \
+	  $(if $(wildcard $(CAPTIONS)),--scenes $(MADE)/scenes) \
 	  $(if $(wildcard $(TEACHER)),--teacher $(TEACHER))
 	$(EDGECAP) export $(MADE)/model --target onnx-int8 --no-verify -o $(MADE)/draft
 	$(EDGECAP) evaluate $(MADE)/draft --corpus $(CORPUS) --split val --calibrate $(MADE)/model

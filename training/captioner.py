@@ -5,6 +5,7 @@ sentence vector (InfoNCE) and knows the caption's words (cross-entropy). Stage 2
 the projection and the decoder to say the sentence, with spectrogram noise as augmentation.
 """
 
+import time
 from collections.abc import Callable
 from typing import Annotated, Protocol
 
@@ -19,7 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 from .losses import aligned_words, bag_of_words, info_nce, next_token
 from .models.gpt import GptDecoder, Mix
 from .models.see import SemanticAdapter
-from .run import Average, Run, cosine, decayed, team
+from .run import Average, Run, cosine, decayed, team, time_left
 from .segments import Example
 from .sentence import Embed
 from .tokenizer import CaptionTokenizer
@@ -57,6 +58,8 @@ class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Stage 1's words by position instead of as a bag (SEE-4)."""
     mixup: Annotated[float, Meta(ge=0)] = 0.0
     """Stage 2: alpha of the Beta distribution by which embeddings and words of two clips are blended."""
+    bfloat16: bool = False
+    """Multiply in bfloat16 on a CPU too, where it can."""
     accumulate: Annotated[int, Meta(ge=1)] = 1
     """Batches to one step of the optimiser."""
     seed: int = 1
@@ -172,7 +175,7 @@ def _train(
 ) -> None:  # fmt: skip
     """The loop of both stages: draw, loss, step, average; log, save, resume.
 
-    On a GPU in bfloat16. Under torchrun every process draws batches of its own and gradients are averaged.
+    On a GPU always in bfloat16. Under torchrun every process draws its own batches, gradients are averaged.
     """
     workers = team()
     stored = run.resume()
@@ -191,7 +194,9 @@ def _train(
         optimiser.load_state_dict(stored["optimiser"])
         average.weights = {name: value.to(workers.device) for name, value in stored["average"].items()}
     module.train()
-    in_half = torch.autocast(workers.device.type, torch.bfloat16, enabled=workers.device.type == "cuda")
+    is_half = settings.bfloat16 or workers.device.type == "cuda"
+    in_half = torch.autocast(workers.device.type, torch.bfloat16, enabled=is_half)
+    began = time.monotonic()
     for step in range(begin, settings.steps):
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * cosine(step, settings.steps, settings.warmup)
@@ -209,7 +214,8 @@ def _train(
             continue
         if (step + 1) % 25 == 0 or step + 1 == settings.steps:
             run.log(step + 1, loss=value.item(), **figures)
-            progress((step + 1) / settings.steps, f"{run.stage}: loss {value.item():.3f}")
+            left = time_left(began, begin, step + 1, settings.steps)
+            progress((step + 1) / settings.steps, f"{run.stage}: loss {value.item():.3f}, {left}")
         if (step + 1) % 250 == 0 or step + 1 == settings.steps:
             run.save(
                 step + 1, model=module.state_dict(), optimiser=optimiser.state_dict(), average=average.weights

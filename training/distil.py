@@ -26,7 +26,7 @@ from ..runtime.audio import CHUNK_SAMPLES, RATE
 from . import augment
 from .frontend import LogMel
 from .models.convnext import CausalConvNeXt
-from .run import Average, Run, cosine, decayed
+from .run import Average, Run, cosine, decayed, time_left
 from .scenes import Composer, Stream
 from .teacher import WIDTH, Teacher
 
@@ -138,7 +138,8 @@ def train_encoder(
     model.train()
     encoder.bn0.eval()  # its statistics are the data's, once: a stream has no batch
     state = encoder.initial_state(settings.batch)
-    shown, since = time.monotonic(), begin
+    began = shown = time.monotonic()
+    since = begin
     # A process composes what comes next: a thread would hold the interpreter while the net learns.
     batches = DataLoader(_Batches(streams), batch_size=None, num_workers=1)
     for step, batch in zip(range(begin, settings.steps), batches, strict=False):
@@ -176,7 +177,8 @@ def train_encoder(
             run.log(step + 1, loss=loss.item(), speed=speed, **figures)
             progress(
                 (step + 1) / settings.steps,
-                f"encoder: loss {loss.item():.2f}, {speed:.0f} s of sound a second",
+                f"{run.stage}: loss {loss.item():.2f}, {speed:.0f} s of sound a second, "
+                + time_left(began, begin, step + 1, settings.steps),
             )
             shown, since = time.monotonic(), step + 1
         if (step + 1) % 250 == 0 or step + 1 == settings.steps:

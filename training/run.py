@@ -154,6 +154,12 @@ def decayed(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
+def time_left(began: float, begin: int, step: int, steps: int) -> str:
+    """What is left of a stage that began at `began` (time.monotonic()) with step `begin`: "58 min left"."""
+    minutes = (time.monotonic() - began) / max(step - begin, 1) * (steps - step) / 60
+    return f"{minutes:.0f} min left" if minutes < 90 else f"{minutes / 60:.1f} h left"
+
+
 def cosine(step: int, steps: int, warmup: int) -> float:
     """Learning rate factor: linear warm-up, then half a cosine to zero."""
     import math

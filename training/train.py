@@ -20,7 +20,7 @@ from ..runtime.errors import ConfigError, InputMissingError
 from . import segments as segments_of
 from .captioner import StageSettings, train_decoder, train_semantic
 from .captions import sayable
-from .data import Clip, Label, may_ship, open_corpus
+from .data import LICENCES, Clip, Label, Licence, open_corpus
 from .distil import EncoderSettings, train_encoder
 from .models import room
 from .models import text as text_side
@@ -46,8 +46,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     licence: str
     size: Literal["nano", "atto", "pico", "tiny"] = "atto"
     mels: int = 64
-    shipping: bool = True
-    """Leave out sources whose licence forbids derivatives or allows research only."""
+    sources: Licence = "shipping"
+    """By licence: no derivatives forbidden and not research only; or free for any use; or all."""
     hours: Annotated[float, Meta(gt=0)] = 20.0
     """Composed sound that stages 1 and 2 learn from."""
     adapter: AdapterConfig = AdapterConfig()
@@ -94,7 +94,7 @@ def train(
     """
     torch.manual_seed(recipe.seed)
     corpus = open_corpus(corpus_folder, cache, progress)
-    clips = corpus.split("train", may_ship if recipe.shipping else lambda licence: True)
+    clips = corpus.split("train", LICENCES[recipe.sources])
     labels = sound_labels(corpus, clips)
     composer = Composer(corpus, clips, labels)
     plans = open_plans(scenes) if scenes else []
