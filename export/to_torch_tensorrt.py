@@ -6,6 +6,7 @@ Not run here: there was no CUDA device, and on a CPU's torch the package does no
 torch-tensorrt 2.13's API; its import guard and the export before it are tested.
 """
 
+import copy
 import importlib
 import importlib.util
 from collections.abc import Mapping
@@ -70,7 +71,7 @@ def shapes(export: ExportGraph, graph: GraphFile, dims: Mapping[str, Extent]) ->
 
 
 def export_program(
-    export: ExportGraph, graph: GraphFile, dims: Mapping[str, Extent]
+    export: ExportGraph, graph: GraphFile, dims: Mapping[str, Extent], device: str = "cpu"
 ) -> torch.export.ExportedProgram:
     """torch.export of a graph's module in the graph's precision, dimensions open as far as dims say."""
     ports = (*graph.inputs, *graph.state)
@@ -81,8 +82,9 @@ def export_program(
         {axis: varying[size] for axis, size in enumerate(port.shape) if isinstance(size, str)}
         for port in ports
     )
-    module = Loose(reduced(export.module, graph.precision)).eval()
-    return torch.export.export(module, export.example(fixed), dynamic_shapes={"tensors": open_axes})
+    module = Loose(copy.deepcopy(reduced(export.module, graph.precision))).eval().to(device)
+    arguments = tuple(tensor.to(device) for tensor in export.example(fixed))
+    return torch.export.export(module, arguments, dynamic_shapes={"tensors": open_axes})
 
 
 def build_from_torch(
@@ -93,7 +95,7 @@ def build_from_torch(
     Raises UnavailableError if torch-tensorrt, TensorRT or the GPU is not here.
     """
     compiler, trt, device = load_torch_tensorrt(), load_library("tensorrt"), Device()
-    program = export_program(export, graph, dims)
+    program = export_program(export, graph, dims, "cuda")
     inputs = [
         compiler.Input(min_shape=least, opt_shape=usual, max_shape=most, dtype=getattr(torch, port.dtype))
         for (least, usual, most), port in zip(
