@@ -4,8 +4,8 @@ Endless streams of scenes run through the net as they will on the edge, its stat
 to the next, so that it is trained in the regime it lives in. Losses per 320 ms chunk:
 - sounds: binary cross-entropy on the labels that sound (their times are known, the scenes being ours);
 - vectors: mean squared error to the teacher's 384 numbers, standardised. It hears the very same mixture
-  (but for the microphone), in every other stream: it costs a third of a step. A teacher that hears what
-  the student hears, patiently, teaches best (Beyer et al. 2022, "a good teacher is patient and consistent").
+  (but for the microphone), at a third of a step's cost. A teacher that hears what the student hears,
+  patiently, teaches best (Beyer et al. 2022, "a good teacher is patient and consistent").
 """
 
 import time
@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from ..runtime.audio import CHUNK_SAMPLES, RATE
 from . import augment
 from .frontend import LogMel
-from .models.convnext import CausalConvNeXt
+from .models.convnext import CausalConvNeXt, stochastic_depth
 from .run import Average, Run, cosine, decayed, time_left
 from .scenes import Composer, Stream
 from .teacher import WIDTH, Teacher
@@ -49,6 +49,8 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Share of scenes that hold one clear sound."""
     filter_db: Annotated[float, Meta(ge=0)] = 6.0
     """How much microphones and rooms colour a stream."""
+    drop_path: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    """Stochastic depth: how often the last block is left out."""
     bfloat16: bool = False
     """Multiply in bfloat16, where the processor can: 1.3 times as fast on AVX-512."""
     seed: int = 1
@@ -72,7 +74,7 @@ class Distiller(nn.Module):
         return F.binary_cross_entropy_with_logits(logits, heard, weight, reduction="none").sum(-1).mean()
 
     def vectors_loss(self, embeddings: Tensor, vectors: Tensor) -> Tensor:
-        """embeddings (b, k, width) of what the teacher heard; vectors (b, k, 384), standardised."""
+        """embeddings (B, k, width); vectors (B, k, 384), standardised."""
         return F.mse_loss(self.vectors(self.encoder.norm(embeddings)), vectors)
 
 
@@ -135,6 +137,7 @@ def train_encoder(
     if stored:
         average.weights = stored["average"]
     microphones = Microphones(rng, settings.batch, encoder.mels, settings.filter_db)
+    stochastic_depth(encoder, settings.drop_path)
     model.train()
     encoder.bn0.eval()  # its statistics are the data's, once: a stream has no batch
     state = encoder.initial_state(settings.batch)
@@ -158,10 +161,9 @@ def train_encoder(
         loss = model.sounds_loss(embeddings, heard, weight)
         figures = {"sounds": loss.item()}
         if teacher:
-            taught = torch.arange(step % 2, settings.batch, 2)
             with torch.no_grad():
-                vectors = (teacher.sequence(samples[taught])[:, : settings.chunks] - scale[0]) / scale[1]
-            near = model.vectors_loss(embeddings[taught], vectors)
+                vectors = (teacher.sequence(samples)[:, : settings.chunks] - scale[0]) / scale[1]
+            near = model.vectors_loss(embeddings, vectors)
             loss = loss + settings.vectors * near
             figures["vectors"] = near.item()
         for group in optimiser.param_groups:

@@ -27,7 +27,7 @@ from .scenes import Composer, Scene
 
 LONGEST = 32
 """Chunks of the longest segment taught: 10.24 s."""
-FREE_SHARE = 0.35
+FREE_SHARE = 0.25
 """How many examples are in a person's words, where there are any."""
 LEAST = 0.25
 """Of an event that lasts, this share or three chunks must have been heard before it is said."""

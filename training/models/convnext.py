@@ -58,11 +58,16 @@ class Block(nn.Module):
         self.pwconv1 = nn.Linear(channels, 4 * channels)
         self.pwconv2 = nn.Linear(4 * channels, channels)
         self.gamma = nn.Parameter(torch.full((channels,), gamma))
+        self.drop_path = 0.0
+        """How often, in training, an example goes round this block (stochastic depth, Huang et al. 2016)."""
 
     def mix(self, x: Tensor, conv: Tensor) -> Tensor:
         """What follows the convolution; x and conv (B, C, T, M)."""
         y = self.norm(conv.permute(0, 2, 3, 1))  # (B, T, M, C)
         y = self.pwconv2(nn.functional.gelu(self.pwconv1(y))) * self.gamma
+        if self.training and self.drop_path:
+            kept = torch.rand(len(y), 1, 1, 1, device=y.device) >= self.drop_path
+            y = y * (kept / (1.0 - self.drop_path))
         mixed: Tensor = x + y.permute(0, 3, 1, 2)
         return mixed
 
@@ -99,6 +104,13 @@ def normalise(bn0: nn.BatchNorm2d, log_mel: Tensor) -> Tensor:
     """(B, T, mels) -> (B, 1, T, mels), each mel bin by its own statistics."""
     scaled: Tensor = bn0(log_mel.unsqueeze(1).transpose(1, 3))
     return scaled.transpose(1, 3)
+
+
+def stochastic_depth(net: nn.Module, rate: float) -> None:
+    """Let training drop blocks, the later the more often: from 0 to `rate`."""
+    blocks = [module for module in net.modules() if isinstance(module, Block)]
+    for depth, block in enumerate(blocks, 1):
+        block.drop_path = rate * depth / len(blocks)
 
 
 def initialise(net: nn.Module) -> None:
