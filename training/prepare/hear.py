@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...runtime.audio import Samples
 from ..data import Clip, Corpus
 from ..teacher import Teacher, hear_clips
 from .forgiven import FORGIVEN, GENERIC, RIVALS
@@ -34,15 +35,19 @@ WINDOW = 6
 class Opinion(msgspec.Struct):
     """What the teacher says of some scenes: shares of events in which nothing forgiven is heard.
 
-    chance: the same for labels that were not played, in the same chunks: the most that a share could be.
+    disagrees: as they sound in their scenes, where others may cover them. alone: of these events, each
+    played without the others: what is left is not covered but wrong, or unlike what the teacher knows.
+    chance: for labels that were not played, in the same chunks: what a wrong pairing would give.
+    by_label: events, the share in scenes, the share alone.
     """
 
     scenes: int
     events: int
     threshold: float
     disagrees: float
+    alone: float
     chance: float
-    by_label: dict[str, tuple[int, float]]
+    by_label: dict[str, tuple[int, float, float]]
 
 
 class Ear:
@@ -77,31 +82,54 @@ class Ear:
         """Play these scenes to the teacher and ask of each event whether it can be heard while it sounds."""
         rng = np.random.default_rng(0)
         labels = list(self.forgiven)
-        heard: dict[str, list[bool]] = collections.defaultdict(list)
+        wrong: dict[str, list[tuple[bool, bool]]] = collections.defaultdict(list)
         chance: list[bool] = []
         for done, plan in enumerate(plans, 1):
             scene = renderer.scene(plan)
-            vectors = self.teacher.sequence(torch.from_numpy(scene.samples)[None])[0].numpy()
+            vectors = self._vectors(scene.samples)
             present = {sound.label for sound in plan.sounds}
             for sound, event in zip(plan.sounds, scene.events, strict=True):
-                active = event.active[: len(vectors)]
-                if sound.label not in self.forgiven or not active.any():
+                if sound.label not in self.forgiven or not event.active.any():
                     continue
-                scores = self.scores(vectors[: len(active)][active].mean(0))
-                heard[sound.label].append(bool(scores[self.forgiven[sound.label]].max() >= HEARD))
+                is_unheard = is_unheard_alone = not self._hears(sound.label, vectors, event.active)
+                if is_unheard and len(plan.sounds) > 1:
+                    bare = self._vectors(
+                        renderer.scene(msgspec.structs.replace(plan, sounds=(sound,))).samples
+                    )
+                    is_unheard_alone = not self._hears(sound.label, bare, event.active)
+                wrong[sound.label].append((is_unheard, is_unheard_alone))
                 other = labels[int(rng.integers(len(labels)))]
                 if other not in present:
-                    chance.append(bool(scores[self.forgiven[other]].max() >= HEARD))
+                    chance.append(not self._hears(other, vectors, event.active))
             progress(done / len(plans))
-        total = [one for all_ in heard.values() for one in all_]
+        shares = {label: np.mean(events, axis=0) for label, events in wrong.items()}
+        in_scenes, alone = np.mean([event for events in wrong.values() for event in events], axis=0)
         return Opinion(
-            len(plans), len(total), HEARD,
-            round(1 - float(np.mean(total)), 4), round(1 - float(np.mean(chance)), 4),
-            {
-                label: (len(all_), round(1 - float(np.mean(all_)), 3))
-                for label, all_ in sorted(heard.items(), key=lambda item: -np.mean(np.logical_not(item[1])))
+            scenes=len(plans),
+            events=sum(map(len, wrong.values())),
+            threshold=HEARD,
+            disagrees=round(float(in_scenes), 4),
+            alone=round(float(alone), 4),
+            chance=round(float(np.mean(chance)), 4),
+            by_label={
+                label: (
+                    len(wrong[label]),
+                    round(float(shares[label][0]), 3),
+                    round(float(shares[label][1]), 3),
+                )
+                for label in sorted(wrong, key=lambda label: -float(shares[label].sum()))
             },
-        )  # fmt: skip
+        )
+
+    def _vectors(self, samples: Samples) -> NDArray[np.float32]:
+        return np.asarray(self.teacher.sequence(torch.from_numpy(samples)[None])[0].numpy(), np.float32)
+
+    def _hears(self, label: str, vectors: NDArray[np.float32], active: NDArray[np.bool_]) -> bool:
+        active = active[: len(vectors)]
+        if not active.any():
+            return True  # it begins in the last chunk, of which the teacher has no vector
+        scores = self.scores(vectors[: len(active)][active].mean(0))
+        return bool(scores[self.forgiven[label]].max() >= HEARD)
 
     @torch.inference_mode()
     def contradicted(

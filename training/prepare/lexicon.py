@@ -51,7 +51,7 @@ def conjugations(verb: str) -> set[str]:
     if verb.endswith("e") and not verb.endswith(("ee", "oe")):
         return {verb, third, verb[:-1] + "ing", *PAST.get(verb, verb + "d").split()}
     stem = verb
-    if re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", verb) or verb in ("begin",):
+    if re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]", verb) or verb in ("begin", "occur"):
         stem = verb + verb[-1]
     past = verb[:-1] + "ied" if verb.endswith("y") and verb[-2] not in "aeiou" else stem + "ed"
     return {verb, third, stem + "ing", *PAST.get(verb, past).split()}
@@ -196,6 +196,6 @@ def tokens(caption: str) -> list[str]:
     """The words of a caption in lower case, commas as "comma", without articles and auxiliaries."""
     text = caption.lower().replace("’", "'").replace(",", " comma ").replace(";", " comma ")
     text = re.sub(r"['’]s\b", "'s", text)
-    text = re.sub(r"\.(\s|$)", " ", text)
+    text = re.sub(r"[.!?]+(\s|$)", " ", text)
     found = re.findall(r"[a-z0-9'\-]+|[^\s]", text)
     return [word for word in found if word not in UNSPOKEN]

@@ -12,7 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 from .lexicon import Lexicon, Match, Reading, tokens
-from .vocabulary import DOERS, WAYS, Way
+from .vocabulary import DOERS, STANDING, WAYS, Way
 
 
 class Sounding(NamedTuple):
@@ -56,7 +56,8 @@ class Refused(NamedTuple):
 def _short(sound: Sounding) -> str:
     distance = "" if sound.distance is None else f"@{sound.distance:g}"
     often = f"x{sound.times}" if sound.times else sound.repeat
-    return f"{'|'.join(sound.choices)}{'s' if sound.many else ''}{often}{distance}"
+    level = "" if not sound.level_db else "+" if sound.level_db > 0 else "-"
+    return f"{level}{'|'.join(sound.choices)}{'s' if sound.many else ''}{often}{distance}"
 
 
 class _Noun(NamedTuple):
@@ -107,11 +108,15 @@ class _Parser:
         self.doers: set[str] = set()
         self.last_nouns: list[_Noun] = []
         self.carried: list[Way] = []
+        self.link = ""
 
     def run(self, words: list[str]) -> Parsed:
         at = 0
         previous_link = True
         while at < len(words):
+            if words[at] == "of" and self.clause.pending:
+                at += 1  # "the humming of an engine"
+                continue
             match = self.lexicon.match(words, at)
             if match is None:
                 raise _Refusal("word", words[at])
@@ -120,7 +125,7 @@ class _Parser:
                 self._way(reading)
             kinds = {reading.kind for reading in match.readings}
             if kinds & {"thing", "sound", "act"}:
-                self._content(match, previous_link)
+                self._content(match, previous_link, self._leads_to_a_noun(words, at))
                 previous_link = False
             elif "link" in kinds:
                 previous_link = True
@@ -129,6 +134,13 @@ class _Parser:
                 self._way(match.readings[0])
         self._close()
         return self._finish()
+
+    def _leads_to_a_noun(self, words: list[str], at: int) -> bool:
+        """Whether a noun follows: "barking dogs", "the ticking of a clock"."""
+        if at < len(words) and words[at] == "of":
+            return True
+        match = self.lexicon.match(words, at) if at < len(words) else None
+        return match is not None and any(r.kind in ("thing", "sound") for r in match.readings)
 
     # What each kind of phrase does
 
@@ -140,11 +152,12 @@ class _Parser:
                 raise _Refusal("grammar", "two numbers in one clause")
             self.clause.count = reading.name
 
-    def _content(self, match: Match, after_link: bool) -> None:
+    def _content(self, match: Match, after_link: bool, before_noun: bool) -> None:
         clause = self.clause
         noun = next((r for r in match.readings if r.kind in ("thing", "sound")), None)
         act = next((r for r in match.readings if r.kind == "act"), None)
-        if act and self._act(act.name, clause, after_link, is_also_noun=noun is not None):
+        is_gerund = match.text.split()[0].endswith("ing")
+        if act and self._act(act.name, clause, after_link, before_noun, noun is not None, is_gerund):
             return
         if noun is None:
             raise _Refusal("deed", self._deed(match.text))
@@ -161,7 +174,15 @@ class _Parser:
             return
         clause.nouns.append(found)
 
-    def _act(self, base: str, clause: _Clause, after_link: bool, is_also_noun: bool) -> bool:
+    def _act(
+        self,
+        base: str,
+        clause: _Clause,
+        after_link: bool,
+        before_noun: bool,
+        is_also_noun: bool,
+        is_gerund: bool,
+    ) -> bool:
         if clause.nouns:
             able = [self._may(noun, base) for noun in clause.nouns]
             if not able[-1]:
@@ -177,10 +198,18 @@ class _Parser:
             return False
         if clause.pending:
             return False
-        if after_link and self.last_nouns and all(self._may(noun, base) for noun in self.last_nouns):
-            for noun in self.last_nouns:
-                self._does(noun._replace(number=""), base, clause)
+        if before_noun and not clause.done:
+            clause.pending = (base, base)
             return True
+        if after_link and self.last_nouns:
+            if all(self._may(noun, base) for noun in self.last_nouns):
+                for noun in self.last_nouns:
+                    self._does(noun._replace(number=""), base, clause)
+                return True
+            # "a man speaks and laughs": the same man, and whose laughter our clips hold is not known
+            is_same = self.link == "and" or not is_gerund
+            if is_same and any(noun.reading.kind == "thing" for noun in self.last_nouns):
+                return False
         if not after_link and clause.done and not clause.nouns:
             return base in self.lexicon.generic  # "rain falls … continues"
         labels = self.lexicon.acts.get(base) or self.lexicon.alone.get(base)
@@ -191,6 +220,7 @@ class _Parser:
         return True
 
     def _link(self, name: str) -> None:
+        self.link = name
         clause = self.clause
         if name == "and" and clause.nouns and clause.is_list_open:
             return  # a list of nouns goes on
@@ -259,7 +289,9 @@ class _Parser:
     def _stands_alone(self, noun: _Noun, clause: _Clause) -> None:
         kind, name, many = noun.reading
         if kind == "thing":
-            raise _Refusal("deed", f"{name} does nothing")
+            if name not in STANDING:
+                raise _Refusal("deed", f"{name} does nothing")
+            name = STANDING[name]
         count = int(noun.number) if noun.number.isdigit() else 0
         self._emit(name, many and not count, clause, count, "many" if noun.number == "many" else "")
 

@@ -35,7 +35,7 @@ class Piece(msgspec.Struct, frozen=True, omit_defaults=True):
 class PlannedSound(msgspec.Struct, frozen=True, omit_defaults=True):
     """One sound that the caption names: its pieces are one event.
 
-    label: of its first recording. level_db: dBFS of the chunks in which it sounds. distance: 0
+    label: of its first recording. level_db: of the chunks in which it sounds, dBFS, A-weighted. distance: 0
     near and dry, 1 far, None where the caption doesn't tell. stage: its place in the caption's order, from 0.
     """
 

@@ -18,16 +18,20 @@ SPEAK = "speak|talk|converse"
 ANYONE = "speech|man_speech|woman_speech"
 
 THINGS: dict[str, str] = {
-    "man": "[adult|older] man, [adult] male, guy, gentleman, male adult, male person, male voice, "
-    "man 's voice",
-    "woman": "[adult|older] woman, [adult] female, lady, female adult, female person, female voice, "
-    "woman 's voice",
-    "person": "person, someone, somebody, people, human, individual, adult, human voice, voice, "
+    "man": "[adult|older|young|middle-aged|elderly|old] man, [adult|young_adult] male, guy, gentleman, "
+    "male adult, "
+    "male person, male speaker, man and another man, man's voice, male voice, young guy",
+    "woman": "[adult|older|young|middle-aged|elderly|old] woman, [adult|young_adult] female, lady, "
+    "female adult, "
+    "female person, female speaker, woman and another woman, woman's voice, female voice, young lady",
+    "person": "[young] person, someone, somebody, [young] people, human, human being, individual, "
+    "adult, voice, "
+    "human voice, "
     "group|couple|bunch of people|individuals|adults",
     "child": "child, kid, toddler, boy, girl, young child|boy|girl",
     "baby": "baby, infant, newborn [baby]",
     "crowd": "crowd, audience, crowd of people",
-    "dog": "dog, hound, canine",
+    "dog": "dog, hound, canine, pack|group of dogs",
     "wolf": "wolf",
     "cat": "cat, kitten, feline",
     "bird": "bird, songbird, group|flock|bunch of birds",
@@ -51,20 +55,26 @@ THINGS: dict[str, str] = {
     "cricket": "cricket",
     "wave": "wave, ocean wave, sea wave",
     "leak": "faucet, tap, water faucet",
-    "water": "water, tap water, running water, liquid",
+    "water": "water, tap water, liquid",
     "stream": "stream, creek, brook, river, stream of water",
     "toilet": "toilet",
     "fire": "fire, campfire, fireplace, bonfire",
-    "engine": "engine, motor, vehicle|car engine|motor, motor vehicle engine, engine of vehicle|car",
-    "cars": "vehicles, cars",
-    "motorcycle": "motorcycle, motorbike",
+    "engine": "engine, motor, motor engine, [motor] vehicle|car|automobile engine|motor, "
+    "engine of vehicle|car, "
+    "vehicle's engine, "
+    "car's engine",
+    "vehicle": "[motor] vehicle, car, automobile",
+    "cars": "[motor] vehicles, cars, automobiles, several|multiple|many vehicles|cars",
+    "motorcycle": "motorcycle, motorbike, motorcycle|motorbike engine|motor",
     "truck": "truck, bus, large truck",
-    "train": "train",
+    "train": "[passenger|freight|cargo|commuter] train",
+    "whistle": "train whistle, train's whistle",
     "helicopter": "helicopter",
-    "airplane": "airplane, plane, aircraft, jet, airplane|plane|aircraft|jet engine",
+    "airplane": "airplane, plane, aircraft, jet, airplane|plane|aircraft|jet engine|motor, small plane, "
+    "jet plane, jet airplane",
     "chainsaw": "chainsaw, chain saw",
     "saw": "power saw, electric saw, circular saw",
-    "drill": "drill, power drill, electric drill, jackhammer",
+    "drill": "drill, power drill, electric drill, electric power drill, jackhammer",
     "vacuum": "vacuum cleaner, vacuum",
     "washer": "washing machine",
     "dishwasher": "dishwasher",
@@ -87,11 +97,12 @@ THINGS: dict[str, str] = {
     "alarm": "alarm",
     "smoke": "smoke|fire alarm, smoke detector",
     "horn": "car|vehicle|automobile horn, vehicle's horn, car's horn",
-    "anyhorn": "horn",
+    "anyhorn": "horn, air horn",
     "trainhorn": "train|locomotive horn, train's horn",
     "shiphorn": "ship|boat horn, fog horn, foghorn",
-    "siren": "siren, emergency siren, emergency vehicle siren, siren of emergency vehicle, vehicle siren",
-    "gun": "gun",
+    "siren": "siren, emergency siren, emergency vehicle siren, siren of|from|on emergency vehicle, "
+    "vehicle siren",
+    "gun": "gun, rifle, pistol, firearm",
     "plates": "dish, plate",
     "silverware": "silverware, cutlery, utensil",
     "food": "food, meat, something",
@@ -108,7 +119,7 @@ THINGS: dict[str, str] = {
 }
 """What makes sounds: nouns. Alone they name none."""
 
-RUNS = "run, operate, work, run smoothly, hum, be on"
+RUNS = "run, operate, work, run smoothly, hum, run nearby"
 DEEDS: dict[str, dict[str, str]] = {
     "man": {f"{SPEAK}, say something, give speech, make speech, deliver speech, narrate, "
             "carry on conversation, have conversation, say words": "man_speech"},
@@ -128,8 +139,11 @@ DEEDS: dict[str, dict[str, str]] = {
     "cat": {"meow, mew": "cat_meow"},
     "bird": {"chirp, sing, tweet, twitter, call, vocalize, chirp and tweet, tweet and chirp, "
     "chirp and sing, "
-             "sing and chirp, communicate, make noise, make sounds, sing songs": "bird_chirp"},
-    "crow": {"caw, call, crow": "crow"},
+             "sing and chirp, communicate, sing songs, call out, tweet and sing, whistle and chirp, "
+             "chirp and call, "
+             "chatter, cheep": "bird_chirp", "caw": "crow", "coo": "pigeon", "quack": "duck_goose/duck",
+             "hoot": "owl"},
+    "crow": {"caw, call, crow, squawk": "crow"},
     "rooster": {"crow, call, cock-a-doodle-doo": "rooster"},
     "chicken": {"cluck, call, bawk": "chicken"},
     "duck": {"quack, call": "duck_goose/duck"},
@@ -165,17 +179,21 @@ DEEDS: dict[str, dict[str, str]] = {
     "toilet": {"flush": "toilet_flush"},
     "fire": {"crackle, burn, burn and crackle, crackle and pop, crackle and burn, pop and crackle":
              "crackling_fire"},
-    "engine": {f"{RUNS}, idle, run idle, idle and vibrate, hum and vibrate, drone, "
-    "run continuously": "engine"},
+    "engine": {f"{RUNS}, idle, run idle, run in idle, work in idle, drone, rumble, hum and vibrate, "
+    "idle and "
+               "vibrate, idle smoothly": "engine"},
+    "vehicle": {"idle, run, run idle, run in idle, idle in place": "engine"},
     "cars": {"pass, pass by, drive by, go by, drive past, pass on road|street|highway, drive, "
              "drive on|down road|street|highway, travel on|down road|street|highway, move": "traffic"},
     "motorcycle": {"idle": "motorcycle"},
     "truck": {"drive away, pull away, drive off": "truck_bus"},
     "train": {"pass, pass by, move, run, run on|along|down tracks|track|railroad|rails, go by, go past, "
     "travel, "
-              "move along|down|on tracks|track|rails, clickety-clack, clack, roll by, approach, travel by, "
+              "move along|down|on tracks|track|rails, clickety-clack, clack, roll by, travel by, "
               "travel on|down|along tracks|track|rails, go down|on tracks|track, pass on tracks|track, "
-              "roll on|along|down tracks|track": "train"},
+              "roll on|along|down tracks|track, ride on|along|down tracks|track, roll along, roll, "
+              "ride by": "train",
+        "blow horn, blow its horn, sound its horn, sound horn, honk horn, honk its horn": "train_horn"},
     "helicopter": {"fly, fly by, hover, fly overhead, pass overhead, fly around, fly above, "
     "hover overhead, pass, "
                    f"pass by, {RUNS}, fly over": "helicopter"},
@@ -192,7 +210,9 @@ DEEDS: dict[str, dict[str, str]] = {
     "blender": {f"{RUNS}, blend, whir, grind, blend food, blend something": "blender"},
     "fan": {f"{RUNS}, blow, whir, spin, buzz": "fan"},
     "fridge": {"hum, run, buzz": "fridge_hum"},
-    "machine": {"hum": "machine_hum"},
+    "machine": {"hum": "machine_hum|fridge_hum|fan", "run, operate, "
+    "work": "machine_hum|washing_machine|dishwasher"},
+    "whistle": {"blow, sound, blare, whistle, toot": "train_horn/whistle"},
     "door": {"creak, creak open, squeak, squeak open, creak and squeak, squeak and creak": "door_creak",
              "close, shut, slam, slam shut, slam closed": "door_slam/close", "open": "door_slam/open"},
     "drawer": {"open, close, open and close, slide open, slide shut, open and shut, slide": "drawer"},
@@ -208,10 +228,10 @@ DEEDS: dict[str, dict[str, str]] = {
     "alarm": {"ring, sound, beep, go off, blare, sound off": "alarm|smoke_alarm|alarm_clock"},
     "smoke": {"beep, sound, go off, ring, blare, chirp": "smoke_alarm"},
     "horn": {"honk, blow, sound, beep, blare, go off, toot": "car_horn"},
-    "anyhorn": {"honk, beep": "car_horn"},
+    "anyhorn": {"honk, beep, toot, blow, sound, blare": "car_horn"},
     "trainhorn": {"blow, sound, blare, honk, toot": "train_horn"},
     "shiphorn": {"blow, sound, blare, toot": "ship_horn"},
-    "siren": {"wail, sound, blare, ring, go off, blow, whine, blaring, approach": "siren"},
+    "siren": {"wail, sound, blare, ring, go off, blow, whine, sound off": "siren"},
     "gun": {"fire, shoot, go off": "gunshot"},
     "plates": {"clatter, clank, clang, clink, rattle, bang, move around, clink together": "dishes",
                "wash": "washing_dishes"},
@@ -226,7 +246,7 @@ DEEDS: dict[str, dict[str, str]] = {
 """What a thing does -> the sound that is. "hum" of an engine and "hum" of a fridge are two sounds."""
 
 SOUNDS: dict[str, str] = {
-    "speech, conversation, human speech": ANYONE,
+    "speech, conversation, human speech, dialogue, talk": ANYONE,
     "male|man speech, male|man 's speech, speech by man, man's speech": "man_speech",
     "female|woman speech, woman's speech, speech by woman": "woman_speech",
     "people conversation, people's conversation": ANYONE,
@@ -235,9 +255,9 @@ SOUNDS: dict[str, str] = {
     "crowd noise": "crowd_chatter|cafe",
     "laughter": "laughter",
     "scream, screams": "screaming",
-    "applause, clap, round of applause, crowd applause, audience applause": "clapping",
+    "applause, clap, handclap, hand clap, round of applause, crowd applause, audience applause": "clapping",
     "cheer, cheers": "cheering",
-    "baby cry, cry of baby, baby's cry": "crying_baby",
+    "cry of baby, baby's cry": "crying_baby",
     "baby laughter, laughter of baby": "baby_laugh",
     "cough": "cough",
     "sneeze": "sneeze",
@@ -246,24 +266,26 @@ SOUNDS: dict[str, str] = {
     "burp, belch": "burp",
     "snore": "snoring",
     "footstep, footfall": "footsteps",
-    "dog bark, bark of dog": "dog_bark",
-    "cat meow, meow": "cat_meow",
-    "bird call|song|chirp|tweet|sound, birdsong, bird vocalization, chirp of bird, bird chirping, "
+    "bark, bark of dog, dog's bark": "dog_bark",
+    "meow": "cat_meow",
+    "bird song|sound, birdsong, bird vocalization, chirp of bird, bird chirping, "
     "songs of birds, call of bird|birds": "bird_chirp",
-    "duck quack, quack": "duck_goose/duck",
-    "cow moo, moo": "cow",
-    "oink, pig oink": "pig",
-    "insect buzz, buzz of insect": "insect_buzz",
+    "quack": "duck_goose/duck",
+    "moo": "cow",
+    "oink": "pig",
+    "buzz of insect|insects|bee|bees": "insect_buzz",
     "rain, rainfall, rain shower, downpour of rain, raindrop, rain drop, rainstorm": "rain",
     "thunder, thunderclap, clap of thunder, rumble of thunder, roll of thunder, thunder clap, "
     "crack of thunder, "
-    "thunder crack": "thunder",
-    "wind, gust of wind, wind gust, wind noise, breeze": "wind",
+    "thunder crack, thunder sound": "thunder",
+    "[high|strong|gusty] wind, gust of wind, wind gust, wind noise|sound, breeze, burst of wind": "wind",
     "ocean wave, sea wave, surf, ocean surf, waves on beach|shore, ocean wave sound": "sea_waves",
     "dripping of water, water drip, water droplet, drip of water, water drop": "water_drops",
     "splash, splash of water, water splash": "water_splash",
     "crackle of fire, fire crackle": "crackling_fire",
-    "toilet flush, flush of toilet": "toilet_flush",
+    "toilet flush, flush of toilet, flush": "toilet_flush",
+    "running|flowing|rushing water, water flow, flow of water": "water_tap|stream",
+    "running tap|faucet, water from faucet|tap, running tap|faucet water": "water_tap",
     "keyboard typing": "keyboard_typing",
     "tick of clock, tick-tock, ticktock, tick tock, clock tick, ticktocks, tick-tocking, ticktocking, "
     "ticktock of clock": "clock_tick",
@@ -274,14 +296,14 @@ SOUNDS: dict[str, str] = {
     "firework, fireworks explosion": "fireworks",
     "car|vehicle|automobile honk, honk of car|vehicle": "car_horn",
     "siren wail, wail of siren": "siren",
-    "engine noise|hum|sound, hum of engine, engine idling": "engine",
+    "engine noise|hum|sound, hum|humming of engine|motor, motor noise|sound, engine humming": "engine",
     "traffic, traffic noise, road traffic, street traffic, vehicle traffic, highway traffic, "
     "traffic sound": "traffic",
     "train noise|sound": "train",
     "airplane|aircraft|plane noise|engine noise|sound": "airplane",
     "helicopter noise|sound|blades|rotors, helicopter engine": "helicopter",
-    "music": "music",
-    "guitar music": "guitar",
+    "music, song, musical tune, melody, instrumental music, musical instruments, orchestra music": "music",
+    "guitar music, sound of guitar, acoustic guitar music": "guitar",
     "piano music": "piano",
     "violin music": "violin",
     "telephone|phone ring, ring of telephone|phone": "phone_ring",
@@ -293,6 +315,9 @@ SOUNDS: dict[str, str] = {
 """Nouns that alone name a sound; with a plain verb too ("rain falls", "music is playing")."""
 
 PLAIN: dict[str, str] = {
+    "speech": "talk, speak",
+    "man_speech": "speak, talk",
+    "woman_speech": "speak, talk",
     "rain": "fall, pour, come down, patter, fall down, pour down, hit surface|roof|ground|window, "
     "fall on|onto|against surface|roof|ground|window|hard surface, hit against surface, beat down",
     "thunder": "rumble, roar, roll, crack, clap, boom, crash, strike, sound, rumble and crack",
@@ -304,7 +329,7 @@ PLAIN: dict[str, str] = {
     "explosion": "go off, boom, sound, occur",
     "fireworks": "go off, explode, pop, crackle, boom, pop and explode",
     "siren": "sound, wail, blare",
-    "laughter": "sound",
+    "laughter": "sound, ring out, erupt",
     "footsteps": "walk, approach",
     "appliance_beep": "sound, go off",
     "guitar": "play",
@@ -370,20 +395,66 @@ ACTS: dict[str, str] = {
 """What somebody does, whoever it is: verbs that name a sound without their subject."""
 
 ALONE: dict[str, str] = {
-    "speak, talk": ANYONE,
+    "speak, talk, converse": ANYONE,
     "laugh": "laughter",
     "scream": "screaming",
+    "sob": "adult_crying",
     "bark": "dog_bark",
     "meow": "cat_meow",
     "oink": "pig",
     "moo": "cow",
     "quack": "duck_goose/duck",
+    "bleat, baa": "sheep|goat",
+    "neigh, whinny": "horse/neigh",
+    "croak": "frog",
+    "cluck": "chicken",
+    "caw": "crow",
+    "coo": "pigeon",
+    "hoot": "owl",
+    "chirp, tweet": "bird_chirp",
+    "buzz": "insect_buzz",
     "sizzle, fry": "frying_sizzle",
-    "tick": "clock_tick",
+    "tick, tick-tock, ticktock": "clock_tick",
     "applaud": "clapping",
     "thunder": "thunder",
+    "splash": "water_splash",
+    "drip": "water_drops",
+    "bubble, boil": "boiling_bubbling",
+    "creak": "door_creak",
+    "clink": "cutlery|dishes",
+    "breathe": "breathing",
+    "hum": "machine_hum|fridge_hum|fan",
+    "ring": "phone_ring|church_bells|alarm_clock",
+    "beep": "appliance_beep|reversing_beep",
+    "honk": "car_horn",
+    "drill": "power_drill",
+    "chop": "chopping",
+    "flush": "toilet_flush",
+    "idle": "engine",
+    "cheer": "cheering",
+    "whistle": "whistling",
+    "sing": "singing",
 }
-"""Verbs of THINGS that name their sound also where no subject is said: "followed by barking"."""
+"""Verbs that name a sound also where no subject is said: "followed by barking"."""
+
+STANDING: dict[str, str] = {
+    "siren": "siren",
+    "horn": "car_horn",
+    "anyhorn": "car_horn",
+    "trainhorn": "train_horn",
+    "whistle": "train_horn/whistle",
+    "shiphorn": "ship_horn",
+    "alarm": "alarm|smoke_alarm|alarm_clock",
+    "smoke": "smoke_alarm",
+    "doorbell": "doorbell",
+    "bells": "church_bells",
+    "helicopter": "helicopter",
+    "airplane": "airplane",
+    "chainsaw": "chainsaw",
+    "vacuum": "vacuum_cleaner",
+    "cricket": "crickets",
+}
+"""Things that are heard where a caption only names them: "with a siren in the distance"."""
 
 GENERIC = "occur, happen, be heard, play, sound, go on, continue, present, come"
 """Verbs that only say that there is a sound."""
@@ -412,7 +483,7 @@ WAYS: dict[str, Way] = {
     "muffled": Way(-7, 0.8),
     "nearby, near by, close by, in foreground, up close, close, near, closely": Way(0, 0.1),
     "loud, loudly, noisily, very loudly, heavily, heavy, strongly, hard, strong": Way(5, 0.2),
-    "echoing, echo, with echo": Way(0, 1.0),
+    "echoing, with echo": Way(0, 1.0),
     "outside, outdoors, in forest, in woods, in field": Way(0, 0.0),
     "several times, multiple times, many times, repeatedly, few times, over and over, repetitively, "
     "number of times, again and again, in succession, in rapid|quick succession, couple of times": Way(
@@ -450,10 +521,10 @@ LINKS: dict[str, str] = {
 
 HARMLESS = (
     "it its their his her this that also just very rather quite really somewhat fairly slightly slowly "
-    "quickly rapidly briefly suddenly immediately shortly rhythmically clearly finally eventually again more "
+    "quickly briefly suddenly immediately shortly rhythmically clearly finally eventually again more "
     "another other others each together elderly brief short long small large big little some any away along "
     "indistinctly inaudibly unintelligibly excitedly happily calmly normally gradually vigorously fast quick "
-    "rapid slow sudden still now soon there here audibly audible either one's outdoor indoor present"
+    "slow sudden still now soon there here audibly audible either one's outdoor indoor present"
 )
 """Words that claim nothing which a listener to the sound beside them would miss."""
 
@@ -461,7 +532,11 @@ HARMLESS_PHRASES = (
     "sound|sounds|noise|noises of, heard, can be heard, can heard, of sound, at same time, back and forth, "
     "to|with each other, to|with one another, among|amongst|between themselves, in air, in process, "
     "one after another, "
-    "up and down, at once, in unison, in group, for while, can, going on, taking place, once more"
+    "up and down, at once, in unison, in group, for while, can, going on, taking place, once more, "
+    "at steady|constant|even|moderate|consistent|normal|medium pace|rate|volume|speed|level, "
+    "in quiet|otherwise_quiet "
+    "environment|room|area|space, in middle, with each_other, "
+    "at times, in room"
 )
 
 AUXILIARY = "continue to, begin to, start to, begin, start, continue, keep, can be heard"
