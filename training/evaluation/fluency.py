@@ -39,7 +39,8 @@ def broken(captions: Sequence[str], folder: Path, batch: int = 32) -> NDArray[np
         stored = torch.load(path, weights_only=True, map_location="cpu")
         base = folder / Path(stored["model_type"]).name
         tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
-        encoder = AutoModel.from_config(AutoConfig.from_pretrained(base, local_files_only=True)).eval()
+        shape = AutoConfig.from_pretrained(base, local_files_only=True)
+        encoder = AutoModel.from_config(shape).eval()  # type: ignore[no-untyped-call]  # it has no types
         weights = stored["state_dict"]
         # Older versions of transformers kept a table of positions among the weights.
         encoder.load_state_dict(
@@ -60,6 +61,6 @@ def broken(captions: Sequence[str], folder: Path, batch: int = 32) -> NDArray[np
             return_tensors="pt",
         )  # fmt: skip
         first = encoder(**words).last_hidden_state[:, 0]
-        error = first @ weights["clf.weight"][-1] + weights["clf.bias"][-1]
-        found.append(error.sigmoid() > BROKEN)
+        logit = first @ weights["clf.weight"][-1] + weights["clf.bias"][-1]
+        found.append(logit.sigmoid() > BROKEN)
     return np.asarray(torch.cat(found).numpy(), bool)
