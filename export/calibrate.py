@@ -23,6 +23,8 @@ MINUTES = 5.0
 MOST = 128
 """Sets of inputs kept of a graph, spread evenly: an encoder's weigh 200 KB each, and all are in memory."""
 SENTENCE_S = 5.0
+CALIBRATED = ("encoder", *SPEAKING)
+"""Graphs that hear the stream; the others are quantised as they go, where at all."""
 
 Feeds = dict[str, list[dict[str, Array]]]
 """Graph -> sets of inputs, state among them."""
@@ -71,7 +73,7 @@ def record_feeds(
     recorders = {
         name: Recorder(Engine(name, contents[graph.file], graph), every.get(name, 1))
         for name, graph in graphs.items()
-        if name in ("encoder", *SPEAKING)
+        if name in CALIBRATED
     }
     decoder = _decoder(recorders, source) if "decoder_step" in recorders else None
     encoder, ring = recorders["encoder"], deque[Array](maxlen=source.window)

@@ -13,8 +13,9 @@ import msgspec
 import torch
 
 from ..runtime.bundle import FORMAT, MANIFEST_FILE, GraphFile, Manifest, audio_contract
+from ..runtime.errors import UsageError
 from ..training.models.graph import ExportGraph, Extent
-from .calibrate import Feeds, record_feeds
+from .calibrate import CALIBRATED, Feeds, record_feeds
 from .checkpoint import Checkpoint, read_checkpoint
 from .options import ENGINES, STATIC, Options, check_options
 from .pack import check_target, pack
@@ -108,6 +109,11 @@ def _write(
 def _feeds(source: Checkpoint, options: Options, sizes: Mapping[str, int], progress: Progress) -> Feeds:
     """What the exact graphs are given over the recordings: of those that are to be calibrated."""
     assert options.calibrate
+    known = [export.graph.name for export in source.graphs if export.graph.name in CALIBRATED]
+    chosen = known if options.target in ENGINES else options.static or STATIC
+    for name in chosen:
+        if name not in known:
+            raise UsageError(f"--static {name}: nothing to calibrate", why=f"there are {', '.join(known)}")
     exact: Files = {}
     for export in source.graphs:
         content = to_onnx(export, sizes)
@@ -115,7 +121,6 @@ def _feeds(source: Checkpoint, options: Options, sizes: Mapping[str, int], progr
     graphs = {name: graph for name, (graph, _) in exact.items()}
     contents = {graph.file: content for graph, content in exact.values()}
     feeds = record_feeds(source, graphs, contents, options.calibrate, progress=progress)
-    chosen = feeds.keys() if options.target in ENGINES else options.static or STATIC
     return {name: feeds[name] for name in chosen}
 
 
