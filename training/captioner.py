@@ -193,6 +193,7 @@ def _train(
         module.load_state_dict(stored["model"])
         optimiser.load_state_dict(stored["optimiser"])
         average.weights = {name: value.to(workers.device) for name, value in stored["average"].items()}
+    workers.share(*module.state_dict().values())
     module.train()
     is_half = settings.bfloat16 or workers.device.type == "cuda"
     in_half = torch.autocast(workers.device.type, torch.bfloat16, enabled=is_half)

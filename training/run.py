@@ -33,7 +33,7 @@ class Run:
         if not self._checkpoint.exists():
             return None
         try:
-            stored: dict[str, Any] = torch.load(self._checkpoint, weights_only=True)
+            stored: dict[str, Any] = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises many kinds for a damaged file
             raise DataError(
                 f"{self._checkpoint} can't be read",
@@ -121,6 +121,15 @@ class Team(NamedTuple):
         means = torch.split(together, [gradient.numel() for gradient in gradients])
         for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean.view_as(gradient) / self.size)
+
+    def share(self, *tensors: Tensor) -> None:
+        """Give every process the leader's values."""
+        if self.size == 1:
+            return
+        for tensor in tensors:
+            here = tensor.detach().to(self.device).contiguous()
+            distributed.broadcast(here, 0)
+            tensor.detach().copy_(here)
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
