@@ -344,6 +344,16 @@ def test_the_command_gives_one_object_whoever_does_the_work(tiny_bundle: Path, c
     assert reports[0]["seed"] == 0
 
 
+def test_tables_show_the_same_figures(tiny_bundle: Path, corpus: Path, tmp_path: Path) -> None:
+    plot = tmp_path / "plot.png"
+    flags = ["--only", "naming,silence,calibration", "--hours", "0.001", "--jobs", "1", "--plot", str(plot)]
+    done = evaluate(tiny_bundle, corpus, *flags)
+    assert done.exit_code == 0, done.output
+    for words in ("held-out clips", "chance, uniform: 1.000", "digital silence", "ece: "):
+        assert words in done.stdout
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
@@ -359,10 +369,3 @@ def test_what_can_not_be_asked_is_said_before_the_work(
     done = evaluate(tiny_bundle, corpus, *flags)
     assert done.exit_code == 2
     assert complaint in done.stderr
-
-
-def test_a_reliability_plot_is_drawn(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    confidence = rng.random(100)
-    calibration.draw(calibration.reliability(confidence, rng.random(100) < confidence), tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")

@@ -18,6 +18,7 @@ from ...runtime.bundle import Calibration
 from ...runtime.config import Captions
 from ...runtime.session import Model
 from ..data import Clip, may_ship
+from ..scenes import QUIET
 from .hearing import BEFORE, Said, in_room, listen, onset
 from .setting import Setting, Stage
 from .words import related
@@ -152,8 +153,9 @@ def examine(setting: Setting) -> dict[str, Any]:
     """Naming of the split's clips, beside chance."""
     taught = frozenset(setting.model.sounds.labels)
     said = utter(setting)
+    shown = [clip for clip in setting.corpus.split("train", may_ship) if clip.label != QUIET]
     return {
         **summary(said, taught),
-        "chance": chance(setting.clips, setting.corpus.split("train", may_ship)),
+        "chance": chance(setting.clips, shown),
         "examples": [{"label": u.clip.label, "said": [one.text for one in u.said]} for u in said[::20]],
     }
