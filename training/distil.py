@@ -26,7 +26,7 @@ from ..runtime.audio import CHUNK_SAMPLES, RATE
 from . import augment
 from .frontend import LogMel
 from .models.convnext import CausalConvNeXt, stochastic_depth
-from .run import Average, Run, cosine, decayed, time_left
+from .run import Average, Run, cosine, decayed, team, time_left
 from .scenes import Composer, Stream
 from .teacher import WIDTH, Teacher
 
@@ -111,15 +111,18 @@ def train_encoder(
     """Train in place; resumes from the run's last checkpoint; leaves the averaged weights in the encoder.
 
     Without a teacher only the labels teach. An encoder that is not new keeps its statistics and its head.
+    Under torchrun every process hears streams of its own and gradients are averaged.
     """
+    workers = team()
     torch.manual_seed(settings.seed)
     front_end = LogMel(encoder.mels)
-    model = Distiller(encoder)
+    model = Distiller(encoder).to(workers.device)
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.4 times as fast
     stored = run.resume()
     begin = int(stored["step"]) if stored else 0
     # A resumed run draws new scenes: repeating the first ones would teach them twice.
-    seeds = np.random.SeedSequence([settings.seed, begin]).spawn(settings.batch + 1)
+    entropy = [settings.seed, begin, *([workers.rank] if workers.rank else [])]
+    seeds = np.random.SeedSequence(entropy).spawn(settings.batch + 1)
     streams = [
         Stream(composer, np.random.default_rng(seed), settings.chunks, settings.clear) for seed in seeds[:-1]
     ]
@@ -133,14 +136,16 @@ def train_encoder(
         scale = stored["scale"]
     else:
         scale = _statistics(encoder if is_new else None, front_end, teacher, streams)
+    workers.share(*model.state_dict().values(), scale)
     average = Average(model, settings.average)
     if stored:
-        average.weights = stored["average"]
+        average.weights = {name: value.to(workers.device) for name, value in stored["average"].items()}
     microphones = Microphones(rng, settings.batch, encoder.mels, settings.filter_db)
     stochastic_depth(encoder, settings.drop_path)
     model.train()
     encoder.bn0.eval()  # its statistics are the data's, once: a stream has no batch
     state = encoder.initial_state(settings.batch)
+    is_half = settings.bfloat16 or workers.device.type == "cuda"
     began = shown = time.monotonic()
     since = begin
     # A process composes what comes next: a thread would hold the interpreter while the net learns.
@@ -148,31 +153,34 @@ def train_encoder(
     for step, batch in zip(range(begin, settings.steps), batches, strict=False):
         samples, heard, weight = batch
         with torch.no_grad():
-            log_mel = microphones(front_end(samples))
-            restart = torch.from_numpy(rng.random(settings.batch) < 0.1)
+            log_mel = microphones(front_end(samples)).to(workers.device)
+            restart = torch.from_numpy(rng.random(settings.batch) < 0.1).to(workers.device)
             state = {
                 name: (tensor * ~restart[:, None, None, None]).contiguous(memory_format=torch.channels_last)
                 for name, tensor in state.items()
             }
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
+        with torch.autocast(workers.device.type, torch.bfloat16, enabled=is_half):
             (embeddings, _), state = encoder.step(log_mel, state)
         embeddings = embeddings.float()
         state = {name: tensor.detach() for name, tensor in state.items()}
-        loss = model.sounds_loss(embeddings, heard, weight)
+        loss = model.sounds_loss(embeddings, heard.to(workers.device), weight.to(workers.device))
         figures = {"sounds": loss.item()}
         if teacher:
             with torch.no_grad():
                 vectors = (teacher.sequence(samples)[:, : settings.chunks] - scale[0]) / scale[1]
-            near = model.vectors_loss(embeddings, vectors)
+            near = model.vectors_loss(embeddings, vectors.to(workers.device))
             loss = loss + settings.vectors * near
             figures["vectors"] = near.item()
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * cosine(step, settings.steps, settings.warmup)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub has none
+        workers.average_gradients(model)
         nn.utils.clip_grad_norm_(model.parameters(), 3.0)
         optimiser.step()
         average.update(model, step)
+        if not workers.leads:
+            continue
         if (step + 1) % 25 == 0 or step + 1 == settings.steps:
             sound_s = (step + 1 - since) * settings.batch * settings.chunks * CHUNK_SAMPLES / RATE
             speed = sound_s / (time.monotonic() - shown)
@@ -193,7 +201,7 @@ def train_encoder(
             )
             run.curves()
     model.load_state_dict(average.weights)
-    model.eval()
+    model.cpu().eval()
 
 
 class _Batches(IterableDataset[tuple[Tensor, ...]]):

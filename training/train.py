@@ -28,7 +28,7 @@ from .models.gpt import GptConfig, GptSizes
 from .models.see import AdapterConfig
 from .paper import PaperRecipe
 from .prepare.plan import open_plans
-from .run import Run
+from .run import Run, team
 from .scenes import Composer, sound_labels
 from .sentence import sentence_model
 from .teacher import Teacher
@@ -92,8 +92,10 @@ def train(
     scenes: what `edgecap prepare` made of people's captions; without it the model has our wording only.
     papers: what goes along as it is, by its name there: MODEL_CARD.md, LICENSE.
     """
+    workers = team()
     torch.manual_seed(recipe.seed)
-    corpus = open_corpus(corpus_folder, cache, progress)
+    with workers.leader_first():
+        corpus = open_corpus(corpus_folder, cache, progress)
     clips = corpus.split("train", LICENCES[recipe.sources])
     labels = sound_labels(corpus, clips)
     composer = Composer(corpus, clips, labels)
@@ -113,19 +115,20 @@ def train(
             model.encoder, composer, teacher, Run(output, "clear"), settings, progress, is_new=False
         )
     kept = output / "segments.npz"
-    if not kept.exists():
-        segments_of.save(
-            segments_of.listen(
+    with workers.leader_first():
+        if not kept.exists():
+            heard = segments_of.listen(
                 model.encoder, composer, recipe.hours, recipe.seed, plans=plans, progress=progress
-            ),
-            kept,
-        )
+            )
+            segments_of.save(heard, kept)
     segments = segments_of.load(kept, labels)
     embed = sentence_model()
     train_semantic(
         model, segments, tokenizer, embed, Run(output, "semantic"), recipe.semantic_stage, progress
     )
     train_decoder(model, segments, tokenizer, Run(output, "decoder"), recipe.decoder_stage, progress)
+    if not workers.leads:
+        return output / "model"
     folder = save_checkpoint(model, tokenizer, labels, recipe, clips, output / "model")
     if recipe.text_stage:
         captions = corpus_folder / "captions" if (corpus_folder / "captions").is_dir() else None
