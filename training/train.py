@@ -74,8 +74,9 @@ def read_recipe(path: Path) -> Recipe | PaperRecipe:
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        of_paper = isinstance(content, dict) and "corpora" in content
-        return msgspec.convert(content, PaperRecipe if of_paper else Recipe)
+        if isinstance(content, dict) and "corpora" in content:
+            return msgspec.convert(content, PaperRecipe)
+        return msgspec.convert(content, Recipe)
     except (yaml.YAMLError, msgspec.ValidationError) as error:
         raise ConfigError(
             f"{path} is not a recipe", why=str(error), fix="see the comments in training/recipes"
