@@ -70,6 +70,10 @@ def said(caption: str) -> str:
         ("A man speaks and types on a keyboard", "keyboard_typing + man_speech"),
         ("A person is typing on a keyboard", "keyboard_typing"),
         ("Church bells loudly ringing", "+church_bellss@0.2"),
+        ("A gun fires three times and water runs", "gunshotx3 + water_tap|stream"),
+        ("Wind in the background and a man speaking", "-wind@0.7 + man_speech"),
+        ("Loud rain and a man speaking", "+rain@0.2 + man_speech"),
+        ("Thunder rolls and rumbles twice", "thunderx2"),
         # Not to be believed: nobody is heard to be a man, a deed not known of the thing, one unknown word.
         ("A man types on a keyboard", "no invented"),
         ("A man speaks and laughs", "no deed"),
@@ -77,6 +81,7 @@ def said(caption: str) -> str:
         ("A sheep bleats and walks", "no deed"),
         ("A dog barks at a car", "no word"),
         ("A man speaks in French", "no word"),
+        ("Prior to a dog barking, a man speaks", "no grammar"),
         ("A truck engine idles", "no grammar"),
         ("A dog", "no deed"),
         ("Rain, twice, several times", "no grammar"),

@@ -61,8 +61,11 @@ def _short(sound: Sounding) -> str:
 
 
 class _Noun(NamedTuple):
+    """A noun that waits for its verb; ways: how many of its clause's were said before or with it."""
+
     reading: Reading
     number: str
+    ways: int
 
 
 class _Clause:
@@ -148,7 +151,7 @@ class _Parser:
         if reading.kind == "way":
             self.clause.ways.append(WAYS[reading.name])
         elif reading.kind == "count":
-            if self.clause.count:
+            if self.clause.count not in ("", reading.name):
                 raise _Refusal("grammar", "two numbers in one clause")
             self.clause.count = reading.name
 
@@ -163,7 +166,7 @@ class _Parser:
             raise _Refusal("deed", self._deed(match.text))
         if (clause.nouns and not (after_link and clause.is_list_open)) or (clause.done and not after_link):
             raise _Refusal("grammar", f"two nouns in a row: {match.text}")
-        found = _Noun(noun, clause.count)
+        found = _Noun(noun, clause.count, len(clause.ways))
         clause.count = ""
         if clause.pending:  # "barking dogs"
             base, text = clause.pending
@@ -190,8 +193,11 @@ class _Parser:
             for noun, can in zip(clause.nouns, able, strict=True):
                 if can:
                     self._does(noun, base, clause)
-                else:
-                    self._stands_alone(noun, clause)
+                else:  # "loud rain and a man speaking": the man isn't loud
+                    before = _Clause(clause.stage)
+                    self._stands_alone(noun, before)
+                    before.ways, clause.ways = clause.ways[: noun.ways], clause.ways[noun.ways :]
+                    self.clauses.append(before)
             self.last_nouns, clause.nouns, clause.is_list_open = clause.nouns, [], False
             return True
         if is_also_noun:
@@ -201,10 +207,13 @@ class _Parser:
         if before_noun and not clause.done:
             clause.pending = (base, base)
             return True
-        if after_link and self.last_nouns:
+        if after_link and self.last_nouns and (self.link != "with" or is_gerund):
             if all(self._may(noun, base) for noun in self.last_nouns):
                 for noun in self.last_nouns:
                     self._does(noun._replace(number=""), base, clause)
+                last = self.clauses[-1]
+                if last.stage == clause.stage and last.done[-len(clause.done) :] == clause.done:
+                    clause.done = []  # "rolls and rumbles" is one thunder
                 return True
             # "a man speaks and laughs": the same man, and whose laughter our clips hold is not known
             is_same = self.link == "and" or not is_gerund
@@ -222,8 +231,11 @@ class _Parser:
     def _link(self, name: str) -> None:
         self.link = name
         clause = self.clause
-        if name == "and" and clause.nouns and clause.is_list_open:
-            return  # a list of nouns goes on
+        is_list = name == "and" and clause.nouns and clause.is_list_open
+        if is_list and clause.nouns[-1].ways == len(clause.ways):
+            return  # a list of nouns goes on; after "rain in the background and" a new clause begins
+        if name == "then" and not self.clauses and not clause.nouns and not clause.done:
+            raise _Refusal("grammar", "begins with before")
         self._close()
         if name == "then":
             stage = len(self.stages)

@@ -56,15 +56,15 @@ THINGS: dict[str, str] = {
     "wave": "wave, ocean wave, sea wave",
     "leak": "faucet, tap, water faucet",
     "water": "water, tap water, liquid",
-    "stream": "stream, creek, brook, river, stream of water",
+    "stream": "[rushing|babbling|flowing] stream, creek, brook, river, stream of water",
     "toilet": "toilet",
     "fire": "fire, campfire, fireplace, bonfire",
     "engine": "engine, motor, motor engine, [motor] vehicle|car|automobile engine|motor, "
     "engine of vehicle|car, "
     "vehicle's engine, "
     "car's engine",
+    "cars": "[motor] vehicles, cars, automobiles",
     "vehicle": "[motor] vehicle, car, automobile",
-    "cars": "[motor] vehicles, cars, automobiles, several|multiple|many vehicles|cars",
     "motorcycle": "motorcycle, motorbike, motorcycle|motorbike engine|motor",
     "truck": "truck, bus, large truck",
     "train": "[passenger|freight|cargo|commuter] train",
@@ -139,7 +139,8 @@ DEEDS: dict[str, dict[str, str]] = {
     "cat": {"meow, mew": "cat_meow"},
     "bird": {"chirp, sing, tweet, twitter, call, vocalize, chirp and tweet, tweet and chirp, "
     "chirp and sing, "
-             "sing and chirp, communicate, sing songs, call out, tweet and sing, whistle and chirp, "
+             "sing and chirp, communicate, sing songs, call out, tweet and sing, whistle, "
+             "make noise|noises|sounds, squawk and chirp,  whistle and chirp, "
              "chirp and call, "
              "chatter, cheep": "bird_chirp", "caw": "crow", "coo": "pigeon", "quack": "duck_goose/duck",
              "hoot": "owl"},
@@ -158,9 +159,9 @@ DEEDS: dict[str, dict[str, str]] = {
     "donkey": {"bray, hee-haw": "donkey"},
     "monkey": {"call, scream, screech, chatter, vocalize": "monkey"},
     "lion": {"roar, growl": "big_cat_roar"},
-    "frog": {"croak, ribbit, call": "frog"},
+    "frog": {"croak, ribbit, call, make noise|noises|sounds": "frog"},
     "insect": {"buzz, fly around, hum, fly, buzz around, swarm": "insect_buzz"},
-    "cricket": {"chirp, sing, call": "crickets"},
+    "cricket": {"chirp, sing, call, make noise|noises|sounds, chirp and sing": "crickets"},
     "wave": {"crash, break, roll in, lap, wash ashore, break|crash on|against|onto|into shore|beach|rocks, "
              "hit shore|rocks|beach, roll, crash ashore": "sea_waves"},
     "leak": {f"{RUNS}, run water, turn on, flow": "water_tap"},
@@ -184,7 +185,9 @@ DEEDS: dict[str, dict[str, str]] = {
                "vibrate, idle smoothly": "engine"},
     "vehicle": {"idle, run, run idle, run in idle, idle in place": "engine"},
     "cars": {"pass, pass by, drive by, go by, drive past, pass on road|street|highway, drive, "
-             "drive on|down road|street|highway, travel on|down road|street|highway, move": "traffic"},
+             "drive on|down [busy] road|street|highway, travel on|down road|street|highway, move, "
+             "pass by on street|road|highway, drive past on road|street, travel": "traffic",
+             "idle": "engine"},
     "motorcycle": {"idle": "motorcycle"},
     "truck": {"drive away, pull away, drive off": "truck_bus"},
     "train": {"pass, pass by, move, run, run on|along|down tracks|track|railroad|rails, go by, go past, "
@@ -277,13 +280,14 @@ SOUNDS: dict[str, str] = {
     "rain, rainfall, rain shower, downpour of rain, raindrop, rain drop, rainstorm": "rain",
     "thunder, thunderclap, clap of thunder, rumble of thunder, roll of thunder, thunder clap, "
     "crack of thunder, "
-    "thunder crack, thunder sound": "thunder",
+    "thunder crack, thunder sound, thunderstorm": "thunder",
     "[high|strong|gusty] wind, gust of wind, wind gust, wind noise|sound, breeze, burst of wind": "wind",
     "ocean wave, sea wave, surf, ocean surf, waves on beach|shore, ocean wave sound": "sea_waves",
     "dripping of water, water drip, water droplet, drip of water, water drop": "water_drops",
     "splash, splash of water, water splash": "water_splash",
     "crackle of fire, fire crackle": "crackling_fire",
     "toilet flush, flush of toilet, flush": "toilet_flush",
+    "waterfall": "stream/waterfall",
     "running|flowing|rushing water, water flow, flow of water": "water_tap|stream",
     "running tap|faucet, water from faucet|tap, running tap|faucet water": "water_tap",
     "keyboard typing": "keyboard_typing",
@@ -291,13 +295,14 @@ SOUNDS: dict[str, str] = {
     "ticktock of clock": "clock_tick",
     "knock, knock on door|wood, door knock": "door_knock",
     "mouse click, click of mouse": "mouse_click",
-    "gunshot, gunfire, gun shot, gun fire": "gunshot",
+    "gunshot, gunfire, gun shot": "gunshot",
     "explosion, blast, explosion sound": "explosion",
     "firework, fireworks explosion": "fireworks",
     "car|vehicle|automobile honk, honk of car|vehicle": "car_horn",
     "siren wail, wail of siren": "siren",
     "engine noise|hum|sound, hum|humming of engine|motor, motor noise|sound, engine humming": "engine",
-    "traffic, traffic noise, road traffic, street traffic, vehicle traffic, highway traffic, "
+    "traffic, traffic on [busy] street|road|highway, [passing|busy] traffic, traffic noise, "
+    "road traffic, street traffic, vehicle traffic, highway traffic, "
     "traffic sound": "traffic",
     "train noise|sound": "train",
     "airplane|aircraft|plane noise|engine noise|sound": "airplane",
@@ -318,8 +323,10 @@ PLAIN: dict[str, str] = {
     "speech": "talk, speak",
     "man_speech": "speak, talk",
     "woman_speech": "speak, talk",
-    "rain": "fall, pour, come down, patter, fall down, pour down, hit surface|roof|ground|window, "
-    "fall on|onto|against surface|roof|ground|window|hard surface, hit against surface, beat down",
+    "rain": "fall, pour, come down, patter, fall down, pour down, beat down, patter down, fall steadily, "
+    "hit surface|roof|ground|window|rooftop|pavement|windshield, hit against surface|window, "
+    "fall|pour|patter|come_down|pour_down|beat_down|fall_down on|onto|against|upon [hard|metal|tin] "
+    "surface|roof|ground|window|rooftop|pavement|windows",
     "thunder": "rumble, roar, roll, crack, clap, boom, crash, strike, sound, rumble and crack",
     "wind": "blow, howl, gust, whistle, rush, blow by, blow around, blow through trees, swirl, whip",
     "sea_waves": "crash, break, roll in, lap, hit shore|rocks, roll, crash on|against|onto shore|beach|rocks",
@@ -336,7 +343,7 @@ PLAIN: dict[str, str] = {
     "piano": "play",
     "violin": "play",
     "raindrops": "fall",
-    "water_drops": "fall, drip",
+    "water_drops": "fall, drip, drip down",
     "helicopter": "spin, rotate, whir",
     "airplane": "hum, roar",
     "engine": "run, idle, hum",
@@ -350,7 +357,7 @@ ACTS: dict[str, str] = {
     "sniff and blow nose, blow nose, blow their nose": "nose_blowing",
     "clear throat, clear their throat, clear his|her throat": "throat_clearing",
     "burp, belch": "burp",
-    "clap, applaud": "clapping",
+    "clap, applaud, clap hands, clap their hands": "clapping",
     "walk, walk on|down|across|along floor|surface|pavement|hallway|sidewalk|hard surface, "
     "walk around, take steps, walk on|down hard_surface, walk by": "footsteps",
     "chew, eat, chew food, eat food, munch, chew on food|something, eat chips, crunch on food": "eating",
@@ -484,7 +491,7 @@ WAYS: dict[str, Way] = {
     "nearby, near by, close by, in foreground, up close, close, near, closely": Way(0, 0.1),
     "loud, loudly, noisily, very loudly, heavily, heavy, strongly, hard, strong": Way(5, 0.2),
     "echoing, with echo": Way(0, 1.0),
-    "outside, outdoors, in forest, in woods, in field": Way(0, 0.0),
+    "outside, outdoors, in forest, in woods, in field, out in open, in nature": Way(0, 0.0),
     "several times, multiple times, many times, repeatedly, few times, over and over, repetitively, "
     "number of times, again and again, in succession, in rapid|quick succession, couple of times": Way(
         repeat="many"
@@ -504,7 +511,9 @@ WAYS: dict[str, Way] = {
 """Level, distance and how often, as people say it."""
 
 COUNTS = {"single": 1, "one": 1, "two": 2, "three": 3, "four": 4, "couple": 2, "both": 2}
-MANY = "several multiple few many various numerous different bunch series lots lot group"
+MANY = (
+    "number variety numbers several multiple few many various numerous different bunch series lots lot group"
+)
 
 LINKS: dict[str, str] = {
     "while, as, with, during, whilst, alongside, along with, accompanied by, amid, together with, "
@@ -536,7 +545,8 @@ HARMLESS_PHRASES = (
     "at steady|constant|even|moderate|consistent|normal|medium pace|rate|volume|speed|level, "
     "in quiet|otherwise_quiet "
     "environment|room|area|space, in middle, with each_other, "
-    "at times, in room"
+    "at times, in room, as time goes on|by, over time, at first, at night, inside room|building|house, "
+    "in trees, in same room, near each_other"
 )
 
 AUXILIARY = "continue to, begin to, start to, begin, start, continue, keep, can be heard"
