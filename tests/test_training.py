@@ -166,6 +166,24 @@ def test_targets_say_what_sounds_and_not_what_is_drowned(composer: Composer) -> 
     assert abs(10 * np.log10(np.mean(sounding**2)) + 20.0) < 0.5
 
 
+def test_sisters_are_taught_apart_and_only_narrower_names_are_excused(corpus_folder: Path) -> None:
+    corpus = open_corpus(corpus_folder, corpus_folder / "cache")
+    names = ["electronic_chime", *signals.PHRASES]
+    composer = Composer(corpus, [], [Label(name, name, "") for name in names])
+    tone = np.sin(np.arange(3 * CHUNK_SAMPLES) * 0.6).astype(np.float32)
+    label = composer.index
+
+    def excused(sounding: str, other: str) -> bool:
+        mix = np.zeros(len(tone), np.float32)
+        event = composer._place(mix, Sound(tone, (label[sounding],)), 0, -20.0, True)
+        return bool(composer.targets(Scene(mix, [event])).weight[1, label[other]] == 0.0)
+
+    assert not excused("smoke_alarm", "alarm_clock")
+    assert not excused("alarm_clock", "co_alarm")
+    assert excused("electronic_chime", "doorbell")  # which a chime may well be
+    assert not excused("doorbell", "electronic_chime")
+
+
 def test_sentences_put_the_lasting_sound_second_and_the_later_one_last() -> None:
     dog, rain, knock = 0, 1, 2
     heard = captions.Heard
