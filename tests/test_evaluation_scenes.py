@@ -152,6 +152,20 @@ def test_events_are_counted_by_hand() -> None:
     assert "door_knock" not in scores["by class"]
 
 
+@pytest.mark.parametrize(
+    ("caption", "named"),
+    [
+        ("Possibly a dog barks.", {"dog_bark"}),
+        ("A dog barks, then a bell rings.", {"dog_bark", "bell"}),
+        ("A dog barks while a man is talking nearby.", {"dog_bark", "man_speech"}),
+        ("A dog is barking in the distance as it rains", {"dog_bark", "rain"}),
+        ("Something loud.", set()),
+    ],
+)
+def test_other_words_for_a_sound_name_it_too(caption: str, named: set[str]) -> None:
+    assert Names(LABELS)(caption) == named
+
+
 def test_labels_of_one_clause_are_one_class() -> None:
     labels = [
         Label("blender", "a blender is running", "home"),
