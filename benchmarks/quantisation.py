@@ -112,7 +112,10 @@ def _write(source: Checkpoint, corpus: Corpus) -> list[Choice]:
         "dynamic": lambda name: quantize(name, exact[name]),
         "static": lambda name: quantize_calibrated(name, exact[name], feeds[name], "cpu"),
     }
-    written = {(name, way): make(name) for name in GRAPHS for way, make in ways.items()}
+    written = {}
+    for name in GRAPHS:
+        _say(f"quantising {name} in every way …")
+        written |= {(name, way): make(name) for way, make in ways.items()}
     vocabulary = Vocabulary.parse(source.files[TOKENIZER_FILE])
     choices = []
     for title, chosen in CHOICES.items():

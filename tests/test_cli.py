@@ -33,6 +33,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "by-hand"
     folder.mkdir()
     model = handmade.model()
+    decoder = model.decoder
+    assert decoder is not None
+    engines = (model.encoder, decoder.adapter, decoder.prefill, decoder.step)
     contents = {
         "encoder": handmade.encoder_bytes(),
         "adapter": handmade.graph(handmade.ADAPTER),
@@ -40,11 +43,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "decoder_step": handmade.graph(handmade.STEP, tables=handmade._tables(), bigrams=handmade._bigrams()),
     }
     graphs: dict[str, GraphFile] = {}
-    for name, content in contents.items():
+    for (name, content), engine in zip(contents.items(), engines, strict=True):
         file = f"{name}.onnx"
         (folder / file).write_bytes(content)
         graphs[name] = msgspec.structs.replace(
-            getattr(model, name).graph, file=file, sha256=hashlib.sha256(content).hexdigest(), opset=20
+            engine.graph, file=file, sha256=hashlib.sha256(content).hexdigest(), opset=20
         )
     rows = zip(handmade.LABELS, handmade.PHRASES, strict=True)
     (folder / "labels.csv").write_text("label,phrase,category\n" + "".join(f"{a},{b},x\n" for a, b in rows))
