@@ -275,6 +275,16 @@ def test_a_probe_reads_what_is_there_and_only_from_train() -> None:
     assert probe.probe(only_train.astype(np.float32), clips)["top1"] < 0.5
 
 
+def test_the_probe_is_at_the_least_of_its_loss() -> None:
+    rng = np.random.default_rng(0)
+    x, target = rng.normal(size=(90, 12)).astype(np.float32), np.arange(90) % 4
+    weights, bias = probe.fit_logistic(x, target, 4, decay := 1e-2)
+    logits = x @ weights.T + bias
+    wrong = np.exp(logits) / np.exp(logits).sum(1, keepdims=True) - np.eye(4)[target]
+    assert np.abs(wrong.T @ x / len(x) + 2 * decay * weights).max() < 1e-4  # float32 sums
+    assert np.abs(wrong.mean(0)).max() < 1e-4
+
+
 def test_the_streaming_embedding_is_the_mean_over_whole_chunks() -> None:
     tried = setting(("bell", handmade.bell(1.1)))
     vector = probe.embed(tried.stage, tried.clips[0])
