@@ -144,7 +144,7 @@ def arrange(
     levels = [base + sound.level_db + rng.normal(0, SPREAD_DB) for sound in parsed.sounds]
     levels = [max(level, max(levels) + MASKED_DB) for level in levels]
     used: set[str] = set()
-    known: dict[tuple[str, ...], str] = {}
+    known: dict[tuple[str, ...], tuple[str, int]] = {}
     planned: list[PlannedSound] = []
     for stage, window in enumerate(windows):
         here = [i for i, sound in enumerate(parsed.sounds) if sound.stage == stage]
@@ -197,10 +197,15 @@ def _lasts(sound: Sounding) -> bool:
 
 
 def _takes(
-    sound: Sounding, shelf: Shelf, rng: Generator, used: set[str], known: dict[tuple[str, ...], str]
+    sound: Sounding,
+    shelf: Shelf,
+    rng: Generator,
+    used: set[str],
+    known: dict[tuple[str, ...], tuple[str, int]],
 ) -> list[Take]:
     """As many recordings as the caption says that there are of it."""
-    again = "" if sound.many else known.get(sound.choices, "")
+    recording, stage = known.get(sound.choices, ("", sound.stage))
+    again = "" if sound.many or stage == sound.stage else recording  # nobody speaks over himself
     takes = []
     for _ in range(int(rng.integers(2, 4)) if sound.many else 1):
         for _ in range(12 if sound.times else 4):
@@ -213,7 +218,7 @@ def _takes(
             )
         if take.clip:
             used.add(take.clip.recording)
-            known.setdefault(sound.choices, take.clip.recording)
+            known.setdefault(sound.choices, (take.clip.recording, sound.stage))
         takes.append(take)
     return takes
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 from .lexicon import Lexicon, Match, Reading, tokens
-from .vocabulary import DOERS, STANDING, WAYS, Way
+from .vocabulary import DOERS, NARROWED, STANDING, WAYS, Way
 
 
 class Sounding(NamedTuple):
@@ -148,7 +148,9 @@ class _Parser:
     # What each kind of phrase does
 
     def _way(self, reading: Reading) -> None:
-        if reading.kind == "way":
+        if reading.name == "again" and any(c.stage == self.clause.stage for c in self.clauses):
+            self._later()  # "…, the man speaks again": not over himself
+        elif reading.kind == "way":
             self.clause.ways.append(WAYS[reading.name])
         elif reading.kind == "count":
             if self.clause.count not in ("", reading.name):
@@ -200,15 +202,17 @@ class _Parser:
                     self.clauses.append(before)
             self.last_nouns, clause.nouns, clause.is_list_open = clause.nouns, [], False
             return True
-        if is_also_noun:
+        is_inherited = after_link and (self.link != "with" or is_gerund) and bool(self.last_nouns)
+        can_inherit = is_inherited and all(self._may(noun, base) for noun in self.last_nouns)
+        if is_also_noun and not can_inherit:
             return False
         if clause.pending:
             return False
         if before_noun and not clause.done:
             clause.pending = (base, base)
             return True
-        if after_link and self.last_nouns and (self.link != "with" or is_gerund):
-            if all(self._may(noun, base) for noun in self.last_nouns):
+        if is_inherited:
+            if can_inherit:
                 for noun in self.last_nouns:
                     self._does(noun._replace(number=""), base, clause)
                 last = self.clauses[-1]
@@ -227,6 +231,13 @@ class _Parser:
             return True
         clause.pending = (base, base)
         return True
+
+    def _later(self) -> None:
+        """The clause that is being read comes after what was read so far."""
+        stage = len(self.stages)
+        self.stages.insert(self.stages.index(self.clause.stage) + 1, stage)
+        self.clause.stage = stage
+        self.clause.done = [sound._replace(stage=stage) for sound in self.clause.done]
 
     def _link(self, name: str) -> None:
         self.link = name
@@ -334,8 +345,22 @@ class _Parser:
                 )
         if not sounds:
             raise _Refusal("grammar", "no sound")
+        named = {choice for sound in sounds if len(sound.choices) == 1 for choice in sound.choices}
+        for i, sound in enumerate(sounds):
+            for heard, which in NARROWED.items():
+                if heard in named and which in sound.choices:
+                    sounds[i] = sounds[i]._replace(choices=(which,))
+        sounds = list({_once(i, sound): sound for i, sound in reversed(list(enumerate(sounds)))}.values())[
+            ::-1
+        ]
         used = sorted({sound.stage for sound in sounds})
         return Parsed(tuple(s._replace(stage=used.index(s.stage)) for s in sounds))
+
+
+def _once(place: int, sound: Sounding) -> tuple[object, ...]:
+    """Equal where two phrases mean one sound: "wind blows and a man speaks over the wind"."""
+    is_somebody = any("speech" in choice for choice in sound.choices)
+    return (sound.choices, sound.stage, place if is_somebody else -1)
 
 
 def _joined(ways: list[Way]) -> Way:

@@ -231,7 +231,7 @@ DEEDS: dict[str, dict[str, str]] = {
     "alarm": {"ring, sound, beep, go off, blare, sound off": "alarm|smoke_alarm|alarm_clock"},
     "smoke": {"beep, sound, go off, ring, blare, chirp": "smoke_alarm"},
     "horn": {"honk, blow, sound, beep, blare, go off, toot": "car_horn"},
-    "anyhorn": {"honk, beep, toot, blow, sound, blare": "car_horn"},
+    "anyhorn": {"honk, beep, toot, blow, sound, blare": "car_horn|train_horn"},
     "trainhorn": {"blow, sound, blare, honk, toot": "train_horn"},
     "shiphorn": {"blow, sound, blare, toot": "ship_horn"},
     "siren": {"wail, sound, blare, ring, go off, blow, whine, sound off": "siren"},
@@ -447,7 +447,7 @@ ALONE: dict[str, str] = {
 STANDING: dict[str, str] = {
     "siren": "siren",
     "horn": "car_horn",
-    "anyhorn": "car_horn",
+    "anyhorn": "car_horn|train_horn",
     "trainhorn": "train_horn",
     "whistle": "train_horn/whistle",
     "shiphorn": "ship_horn",
@@ -465,6 +465,9 @@ STANDING: dict[str, str] = {
 
 GENERIC = "occur, happen, be heard, play, sound, go on, continue, present, come"
 """Verbs that only say that there is a sound."""
+
+NARROWED: dict[str, str] = {"train": "train_horn", "traffic": "car_horn", "water_tap": "water_tap"}
+"""Where the first is heard, a sound that might be the second or another is the second: a train's horn."""
 
 DOERS = ("person", "crowd")
 """Who may do the ACTS unheard. A man or a woman must be heard speaking as well: no invented people."""
@@ -549,5 +552,5 @@ HARMLESS_PHRASES = (
     "in trees, in same room, near each_other"
 )
 
-AUXILIARY = "continue to, begin to, start to, begin, start, continue, keep, can be heard"
+AUXILIARY = "continue to, begin to, start to, begin, continue, keep, can be heard"
 """Verbs before the verb that matters: "starts to bark", "continues speaking"."""
