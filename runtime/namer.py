@@ -1,4 +1,4 @@
-"""The namer: each sound by its own phrase, where no sentence names it; sentences as they are, for once."""
+"""The namer: a sound by its own phrase, where no sentence of a decoder names it, or there is no decoder."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,3 @@ def name_sounds(sounds: Sounds, evidence: NDArray[np.float32]) -> list[Hypothesi
         )
         for i in order[:BEAM]
     ]
-
-
-def take_as_said(hypothesis: Hypothesis, sounds: Sounds, evidence: NDArray[np.float32]) -> Hypothesis:
-    """The same words, backed by the surest sound whether they name it or not: to measure a decoder alone."""
-    labels = sounds.meaning(hypothesis.words, evidence).labels or frozenset({int(evidence.argmax())})
-    return hypothesis._replace(meaning=Meaning(labels, float(evidence.max())))

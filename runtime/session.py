@@ -21,7 +21,7 @@ from .engine_tensorrt import load_engines
 from .errors import UsageError
 from .frontend import FrontEnd
 from .meaning import Sounds
-from .namer import name_sounds, take_as_said
+from .namer import name_sounds
 from .policy import FIRST_EMBEDDINGS, Caption, Limits, Policy
 from .segment import SILENT_DB, Heard, Segment, Segmenter, levels_db, mean_level_db
 
@@ -43,8 +43,6 @@ class Model:
     encoder: Engine
     decoder: Decoder | None = None
     """None in a tagger's bundle: what is said of a sound is its own phrase."""
-    is_free: bool = False
-    """Say what the decoder says first, in people's free words, instead of choosing by the evidence."""
 
     @classmethod
     def load(cls, bundle: Bundle, provider: Provider | Literal["auto"] = "auto") -> "Model":
@@ -82,7 +80,7 @@ class Session:
         self.frontend = FrontEnd(model.mels)
         self.encoder = Encoder(model.encoder)
         self.segmenter = Segmenter(model.window, level, limits.novelty)
-        self.sounds, self.decoder, self.is_free = model.sounds, model.decoder, model.is_free
+        self.sounds, self.decoder = model.sounds, model.decoder
         self.policy = Policy(model.sounds, limits)
         self.position = 0
         """Samples so far, lost ones included: where the stream is."""
@@ -193,10 +191,6 @@ class Session:
         evidence = segment.evidence()
         if self.decoder is None:
             offered = name_sounds(self.sounds, evidence)
-        elif self.is_free:
-            offered = [
-                take_as_said(self.decoder.describe(segment.embeddings(), True)[0], self.sounds, evidence)
-            ]
         else:  # where no sentence names the surest sound, its own phrase does
             offered = self.decoder.describe(segment.embeddings()) + name_sounds(self.sounds, evidence)
         return self.policy.consider(offered, segment, now)

@@ -51,8 +51,9 @@ class CaptionTokenizer:
         A caption that is too long is cut and has no eos: that it stops there is not to be learnt.
         """
         rows = [encoding.ids[:longest] for encoding in self._tokenizer.encode_batch(list(captions))]
-        for row, is_free in zip(rows, free, strict=False):
-            row[0] = self._tokenizer.token_to_id(FREE) if is_free else row[0]
+        if any(free):
+            first = self._tokenizer.get_vocab()[FREE]
+            rows = [[first, *row[1:]] if is_free else row for row, is_free in zip(rows, free, strict=True)]
         return pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD)
 
     def decode(self, tokens: Sequence[int]) -> str:

@@ -78,7 +78,7 @@ def hear(stage: Stage, task: Task) -> Outcome:
     if stage.model.decoder is not None:
         segment = embeddings(stage.model, sounding)
         if task.wording == "free":
-            best = stage.model.decoder.describe(segment)[0]
+            best = stage.model.decoder.describe(segment, is_free=True)[0]
             sentence, semantic = " ".join(best.words), best.semantic
             shown = [Shown(sentence, stage.names(sentence), 0.0, len(sounding.samples) / RATE)]
         else:

@@ -32,7 +32,8 @@ from .words import related
 CLEAR = 0.5
 """The share of composed scenes with one clear sound, as in training."""
 Wording = Literal["said", "free"]
-"""said: what the session says. free: the decoder's own best beam for the whole scene, believed or not."""
+"""said: what the session says. free: the decoder's own best beam for the whole scene, in people's
+words where it learnt them, believed or not."""
 
 
 class Spec(NamedTuple):
