@@ -12,6 +12,7 @@ from edgecap.runtime.bundle import Calibration
 from edgecap.runtime.decoder import Hypothesis
 from edgecap.runtime.encoder import Embedding
 from edgecap.runtime.meaning import Sounds
+from edgecap.runtime.namer import name_sounds
 from edgecap.runtime.policy import Caption, Limits, Policy, Sound
 from edgecap.runtime.segment import Segment
 from edgecap.runtime.wording import clauses, content_words, hedged, sentence, stem
@@ -89,6 +90,22 @@ def test_a_believed_sentence_is_said_within_a_second_and_a_half() -> None:
 def test_strong_evidence_is_said_sooner() -> None:
     assert told(Room().hear(0.64, "a dog barks", dog=0.95)) == [("new", "A dog barks.")]
     assert told(Room().hear(0.64, "a dog barks", dog=0.7)) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [("rain falls", "A dog barks."), ("a dog barks while rain falls", "A dog barks while rain falls.")],
+)
+def test_the_surest_sound_is_named_by_its_own_phrase_where_no_sentence_does(written: str, said: str) -> None:
+    room = Room()
+    assert room.hear(0.64, "", dog=0.8, rain=0.6) == []  # too early
+    row = room.segment.evidence()
+    offered = [
+        Hypothesis(tuple(written.split()), -0.1, np.zeros(WIDTH, np.float32)),
+        *name_sounds(SOUNDS, row),
+    ]
+    room.segment.add(Embedding(np.zeros(WIDTH, np.float32), room.segment.latest))
+    assert told(room.policy.consider(offered, room.segment, room.now)) == [("new", said)]
 
 
 def test_what_was_left_behind_by_another_sound_must_wait() -> None:
