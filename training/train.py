@@ -60,6 +60,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     decoder_stage: StageSettings = StageSettings(steps=3000)
     text_stage: TextSettings | None = None
     """A text encoder for search and alerts in plain words; without one the bundle has none."""
+    confidence: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    hedge: Annotated[float, Meta(ge=0, le=1)] = 0.35
+    """The thresholds that the bundle comes with: what is said plainly, and what with "Possibly"."""
     seed: int = 1
 
 
@@ -156,6 +159,7 @@ def save_checkpoint(
     about = {
         "name": recipe.name, "version": recipe.version, "licence": recipe.licence,
         "sources": sorted({clip.source for clip in clips}), "licences": licences, "clips": len(clips),
+        "thresholds": msgspec.to_builtins(Thresholds(confidence=recipe.confidence, hedge=recipe.hedge)),
     }  # fmt: skip
     (folder / "about.json").write_bytes(msgspec.json.format(msgspec.json.encode(about)))
     return folder
