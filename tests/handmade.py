@@ -30,7 +30,8 @@ ENCODER = """
 encoder (float[batch, 32, 8] log_mel, float[batch, 4, 6, 2] s0_b0)
     => (float[batch, 4] embedding, float[batch, 3] scores, float[batch, 4, 6, 2] new_s0_b0)
 <float low = {-20.0}, float steep = {0.5}, float one = {1.0}, float half = {0.5},
- int64[1] high_band = {5}, int64[1] low_band = {2}, int64[1] bands = {1}, int64[4] state_shape = {-1, 4, 1, 1}>
+ int64[1] high_band = {5}, int64[1] low_band = {2}, int64[1] bands = {1},
+ int64[4] state_shape = {-1, 4, 1, 1}>
 {
     level = ReduceMean <keepdims = 0> (log_mel, bands)
     above = Sub(level, low)
