@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from edgecap.export.checkpoint import read_checkpoint
-from edgecap.export.export import Options, describe, write_graph
+from edgecap.export.export import describe, write_graph
 from edgecap.runtime.bundle import MANIFEST_FILE, Bundle
 from edgecap.runtime.errors import BundleError, InputMissingError, UsageError
 from edgecap.runtime.text import GRAPH, LONGEST, UNK, VOCABULARY_FILE, TextEncoder, WordPieces
@@ -118,9 +118,8 @@ def speaking_bundle(
     model.save(small_encoder(), WordPieces(PIECES), checkpoint)
     source = read_checkpoint(checkpoint)
     assert [graph.graph.name for graph in source.graphs][-1] == GRAPH
-    options = Options(target="onnx-int8")
-    content = write_graph(source.graphs[-1], options, {"batch": 1})
-    declared = describe(source.graphs[-1], options, {"batch": 1}, content)
+    content = write_graph(source.graphs[-1], {"batch": 1}, "int8", {}, "cpu")
+    declared = describe(source.graphs[-1], {"batch": 1}, "int8", content)
     bundle = Path(shutil.copytree(tiny_bundle, folder / "bundle"))
     (bundle / declared.file).write_bytes(content)
     (bundle / VOCABULARY_FILE).write_bytes(source.files[VOCABULARY_FILE])
