@@ -77,7 +77,10 @@ def main() -> None:
     held_out = corpus.split("test")
     chosen = held_out[:: max(1, len(held_out) // arguments.clips)]
     phrases = {label.name: tokenise(clause(label)) for label in corpus.labels}
-    references = [[phrases[name] for name in (clip.label, *clip.labels)] for clip in chosen]
+    # Beside its labels a clip may carry free tags, which no phrase says.
+    references = [
+        [phrases[name] for name in (clip.label, *clip.labels) if name in phrases] for clip in chosen
+    ]
     said = {}
     for choice in choices:
         _say(f"{choice.name}: captions of {len(chosen)} clips …")
