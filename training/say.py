@@ -8,7 +8,7 @@ import torch
 
 from ..runtime.bundle import Graph
 from ..runtime.decoder import Decoder, Vocabulary
-from ..runtime.engine import Array, Engine, State
+from ..runtime.engine import Array, Engine, State, zero_state
 from .models import room
 from .models.gpt import GptDecoder
 from .models.graph import ExportGraph
@@ -24,11 +24,7 @@ class TorchEngine:
 
     def initial_state(self, **sizes: int) -> State:
         """Zeros for every state tensor; sizes gives the dimensions that vary."""
-        shapes = {
-            port.name: [size if isinstance(size, int) else sizes.get(size, 1) for size in port.shape]
-            for port in self.graph.state
-        }
-        return {port.name: np.zeros(shapes[port.name], port.dtype) for port in self.graph.state}
+        return zero_state(self.graph, sizes)
 
     @torch.inference_mode()
     def step(self, inputs: Mapping[str, Array], state: State) -> tuple[dict[str, Array], State]:

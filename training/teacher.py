@@ -21,7 +21,6 @@ from ..runtime.errors import InputMissingError
 from .data import Clip, Corpus
 
 WIDTH = 384
-CLASSES = 527
 
 
 class Teacher:

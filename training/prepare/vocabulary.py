@@ -472,9 +472,6 @@ NARROWED: dict[str, str] = {"train": "train_horn", "traffic": "car_horn", "water
 DOERS = ("person", "crowd")
 """Who may do the ACTS unheard. A man or a woman must be heard speaking as well: no invented people."""
 
-SEXLESS = ("laughter", "screaming", "adult_crying", "singing")
-"""Sounds that tell a voice, while our clips don't tell whose: never a man's or a woman's."""
-
 
 class Way(NamedTuple):
     """How events are heard: level in dB against others, distance 0 to 1, and how often."""
