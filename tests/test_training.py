@@ -18,7 +18,7 @@ from edgecap.training.models import room
 from edgecap.training.models.convnext import CausalConvNeXt
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound
 from edgecap.training.run import Run
-from edgecap.training.scenes import Composer, Scene, Sound, Stream, sound_labels
+from edgecap.training.scenes import CADENCED, Composer, Scene, Sound, Stream, sound_labels
 from edgecap.training.tokenizer import FREE, build_tokenizer
 from edgecap.training.train import read_recipe, train
 
@@ -146,6 +146,23 @@ def test_streams_are_reproducible_and_cut_scenes_without_loss(composer: Composer
     assert np.array_equal(heard, likewise)
     assert len(samples) == 60 * CHUNK_SAMPLES
     assert len(heard) == 60
+
+
+def test_an_alarm_over_noise_goes_on_through_its_pauses(composer: Composer) -> None:
+    rng = np.random.default_rng(3)
+    alarm = next(
+        scene
+        for scene in iter(lambda: composer.warning(rng), None)
+        if scene.events[-1].labels == (composer.index["co_alarm"],) and scene.events[-1].active.sum() > 15
+    )
+    active, (label,) = alarm.events[-1].active, alarm.events[-1].labels
+    first, last = np.flatnonzero(active)[[0, -1]]
+    assert active[first : last + 1].all()  # bursts five seconds apart are one alarm
+    targets = composer.targets(alarm)
+    assert targets.heard[first : last + 1, label].all()
+    after = targets.weight[last + 1 : last + 1 + CADENCED["co_alarm"], label]
+    assert not after.any()  # is it over, or pausing? Nobody can tell yet
+    assert targets.weight[:first, label].all()
 
 
 def test_targets_say_what_sounds_and_not_what_is_drowned(composer: Composer) -> None:

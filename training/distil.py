@@ -47,6 +47,8 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Weight of the loss to the teacher's vectors."""
     clear: Annotated[float, Meta(ge=0, le=1)] = 0.0
     """Share of scenes that hold one clear sound."""
+    warnings: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """Share of scenes that hold an alarm, or what could be taken for one, over household noise."""
     filter_db: Annotated[float, Meta(ge=0)] = 6.0
     """How much microphones and rooms colour a stream."""
     drop_path: Annotated[float, Meta(ge=0, lt=1)] = 0.0
@@ -124,7 +126,8 @@ def train_encoder(
     entropy = [settings.seed, begin, *([workers.rank] if workers.rank else [])]
     seeds = np.random.SeedSequence(entropy).spawn(settings.batch + 1)
     streams = [
-        Stream(composer, np.random.default_rng(seed), settings.chunks, settings.clear) for seed in seeds[:-1]
+        Stream(composer, np.random.default_rng(seed), settings.chunks, settings.clear, settings.warnings)
+        for seed in seeds[:-1]
     ]
     rng = np.random.default_rng(seeds[-1])
     optimiser = torch.optim.AdamW(

@@ -114,13 +114,21 @@ SYNTHETIC_SHARE = {
 }  # fmt: skip
 """How often a signal of this label is synthesised rather than recorded."""
 
-CADENCED = frozenset(
-    ["smoke_alarm", "co_alarm", "alarm_clock", "reversing_beep", "car_alarm", "alarm", "checkout_beep"]
-)
-"""Signals that their rhythm tells apart: they are heard for long enough, and go on through their pauses."""
-CADENCE_PATIENCE = 17
-"""Chunks that a pause of such a signal may last: the five seconds of a carbon monoxide alarm."""
+CADENCED = {
+    "smoke_alarm": 7, "co_alarm": 18, "alarm": 7, "alarm_clock": 5, "reversing_beep": 5, "car_alarm": 5,
+    "checkout_beep": 9,
+}  # fmt: skip
+"""Signals that their rhythm tells apart, and the chunks that a pause in them may last (5.5 s in a carbon
+monoxide alarm). They are heard for long enough, and go on through their pauses."""
+FADING = 2
+"""Chunks after a sound's end in which the encoder may still name it, or not."""
 
+WARNINGS = ("smoke_alarm", "co_alarm")
+"""What must be heard over anything, and never where it isn't."""
+WARNED = 0.6
+"""Share of these among the scenes that teach them; in the others sounds what is taken for them."""
+STILL = 0.08
+"""Share of the clear scenes in which nothing sounds but the room itself."""
 SHORTENED = 0.7
 """How many sounds are cut short: the first seconds tell most, and more sounds an hour teach more."""
 FLOOR_DB = -35.0
@@ -273,23 +281,67 @@ class Composer:
             events.append(self._place(samples, sound, start, rng.uniform(-42, -12), True))
         return Scene(np.clip(samples, -1.0, 1.0), events)
 
-    def draw(self, rng: Generator, clear: float) -> Scene:
-        """A scene with one clear sound, with this probability, or else a crowded or an empty one."""
+    def draw(self, rng: Generator, clear: float, warnings: float = 0.0) -> Scene:
+        """A scene with one clear sound, with this probability, or else a crowded or an empty one.
+
+        warnings: how often it is an alarm over household noise instead, or what could be taken for one.
+        """
+        if warnings and rng.random() < warnings:
+            return self.warning(rng)
         return self.single(rng) if rng.random() < clear else self.scene(rng)
 
     def single(self, rng: Generator) -> Scene:
-        """One sound, near and clear, in a quiet room: 1.6 to 5 s, half of a second before it."""
+        """One sound, near and clear, in a quiet room: 1.6 to 5 s, half of a second before it; or none.
+
+        Signals that their rhythm tells apart last longer, and some steady sounds.
+        """
+        if rng.random() < STILL:
+            n = int(rng.uniform(3, 10) * RATE / CHUNK_SAMPLES) * CHUNK_SAMPLES
+            return Scene(self._room(rng, n, rng.uniform(-75, -30)), [])
         name = str(rng.choice(self.names, p=self.weights))
-        length = rng.uniform(4.0, 9.0) if name in CADENCED else rng.uniform(1.0, 4.0)
-        sound = excerpt(rng, self.pick(rng, name), length)
+        lasts = name in CADENCED or (name in STEADY and rng.random() < 0.3)
+        sound = excerpt(rng, self.pick(rng, name), rng.uniform(4.0, 9.0) if lasts else rng.uniform(1.0, 4.0))
         if rng.random() < 0.3:
             wet = augment.reverberate(sound.samples, augment.room_response(rng))
             sound = sound._replace(samples=wet)
         start = int(rng.uniform(0.1, 0.6) * RATE)
         chunks = -(-(start + len(sound.samples)) // CHUNK_SAMPLES) + int(rng.integers(0, 3))
-        samples = augment.noise(rng, chunks * CHUNK_SAMPLES) * np.float32(10 ** (rng.uniform(-85, -50) / 20))
+        samples = self._room(rng, chunks * CHUNK_SAMPLES, rng.uniform(-85, -50))
         event = self._place(samples, sound, start, rng.uniform(-40, -12), True)
         return Scene(np.clip(samples, -1.0, 1.0), [event])
+
+    def warning(self, rng: Generator) -> Scene:
+        """An alarm, or a signal that could be taken for one, for 5 to 10 s; mostly over household noise.
+
+        The alarm lies 6 dB below the noise at the worst. The noise comes first and stays to the end.
+        """
+        others = [name for name in MAKERS if name not in WARNINGS]
+        signal = self.pick(rng, str(rng.choice(WARNINGS if rng.random() < WARNED else others)))
+        if rng.random() < 0.3:
+            signal = excerpt(rng, signal, rng.uniform(5.0, 9.0))
+        if rng.random() < 0.7:
+            wet = augment.reverberate(signal.samples, augment.room_response(rng))
+            signal = signal._replace(samples=wet)
+        start = int(rng.uniform(0.2, 3.0) * RATE)
+        n = -(-(start + min(len(signal.samples), 11 * RATE)) // CHUNK_SAMPLES) * CHUNK_SAMPLES
+        samples = self._room(rng, n, rng.uniform(-80, -50))
+        level_db = rng.uniform(-42, -18)
+        events = []
+        if self.steady and rng.random() < 0.8:
+            noise = self.pick(rng, self.steady[int(rng.integers(len(self.steady)))])
+            noise = noise._replace(samples=np.resize(noise.samples, n))
+            events.append(self._place(samples, noise, 0, level_db - rng.uniform(-6, 18), False))
+        events.append(self._place(samples, signal, start, level_db, True))
+        return Scene(np.clip(samples, -1.0, 1.0), events)
+
+    def _room(self, rng: Generator, n: int, level_db: float) -> Samples:
+        """(n,) of a room in which nothing sounds, recorded or made, at this level in dBFS."""
+        if not self.quiet or rng.random() < 0.6:
+            return augment.noise(rng, n) * np.float32(10 ** (level_db / 20))
+        tone = self.corpus.audio(self.quiet[int(rng.integers(len(self.quiet)))])
+        tone = augment.change_speed(np.roll(tone, int(rng.integers(len(tone)))), rng.uniform(0.8, 1.25))
+        loudness = 10 ** (level_db / 20) / max(float(np.sqrt(np.mean(tone**2))), 1e-6)
+        return np.asarray(np.resize(tone, n) * np.float32(min(loudness, 1e3)), np.float32)
 
     def _place(
         self,
@@ -313,15 +365,21 @@ class Composer:
             if peak > 0.95:
                 track *= np.float32(0.95 / peak)
             mix += track
-        cadenced = any(self.labels[label].name in CADENCED for label in sound.labels)
+        patience = self._patience(sound.labels, PATIENCE)
         where = np.flatnonzero(active)
         for left, right in itertools.pairwise(where):
-            if right - left <= (CADENCE_PATIENCE if cadenced else PATIENCE):
+            if right - left <= patience:
                 active[left:right] = True
         return Event(sound.labels, active, level_db, foreground)
 
+    def _patience(self, labels: tuple[int, ...], otherwise: int) -> int:
+        return max((CADENCED.get(self.labels[label].name, otherwise) for label in labels), default=otherwise)
+
     def targets(self, scene: Scene) -> Targets:
-        """What an encoder should say at each chunk of a scene."""
+        """What an encoder should say at each chunk of a scene.
+
+        Nothing is taught of a sound's last echo, nor of the silence that could be a signal's pause.
+        """
         chunks = len(scene.samples) // CHUNK_SAMPLES
         heard = np.zeros((chunks, len(self.labels)), np.float32)
         weight = np.ones_like(heard)
@@ -329,7 +387,7 @@ class Composer:
         for event in scene.events:
             power = 10 ** (event.level_db / 10) * event.active
             masked = event.active & (power < (total - power) * 10 ** (MASKED_DB / 10))
-            fading = ~event.active & (np.roll(event.active, 1) | np.roll(event.active, 2))
+            fading = _after(event.active, self._patience(event.labels, FADING))
             for label in event.labels:
                 heard[event.active & ~masked, label] = 1.0
                 weight[masked | fading, label] = 0.0
@@ -338,14 +396,24 @@ class Composer:
         return Targets(heard, weight)
 
 
+def _after(active: NDArray[np.bool_], chunks: int) -> NDArray[np.bool_]:
+    """The chunks that follow an active one by at most so many, and are not active themselves."""
+    near = np.convolve(active, np.ones(chunks + 1))[: len(active)] > 0
+    return near & ~active
+
+
 class Stream:
     """One endless stream, cut into segments of equal length whatever the scenes' lengths.
 
     clear: the share of scenes with one clear sound; the others are crowded, or empty.
+    warnings: the share of alarms over household noise, and of what could be taken for them.
     """
 
-    def __init__(self, composer: Composer, rng: Generator, chunks: int, clear: float = 0.0) -> None:
-        self.composer, self.rng, self.chunks, self.clear = composer, rng, chunks, clear
+    def __init__(
+        self, composer: Composer, rng: Generator, chunks: int, clear: float = 0.0, warnings: float = 0.0
+    ) -> None:
+        self.composer, self.rng, self.chunks = composer, rng, chunks
+        self.clear, self.warnings = clear, warnings
 
     def __iter__(self) -> Iterator[Segment]:
         samples = np.zeros(0, np.float32)
@@ -353,7 +421,7 @@ class Stream:
         cut = self.chunks * CHUNK_SAMPLES
         while True:
             while len(samples) < cut:
-                scene = self.composer.draw(self.rng, self.clear)
+                scene = self.composer.draw(self.rng, self.clear, self.warnings)
                 targets = self.composer.targets(scene)
                 samples = np.concatenate([samples, scene.samples])
                 kept = (

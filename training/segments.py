@@ -122,13 +122,13 @@ class Segments:
 @torch.inference_mode()
 def listen(
     encoder: CausalConvNeXt, composer: Composer, hours: float, seed: int, clear: float = 0.5,
-    plans: Sequence[Plan] = (), streams: int = 16,
+    warnings: float = 0.08, plans: Sequence[Plan] = (), streams: int = 16,
     progress: Callable[[float, str], None] = lambda done, what: None,
 ) -> Segments:  # fmt: skip
     """Run the encoder over so many hours of fresh streams, and keep what it hears.
 
-    clear: the share of scenes with one clear sound. plans: scenes after people's captions; half of all,
-    where there are any.
+    clear, warnings: the shares of such scenes, as in `Composer.draw`. plans: scenes after people's
+    captions; half of all, where there are any.
     """
     renderer = Renderer(composer.corpus, composer.labels)
 
@@ -137,7 +137,7 @@ def listen(
             plan = plans[int(rng.integers(len(plans)))]
             captions = (plan.caption, *plan.others)
             return renderer.scene(plan), captions[int(rng.integers(len(captions)))]
-        return composer.draw(rng, clear), ""
+        return composer.draw(rng, clear, warnings), ""
 
     front_end = LogMel(encoder.mels)
     seeds = np.random.SeedSequence([seed, 7]).spawn(streams + 1)

@@ -11,7 +11,7 @@ from ...runtime.audio import CHUNK_SAMPLES, HOP, RATE, Samples
 from ...runtime.errors import DataError
 from .. import augment
 from ..data import Clip, Corpus, Label
-from ..scenes import CADENCE_PATIENCE, CADENCED, FLOOR_DB, PATIENCE, Event, Scene
+from ..scenes import CADENCED, FLOOR_DB, PATIENCE, Event, Scene
 from ..signals import MAKERS
 from .plan import Piece, Plan, PlannedSound
 
@@ -99,7 +99,7 @@ class Renderer:
                 gain *= 0.95 / peak
                 level_db += 20 * np.log10(0.95 / peak)
             mix += track * np.float32(gain)
-        patience = CADENCE_PATIENCE if sound.label in CADENCED else PATIENCE
+        patience = CADENCED.get(sound.label, PATIENCE)
         for left, right in itertools.pairwise(np.flatnonzero(active)):
             if right - left <= patience:
                 active[left:right] = True
