@@ -144,6 +144,8 @@ class Label(NamedTuple):
     phrase: str
     """How a sentence says it: "a dog barks"."""
     category: str
+    manner: str = ""
+    """"ambient": a background that may go on for hours. "urgent": never held back. Or neither."""
 
 
 @dataclass(frozen=True)
@@ -367,7 +369,7 @@ def parse_labels(path: Path, content: bytes) -> tuple[Label, ...]:
     """The rows of labels.csv."""
     try:
         rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
-        if tuple(next(rows, ())) != Label._fields:
+        if tuple(next(rows, ())) not in (Label._fields, Label._fields[:-1]):  # 1.1 and before had no manner
             raise ValueError(f"its first line is not {','.join(Label._fields)}")
         return tuple(Label(*row) for row in rows)
     except (ValueError, TypeError, csv.Error) as error:

@@ -26,9 +26,13 @@ class Meaning(NamedTuple):
 class Sounds:
     """The known sounds, by the words that name them."""
 
-    def __init__(self, labels: Sequence[str], phrases: Sequence[str]) -> None:
-        """labels, phrases: columns of labels.csv ("dog_bark", "a dog barks"), row i for score i."""
+    def __init__(self, labels: Sequence[str], phrases: Sequence[str], manners: Sequence[str] = ()) -> None:
+        """Columns of labels.csv ("dog_bark", "a dog barks", "urgent"), row i for score i."""
         self.labels, self.phrases = tuple(labels), tuple(phrases)
+        self.ambient = frozenset(i for i, manner in enumerate(manners) if manner == "ambient")
+        """Backgrounds that may go on for hours."""
+        self.urgent = frozenset(i for i, manner in enumerate(manners) if manner == "urgent")
+        """What must never be held back."""
         self._words = [
             content_words(f"{label.replace('_', ' ')} {phrase}")
             for label, phrase in zip(labels, phrases, strict=True)

@@ -6,7 +6,8 @@
     caption    --- silence, fading, a gap, or its sounds no longer heard ---> end
 
 Other words for the same meaning change nothing. A sound that came back once is waited for, so that a
-CO alarm's bursts, 5 s apart, don't become a caption each. Every `new` gets exactly one `end`.
+CO alarm's bursts, 5 s apart, don't become a caption each. A background that was named lately is no news
+when it comes back, nor is the same guess. Every `new` gets exactly one `end`.
 """
 
 import math
@@ -62,6 +63,8 @@ ARRIVAL = 0.3
 an older one is still louder."""
 LONGEST_WAIT = 8 * RATE
 """A pause up to this long is one that a sound may return from."""
+FAMILIAR_SAMPLES = 600 * RATE
+"""A background's return, or a guess made again, is no news within this time of when it was last heard."""
 MARGIN = 0.1
 """Each revision of a caption makes the next one harder by this much evidence."""
 MOST_BACKOFF = 8
@@ -170,6 +173,7 @@ class Policy:
         self._uttered = 0
         self._last_end = 0
         self._last_labels: frozenset[int] = frozenset()
+        self._familiar: dict[int, int] = {}  # label -> until when its return is no news
 
     @property
     def live(self) -> Caption | None:
@@ -186,6 +190,9 @@ class Policy:
         standing = self._standing
         if standing and standing.claim.meaning.support(segment.latest) >= self._limits.leaves:
             standing.supported_until = now
+        for label in self._known(now):
+            if segment.latest[label] >= self._limits.leaves:
+                self._familiar[label] = now + FAMILIAR_SAMPLES
         return self.quiet(now)
 
     def quiet(self, now: int) -> list[Caption]:
@@ -215,12 +222,17 @@ class Policy:
         if since < self._limits.interval_samples * view.backoff:
             return False
         has_moved = cosine_distance(segment.recent(), view.mean) > self._limits.novelty / 2
-        return has_moved or self.live is None  # a longer segment may find the words that failed before
+        if self.live is None and not (view.sounds and view.sounds <= self._known(now)):
+            return True  # a longer segment may find the words that failed before
+        return has_moved
 
     def consider(self, hypotheses: Sequence[Hypothesis], segment: Segment, now: int) -> list[Caption]:
         """What the decoder offers, best first, becomes an event or nothing."""
         evidence = segment.evidence()
         claim = self._believed(hypotheses, evidence)
+        if claim and not self._is_news(claim, now):
+            background = self._known(now) & self._sounds.ambient
+            claim = self._believed(hypotheses, evidence, background) if claim.is_sure else None
         events = self._say(claim, segment, evidence, now) if claim else []
         before = self._view if self._view and self._view.segment is segment else None
         picture = self._picture(evidence, before.sounds if before else frozenset())
@@ -247,21 +259,40 @@ class Policy:
         """The most that a sentence about this could be believed, were its words certain."""
         return self._limits.probability(float(segment.evidence().max()), 0.0)
 
-    def _believed(self, hypotheses: Sequence[Hypothesis], evidence: NDArray[np.float32]) -> _Claim | None:
+    def _known(self, now: int) -> frozenset[int]:
+        """Sounds that were said lately, and are not worth saying again, or not as a guess."""
+        return frozenset(label for label, until in self._familiar.items() if now < until)
+
+    def _is_news(self, claim: _Claim, now: int) -> bool:
+        """Not so where it names known backgrounds alone, or is a guess that was made before."""
+        if self._standing and self._standing.claim.meaning.labels == claim.meaning.labels:
+            return True
+        known = self._known(now)
+        return not claim.meaning.labels <= (known & self._sounds.ambient if claim.is_sure else known)
+
+    def _believed(
+        self,
+        hypotheses: Sequence[Hypothesis],
+        evidence: NDArray[np.float32],
+        besides: frozenset[int] = frozenset(),
+    ) -> _Claim | None:
         """What names only what is heard, and of that the most probable, if it may be said at all.
 
         Of a sentence with two clauses, one of them alone will do: half a truth is one, half an error isn't.
+        besides: it has to name something else than these, and to be sure of it.
         """
         best: _Claim | None = None
         for hypothesis in hypotheses:
             for words in (hypothesis.words, *clauses(hypothesis.words)):
                 meaning = hypothesis.meaning or self._sounds.meaning(words, evidence)
-                p = self._limits.probability(meaning.support(evidence), hypothesis.log_prob)
-                if meaning.weakest < self._limits.mention or p < self._limits.hedge:
+                meant = meaning._replace(labels=meaning.labels - besides)
+                p = self._limits.probability(meant.support(evidence), hypothesis.log_prob)
+                least = self._limits.confidence if besides else self._limits.hedge
+                if meaning.weakest < self._limits.mention or p < least:
                     continue
                 if best is None or p > best.probability:  # the decoder's own order where they are equal
                     is_sure = p >= self._limits.confidence
-                    best = _Claim(sentence(words), meaning, p, is_sure, self._named(evidence))
+                    best = _Claim(sentence(words), meant, p, is_sure, self._named(evidence))
         return best
 
     def _say(self, claim: _Claim, segment: Segment, evidence: NDArray[np.float32], now: int) -> list[Caption]:
@@ -322,8 +353,11 @@ class Policy:
         """`at` may lie before the caption's start, where a sound was over at once: then it ends there."""
         if self._standing is None:
             return []
-        caption, self._last_labels = self._standing.caption, self._standing.claim.meaning.labels
-        self._standing = None
+        caption, claim = self._standing.caption, self._standing.claim
+        self._standing, self._last_labels = None, claim.meaning.labels
+        for label in claim.meaning.labels:
+            if label in self._sounds.ambient or not (claim.is_sure or label in self._sounds.urgent):
+                self._familiar[label] = at + FAMILIAR_SAMPLES
         self._last_end = max(at, caption.start)
         return [msgspec.structs.replace(caption, kind="end", end=self._last_end)]
 

@@ -62,7 +62,9 @@ class Model:
             window=manifest.window,
             thresholds=manifest.thresholds,
             sounds=Sounds(
-                [label.label for label in bundle.labels], [label.phrase for label in bundle.labels]
+                [label.label for label in bundle.labels],
+                [label.phrase for label in bundle.labels],
+                [label.manner for label in bundle.labels],
             ),
             encoder=engines["encoder"],
             decoder=decoder,

@@ -72,6 +72,19 @@ PLAINER = {
 }
 """Clauses of labels.csv that name two things at once, said plainly."""
 
+AMBIENT = frozenset(
+    [
+        "rain", "wind", "sea_waves", "stream", "crackling_fire", "crickets", "traffic", "airplane", "engine",
+        "fan", "fridge_hum", "machine_hum", "vacuum_cleaner", "washing_machine", "dishwasher", "microwave",
+        "crowd_chatter", "cafe", "clock_tick", "keyboard_typing", "mouse_click",
+    ]
+)  # fmt: skip
+"""Labels of backgrounds that come and go for hours: named once, until they were gone for long."""
+URGENT = frozenset(
+    ["smoke_alarm", "co_alarm", "alarm", "siren", "glass_breaking", "screaming", "crying_baby"]
+)
+"""Labels that are said each time, be it as a guess."""
+
 
 class Heard(NamedTuple):
     """An event as met in a segment: label, chunks of its first and last sounding, loudness."""
@@ -85,6 +98,11 @@ class Heard(NamedTuple):
 def clause(label: Label) -> str:
     """How a sentence says this sound: "a dog barks"."""
     return LASTING.get(label.name) or PLAINER.get(label.name) or label.phrase
+
+
+def manner(label: Label) -> str:
+    """Of labels.csv in a bundle: "ambient", "urgent" or ""."""
+    return "ambient" if label.name in AMBIENT else "urgent" if label.name in URGENT else ""
 
 
 def sentence(heard: Sequence[Heard], labels: Sequence[Label]) -> str:

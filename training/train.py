@@ -16,10 +16,11 @@ import yaml
 from msgspec import Meta
 
 from ..runtime.bundle import Calibration, Thresholds
+from ..runtime.bundle import Label as BundleLabel
 from ..runtime.errors import ConfigError, InputMissingError
 from . import segments as segments_of
 from .captioner import StageSettings, train_decoder, train_semantic
-from .captions import sayable
+from .captions import manner, sayable
 from .data import LICENCES, Clip, Label, Licence, open_corpus
 from .distil import EncoderSettings, train_encoder
 from .models import room
@@ -153,8 +154,10 @@ def save_checkpoint(
     meaning = {name: said for said, names in sayable(labels).items() for name in names}
     with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["label", "phrase", "category"])
-        table.writerows([label.name, meaning[label.name], label.category] for label in labels)
+        table.writerow(BundleLabel._fields)
+        table.writerows(
+            BundleLabel(label.name, meaning[label.name], label.category, manner(label)) for label in labels
+        )
     licences = sorted({clip.licence for clip in clips})
     about = {
         "name": recipe.name, "version": recipe.version, "licence": recipe.licence,
