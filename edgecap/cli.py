@@ -7,6 +7,7 @@ the base install works without torch.
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -83,11 +84,18 @@ def listen(
             metavar="ENDPOINT", help="Where missed captions are asked for.", show_default="the next port"
         ),
     ] = None,
+    secret: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your own secret key, *.key_secret, with --server.")
+    ] = None,
+    server: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The room's public key, *.key, where it has one.")
+    ] = None,
 ) -> None:
     """Print the captions of a daemon that runs elsewhere; follows restarts, fills gaps."""
     from .commands.listen import listen as follow
+    from .commands.listen import reader_keys
 
-    raise typer.Exit(follow(endpoint, json, room, history, replay))
+    raise typer.Exit(follow(endpoint, json, room, history, replay, reader_keys(secret, server)))
 
 
 app.command(rich_help_panel=MACHINE)(doctor.devices)

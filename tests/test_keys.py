@@ -1,5 +1,8 @@
 """CURVE: a known reader is let in, everyone else hears nothing."""
 
+import select
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,12 +13,15 @@ import zmq.auth
 from edgecap.client import Subscriber
 from edgecap.runtime.errors import ConfigError
 from edgecap.runtime.keys import ReaderKeys, ServerKeys
+from edgecap.runtime.policy import Caption
 from edgecap.runtime.publisher import Publisher
 
 ANY = "tcp://127.0.0.1:*"
 PATIENCE = 250
 QUIET = 15
 ROUND_S = 0.02
+PROGRAM_ROUNDS = 1500
+"""A program has to start first."""
 
 
 def create(folder: Path, name: str) -> tuple[Path, Path]:
@@ -74,6 +80,31 @@ def test_a_reader_is_let_in_once_its_key_is_there(keys: ServerKeys, tmp_path: Pa
         known.secret.with_suffix(".key").rename(keys.clients / "anna.key")
         with Subscriber(publisher.publish_endpoint, None, keys=known) as subscriber:
             assert hears(publisher, subscriber, PATIENCE)
+
+
+def test_a_reader_s_keys_are_flags_of_listen(keys: ServerKeys, tmp_path: Path) -> None:
+    known = reader(keys, tmp_path, "anna", allowed=True)
+    with Publisher(ANY, ANY, "kitchen", "m", 1, keys=keys) as publisher:
+        listen = [sys.executable, "-m", "edgecap", "listen", publisher.publish_endpoint, "--json"]
+        files = ["--secret", str(known.secret), "--server", str(known.server)]
+        with subprocess.Popen([*listen, *files], stdout=subprocess.PIPE) as listener:
+            try:
+                assert listener.stdout
+                for _ in range(PROGRAM_ROUNDS):
+                    publisher.status(
+                        "listening", at=datetime.now(UTC), level=-40.0, gaps=0, capture="healthy", uptime=1.0
+                    )
+                    publisher.caption(
+                        Caption("new", "1", "A dog barks.", 0.9, (), 0), datetime.now(UTC), None
+                    )
+                    if select.select([listener.stdout], [], [], ROUND_S)[0]:
+                        break
+                assert b"A dog barks." in listener.stdout.readline()
+            finally:
+                listener.kill()
+        half = subprocess.run([*listen, *files[:2]], capture_output=True, text=True, check=False)
+    assert half.returncode == 2
+    assert "--server is missing" in half.stderr
 
 
 def test_with_keys_other_machines_may_connect(keys: ServerKeys) -> None:

@@ -1,10 +1,12 @@
 """listen: the captions of a daemon that runs elsewhere, as `run` would show them."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgecap.client import Received, Subscriber
+    from edgecap.runtime.keys import ReaderKeys
     from edgecap.runtime.wire import CaptionMessage
 
 SILENCE_S = 5.0
@@ -12,19 +14,41 @@ SILENCE_S = 5.0
 INTERRUPTED = 130
 
 
+def reader_keys(secret: Path | None, server: Path | None) -> "ReaderKeys | None":
+    """The keys of a reader whose room wants them; None where neither file is named.
+
+    Raises UsageError where one is named without the other.
+    """
+    from edgecap.runtime.errors import UsageError
+    from edgecap.runtime.keys import ReaderKeys
+
+    if (secret is None) != (server is None):
+        lacking = "--server" if server is None else "--secret"
+        raise UsageError(
+            f"keys come in pairs, and {lacking} is missing",
+            fix="name your own --secret FILE and the room's public --server FILE (docs/wire.md)",
+        )
+    return ReaderKeys(secret, server) if secret and server else None
+
+
 def listen(
-    endpoint: str, json_lines: bool, room: str = "", history: bool = False, replay: str | None = None
+    endpoint: str,
+    json_lines: bool,
+    room: str = "",
+    history: bool = False,
+    replay: str | None = None,
+    keys: "ReaderKeys | None" = None,
 ) -> int:
     """Print captions until interrupted; the exit code. Lost connections are waited out.
 
     room: empty for every room there. history: begin with the captions that are still kept. replay: where
-    missed captions are asked for; None is the port after the endpoint's.
+    missed captions are asked for; None is the port after the endpoint's. keys: for a room that wants them.
     """
     from edgecap.client import Subscriber, replay_beside
     from edgecap.terminal import logs_to_stderr
 
     asked = replay or replay_beside(endpoint)
-    with logs_to_stderr(), Subscriber(endpoint, asked, room, history=history) as subscriber:
+    with logs_to_stderr(), Subscriber(endpoint, asked, room, history=history, keys=keys) as subscriber:
         states: dict[str, str | None] = {}  # of each room heard of
         try:
             first = subscriber.receive(SILENCE_S)
