@@ -25,16 +25,16 @@ import torch
 from edgecap.backends import BATCHES, HOP_S
 from edgecap.export.export import describe, write_engine
 from edgecap.export.options import Options
-from edgecap.export.to_onnx import reduced, to_onnx
-from edgecap.export.torch_engine import TorchEngine
+from edgecap.export.to_onnx import to_onnx
 from edgecap.runtime.bundle import GraphFile
 from edgecap.runtime.cuda import Device
 from edgecap.runtime.engine import Array, Engine, Provider
 from edgecap.runtime.engine_tensorrt import TensorRtEngine
 from edgecap.runtime.errors import EdgecapError, UnavailableError
 from edgecap.training.models.convnext import CausalConvNeXt
-from edgecap.training.models.graph import ExportGraph
+from edgecap.training.models.graph import ExportGraph, reduced
 from edgecap.training.models.room import encoder_graph
+from edgecap.training.torch_engine import TorchEngine
 
 PAGE = Path(__file__).parent.parent / "docs" / "gpu.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

@@ -121,7 +121,7 @@ def models(exports: "list[ExportGraph]", say: Callable[[str], None]) -> Iterator
     """Graphs that are in no bundle: written as ONNX now, the number of rooms left open; and in torch."""
     from edgecap.export.export import describe
     from edgecap.export.to_onnx import to_onnx
-    from edgecap.export.torch_engine import TorchEngine, devices
+    from edgecap.training.torch_engine import TorchEngine, devices
 
     for export in exports:
         name = export.graph.name

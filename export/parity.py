@@ -21,9 +21,9 @@ from ..runtime.engine import Array, Engine
 from ..runtime.errors import BundleError
 from ..runtime.session import SPEAKING
 from ..training.models.graph import ExportGraph
+from ..training.torch_engine import TorchEngine
 from .checkpoint import Checkpoint
 from .hearing import log_mels
-from .torch_engine import TorchEngine
 
 HOPS_PER_SENTENCE = 16
 """A sentence every 5 s: the encoder runs always, the rest often enough to meet every length of segment."""

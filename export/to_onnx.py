@@ -5,7 +5,6 @@ the exporter's name and version go, so that the same checkpoint gives the same s
 """
 
 import contextlib
-import copy
 import io
 import logging
 import warnings
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from ..runtime.bundle import Graph
 from ..runtime.bundle import Tensor as Port
 from ..runtime.errors import EdgecapError
-from ..training.models.graph import ExportGraph
+from ..training.models.graph import ExportGraph, reduced
 from .fold import fold_scales
 
 OPSET = 20
@@ -106,27 +105,6 @@ class _Flat(nn.Module):
     def forward(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         outputs: tuple[Tensor, ...] = self.module(*tensors)
         return outputs
-
-
-def reduced(module: nn.Module, precision: str) -> nn.Module:
-    """The module, or a copy of it that computes in fp16 or bf16."""
-    return _Reduced(module, TYPES[precision]) if precision in TYPES else module
-
-
-TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
-
-
-class _Reduced(nn.Module):
-    """A module in fewer bits behind float32 inputs and outputs; state keeps its bits from hop to hop."""
-
-    def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.dtype = dtype
-        self.module = copy.deepcopy(module).to(dtype)
-
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        fewer = (tensor.to(self.dtype) if tensor.is_floating_point() else tensor for tensor in tensors)
-        return tuple(output.float() for output in self.module(*fewer))
 
 
 def _export(

@@ -19,8 +19,7 @@ from ..runtime.bundle import Build, GraphFile
 from ..runtime.cuda import Device
 from ..runtime.engine_tensorrt import load_library
 from ..runtime.errors import UnavailableError
-from ..training.models.graph import ExportGraph, Extent
-from .to_onnx import reduced
+from ..training.models.graph import ExportGraph, Extent, reduced
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 

@@ -3,6 +3,7 @@
 The exporter reads these and nothing else; it never knows which model it writes.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -60,3 +61,24 @@ class ExportGraph:
             return torch.randn(shape, generator=generator)
 
         return tuple(draw(port) for port in self.ports_in())
+
+
+TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def reduced(module: nn.Module, precision: str) -> nn.Module:
+    """The module, or a copy of it that computes in fp16 or bf16."""
+    return _Reduced(module, TYPES[precision]) if precision in TYPES else module
+
+
+class _Reduced(nn.Module):
+    """A module in fewer bits behind float32 inputs and outputs; state keeps its bits from hop to hop."""
+
+    def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.module = copy.deepcopy(module).to(dtype)
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        fewer = (tensor.to(self.dtype) if tensor.is_floating_point() else tensor for tensor in tensors)
+        return tuple(output.float() for output in self.module(*fewer))

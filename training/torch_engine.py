@@ -1,4 +1,7 @@
-"""A declared graph in torch behind the methods of the edge's Engine: what files are compared with."""
+"""A declared graph in torch behind the methods of the edge's Engine.
+
+What exported files are compared with, and how a captioner in training says what it would say on the edge.
+"""
 
 import copy
 from collections.abc import Mapping
@@ -10,8 +13,7 @@ from torch import Tensor, nn
 
 from ..runtime.bundle import Graph, GraphFile
 from ..runtime.engine import Array, State, zero_state
-from ..training.models.graph import ExportGraph
-from .to_onnx import reduced
+from .models.graph import ExportGraph, reduced
 
 
 class TorchEngine:
