@@ -145,7 +145,8 @@ class Label(NamedTuple):
     """How a sentence says it: "a dog barks"."""
     category: str
     manner: str = ""
-    """"ambient": a background that may go on for hours. "urgent": never held back. Or neither."""
+    """"ambient": a background that may go on for hours. "urgent": said before all else. "alarm": that
+    too, once it goes on. Or none of these."""
 
 
 @dataclass(frozen=True)

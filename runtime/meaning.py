@@ -31,8 +31,10 @@ class Sounds:
         self.labels, self.phrases = tuple(labels), tuple(phrases)
         self.ambient = frozenset(i for i, manner in enumerate(manners) if manner == "ambient")
         """Backgrounds that may go on for hours."""
-        self.urgent = frozenset(i for i, manner in enumerate(manners) if manner == "urgent")
-        """What must never be held back."""
+        self.alarms = frozenset(i for i, manner in enumerate(manners) if manner == "alarm")
+        """What goes on until somebody comes, and is believed once it does."""
+        self.urgent = self.alarms | {i for i, manner in enumerate(manners) if manner == "urgent"}
+        """What is said before all else, and each time; alarms among it."""
         self._words = [
             content_words(f"{label.replace('_', ' ')} {phrase}")
             for label, phrase in zip(labels, phrases, strict=True)

@@ -259,6 +259,10 @@ class Policy:
         """The most that a sentence about this could be believed, were its words certain."""
         return self._limits.probability(float(segment.evidence().max()), 0.0)
 
+    def _urgent(self, labels: frozenset[int], evidence: NDArray[np.float32]) -> list[int]:
+        """Those that are urgent and heard for sure."""
+        return [i for i in labels & self._sounds.urgent if float(evidence[i]) >= self._limits.arrives]
+
     def _known(self, now: int) -> frozenset[int]:
         """Sounds that were said lately, and are not worth saying again, or not as a guess."""
         return frozenset(label for label, until in self._familiar.items() if now < until)
@@ -279,9 +283,11 @@ class Policy:
         """What names only what is heard, and of that the most probable, if it may be said at all.
 
         Of a sentence with two clauses, one of them alone will do: half a truth is one, half an error isn't.
+        Whatever else sounds, what is urgent and heard for sure comes first: an alarm over loud music.
         besides: it has to name something else than these, and to be sure of it.
         """
         best: _Claim | None = None
+        first = (False, 0.0)
         for hypothesis in hypotheses:
             for words in (hypothesis.words, *clauses(hypothesis.words)):
                 meaning = hypothesis.meaning or self._sounds.meaning(words, evidence)
@@ -290,9 +296,10 @@ class Policy:
                 least = self._limits.confidence if besides else self._limits.hedge
                 if meaning.weakest < self._limits.mention or p < least:
                     continue
-                if best is None or p > best.probability:  # the decoder's own order where they are equal
+                order = (bool(self._urgent(meant.labels, evidence)), p)
+                if order > first:  # the decoder's own order where they are equal
                     is_sure = p >= self._limits.confidence
-                    best = _Claim(sentence(words), meant, p, is_sure, self._named(evidence))
+                    first, best = order, _Claim(sentence(words), meant, p, is_sure, self._named(evidence))
         return best
 
     def _say(self, claim: _Claim, segment: Segment, evidence: NDArray[np.float32], now: int) -> list[Caption]:
@@ -318,6 +325,8 @@ class Policy:
         loss = max((float(evidence[i]) for i in dropped), default=0.0)
         if added and gain < self._limits.named:
             return False
+        if self._urgent(added, evidence) and not self._urgent(dropped, evidence):
+            return True
         reluctance = MARGIN * standing.revisions
         if gain > loss + reluctance:
             return True

@@ -7,6 +7,7 @@ for its scores to say.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -33,8 +34,10 @@ AFTERGLOW_SAMPLES = RATE
 """After a sound stops the encoder still learns what it was; later embeddings are of the silence."""
 RECENT = 3
 """Embeddings that are "now" for novelty: about a second."""
-EVIDENCE = 6
-"""Chunks whose scores count as evidence: about two seconds."""
+EVIDENCE, AGREEING = 6, 2
+"""Chunks whose scores count as evidence, about two seconds; so many of them must agree."""
+ALARM_EVIDENCE, ALARM_AGREEING = 16, 4
+"""The same for an alarm, which goes on, through pauses of its own: about five seconds."""
 
 
 class Heard(NamedTuple):
@@ -66,7 +69,8 @@ def mean_level_db(levels: NDArray[np.float64]) -> float:
 class Segment:
     """One situation: from its onset to the last moment that it was heard. Bounded by the window L."""
 
-    def __init__(self, start: int, is_onset: bool, window: int) -> None:
+    def __init__(self, start: int, is_onset: bool, window: int, alarms: Sequence[int] = ()) -> None:
+        """alarms: the sounds that have to go on before they are believed."""
         self.start = start
         self.end = start
         """Sample after the last moment that was loud enough."""
@@ -76,7 +80,8 @@ class Segment:
         """Embeddings heard, also those no longer kept."""
         self.ended_by: Literal["silence", "fade", "change", "gap"] | None = None
         self._vectors: deque[NDArray[np.float32]] = deque(maxlen=window)
-        self._scores: deque[NDArray[np.float32]] = deque(maxlen=EVIDENCE)
+        self._scores: deque[NDArray[np.float32]] = deque(maxlen=ALARM_EVIDENCE)
+        self._alarms = list(alarms)
         self._evidence: NDArray[np.float32] | None = None  # of the chunks so far, once asked for
         self._past: NDArray[np.float32] | None = None  # running mean of all but the RECENT newest
 
@@ -109,14 +114,14 @@ class Segment:
         """(sounds,) how sure each sound is: the mean of its two best scores of the last two seconds.
 
         Two chunks must agree, so that one wild score convinces nobody; and a single knock, over
-        before the second chunk, still counts while the encoder remembers it.
+        before the second chunk, still counts while the encoder remembers it. Of an alarm it is the four
+        best of five seconds: what beeps once is none.
         """
         if self._evidence is None:
             scores = np.stack(self._scores)
-            if len(scores) == 1:
-                self._evidence = scores[0] / 2
-            else:
-                self._evidence = np.partition(scores, -2, axis=0)[-2:].mean(axis=0)
+            self._evidence = _mean_of_best(scores[-EVIDENCE:], AGREEING)
+            if self._alarms:
+                self._evidence[self._alarms] = _mean_of_best(scores[:, self._alarms], ALARM_AGREEING)
         return self._evidence
 
     def novelty(self) -> float:
@@ -131,6 +136,13 @@ class Segment:
             Embedding(vector, scores)
             for vector, scores in zip([*self._vectors][-RECENT:], [*self._scores][-RECENT:], strict=True)
         ]
+
+
+def _mean_of_best(scores: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """(chunks, sounds) -> (sounds,). Chunks that are not there yet count as zero."""
+    best = np.sort(scores, axis=0)[-count:]
+    mean: NDArray[np.float32] = best.sum(axis=0) / np.float32(count)
+    return mean
 
 
 def cosine_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
@@ -156,9 +168,10 @@ def _last_above(heard: Heard, threshold_db: float) -> int:
 class Segmenter:
     """Opens and closes segments, chunk by chunk. At most one is open."""
 
-    def __init__(self, window: int, level_db: float, novelty: float) -> None:
-        """window: embeddings kept of a segment (L). level_db, novelty: the thresholds."""
+    def __init__(self, window: int, level_db: float, novelty: float, alarms: Sequence[int] = ()) -> None:
+        """window: embeddings kept of a segment (L). level_db, novelty: thresholds. alarms: see Segment."""
         self.open: Segment | None = None
+        self._alarms = alarms
         self._window, self._level, self._novelty = window, level_db, novelty
         self._floor = level_db - STANDS_OUT_DB
         self._loudest = SILENT_DB
@@ -213,7 +226,7 @@ class Segmenter:
         return segment
 
     def _begin(self, heard: Heard, start: int, is_onset: bool) -> None:
-        self.open = Segment(start, is_onset, self._window)
+        self.open = Segment(start, is_onset, self._window, self._alarms)
         self.open.end = max(start, _last_above(heard, self._level - HYSTERESIS_DB))
         self.open.add(heard.embedding)
         self._loudest = float(heard.levels.max())
@@ -243,7 +256,7 @@ class Segmenter:
 
     def _begin_with_tail(self, before: Segment) -> None:
         start = self._novel_starts[0]
-        self.open = Segment(start, True, self._window)
+        self.open = Segment(start, True, self._window, self._alarms)
         for embedding in before.tail():
             self.open.add(embedding)
         self.open.end = before.end

@@ -81,7 +81,7 @@ class Session:
         level = model.thresholds.level_db if options.level is None else options.level
         self.frontend = FrontEnd(model.mels)
         self.encoder = Encoder(model.encoder)
-        self.segmenter = Segmenter(model.window, level, limits.novelty)
+        self.segmenter = Segmenter(model.window, level, limits.novelty, sorted(model.sounds.alarms))
         self.sounds, self.decoder = model.sounds, model.decoder
         self.policy = Policy(model.sounds, limits)
         self.position = 0

@@ -307,6 +307,16 @@ def test_a_background_that_comes_back_is_no_news_until_it_was_long_away() -> Non
     assert [event.kind for event in room.hear(5, "rain falls", rain=0.9)] == ["new"]
 
 
+def test_what_is_urgent_comes_before_what_is_surer() -> None:
+    room = Room()
+    both = ["a woman speaks", "a doorbell rings"]
+    assert told(room.hear(5, both, woman=0.95)) == [("new", "A woman speaks.")]
+    events = room.hear(5, both, woman=0.95, doorbell=0.6)
+    assert told(events) == [("update", "A doorbell rings.")]
+    assert not room.hear(10, both, woman=0.99, doorbell=0.6)  # nor does the other take its place
+    assert room.hear(5, both, woman=0.95)[-1].text == "A woman speaks."  # but once it is over
+
+
 def test_a_guess_is_not_made_twice_but_what_is_urgent_may_be() -> None:
     room = Room()
     assert told(room.hear(5, "a dog barks", dog=0.4)) == [("new", "Possibly a dog barks.")]

@@ -80,10 +80,10 @@ AMBIENT = frozenset(
     ]
 )  # fmt: skip
 """Labels of backgrounds that come and go for hours: named once, until they were gone for long."""
-URGENT = frozenset(
-    ["smoke_alarm", "co_alarm", "alarm", "siren", "glass_breaking", "screaming", "crying_baby"]
-)
-"""Labels that are said each time, be it as a guess."""
+ALARMS = frozenset(["smoke_alarm", "co_alarm"])
+"""Labels that are urgent, and go on until somebody comes: one beep is none."""
+URGENT = frozenset(["alarm", "siren", "glass_breaking", "screaming", "crying_baby"])
+"""Labels that are said before all else, and each time, be it as a guess."""
 
 
 class Heard(NamedTuple):
@@ -101,8 +101,9 @@ def clause(label: Label) -> str:
 
 
 def manner(label: Label) -> str:
-    """Of labels.csv in a bundle: "ambient", "urgent" or ""."""
-    return "ambient" if label.name in AMBIENT else "urgent" if label.name in URGENT else ""
+    """Of labels.csv in a bundle: "ambient", "urgent", "alarm" or ""."""
+    manners = {"ambient": AMBIENT, "urgent": URGENT, "alarm": ALARMS}
+    return next((manner for manner, names in manners.items() if label.name in names), "")
 
 
 def sentence(heard: Sequence[Heard], labels: Sequence[Label]) -> str:
