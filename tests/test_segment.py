@@ -180,3 +180,18 @@ def test_segments_follow_each_other_in_time(levels: list[float], kinds: list[boo
         assert one.end <= next_one.start
     if max(levels) <= -60.0:
         assert segmenter.is_quiet
+
+
+def test_an_alarm_is_believed_once_it_goes_on_and_through_its_pauses() -> None:
+    knock, alarm = 0, 1
+    segment = Segment(0, True, 94, alarms=[alarm])
+
+    def hear(chunks: int, score: float) -> np.ndarray:
+        for _ in range(chunks):
+            segment.add(Embedding(np.ones(2, np.float32), np.full(2, score, np.float32)))
+        return segment.evidence()
+
+    assert hear(2, 0.8) == pytest.approx([0.8, 0.4])
+    assert hear(2, 0.8) == pytest.approx([0.8, 0.8])
+    assert hear(12, 0.0) == pytest.approx([0.0, 0.8])
+    assert hear(2, 0.0) == pytest.approx([0.0, 0.4])
