@@ -183,7 +183,7 @@ def test_segments_follow_each_other_in_time(levels: list[float], kinds: list[boo
 
 
 def test_an_alarm_is_believed_once_it_goes_on_and_through_its_pauses() -> None:
-    knock, alarm = 0, 1
+    alarm = 1
     segment = Segment(0, True, 94, alarms=[alarm])
 
     def hear(chunks: int, score: float) -> np.ndarray:
