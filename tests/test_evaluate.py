@@ -140,10 +140,10 @@ def test_silence_lists_what_was_said_of_what() -> None:
     figures = silence.examine(setting(("room_tone", tone)))
     assert figures["digital silence"]["captions"] == 0
     assert figures["digital silence"]["said"] == {}
-    # 36 s of a "room tone" in which a bell rings every 12 s: that is what must show.
-    assert figures["room tone"]["captions"] == 3
+    # 36 s of a "room tone" in which a bell rings every 12 s: that must show, a guess made once.
+    assert figures["room tone"]["said"] == {"Possibly a bell rings.": 1}
+    assert figures["room tone"]["captions"] == 1
     assert figures["room tone"]["untrue"] == figures["room tone"]["captions"]
-    assert all("a bell rings" in text.lower() for text in figures["room tone"]["said"])
     assert figures["room tone"]["captions_an_hour"] == figures["room tone"]["captions"] / 0.01
 
 
