@@ -18,7 +18,7 @@ from edgecap.training.models import room
 from edgecap.training.models.convnext import CausalConvNeXt
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound
 from edgecap.training.run import Run
-from edgecap.training.scenes import CADENCED, Composer, Scene, Sound, Stream, sound_labels
+from edgecap.training.scenes import CADENCED, Composer, Scene, Sound, Stream, lull, sound_labels
 from edgecap.training.tokenizer import FREE, build_tokenizer
 from edgecap.training.train import read_recipe, train
 
@@ -146,6 +146,23 @@ def test_streams_are_reproducible_and_cut_scenes_without_loss(composer: Composer
     assert np.array_equal(heard, likewise)
     assert len(samples) == 60 * CHUNK_SAMPLES
     assert len(heard) == 60
+
+
+def test_a_lull_is_the_room_of_a_recording_without_its_sound() -> None:
+    rng = np.random.default_rng(0)
+    room = rng.normal(0, 0.001, 4 * RATE).astype(np.float32)
+    loud = room.copy()
+    loud[: 2 * RATE] += rng.normal(0, 0.1, 2 * RATE).astype(np.float32)
+    found = lull(loud)
+    assert found is not None
+    assert 20 * np.log10(found.std()) == pytest.approx(-60, abs=1)
+    seam = np.concatenate([found, found])[len(found) - 2 : len(found) + 2]
+    assert np.abs(np.diff(seam)).max() < 0.01
+    assert lull(room) is None  # nothing there but room: or a sound that never pauses
+    assert (
+        lull(np.where(np.arange(4 * RATE) < 2 * RATE, loud, 0).astype(np.float32)) is None
+    )  # no room at all
+    assert lull(loud[: RATE // 2]) is None
 
 
 def test_an_alarm_over_noise_goes_on_through_its_pauses(composer: Composer) -> None:

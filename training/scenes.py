@@ -184,6 +184,31 @@ def excerpt(rng: Generator, sound: Sound, length_s: float) -> Sound:
     return Sound(cut, sound.labels)
 
 
+def lull(samples: Samples) -> Samples | None:
+    """The quietest half second of a recording, as a loop without a seam: its room, without its sound.
+
+    None where nothing is 15 dB quieter than the loudest half second, or only digital silence is.
+    """
+    n, step = RATE // 2, RATE // 20
+    if len(samples) < 3 * n:
+        return None
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    starts = np.arange(0, len(samples) - n, step)
+    power = (energy[starts + n] - energy[starts]) / n
+    audible = np.flatnonzero(power > 1e-9)
+    if not len(audible):
+        return None
+    best = int(audible[np.argmin(power[audible])])
+    if power[best] > power.max() * 10**-1.5:
+        return None
+    quiet = samples[starts[best] : starts[best] + n]
+    fade = n // 4
+    ramp = np.linspace(0, 1, fade, dtype=np.float32)
+    loop = quiet[:-fade] - quiet.mean()
+    loop[:fade] = loop[:fade] * ramp + (quiet[-fade:] - quiet.mean()) * (1 - ramp)
+    return loop
+
+
 def sound_labels(corpus: Corpus, clips: list[Clip]) -> list[Label]:
     """The labels that a model taught with these clips can score: theirs, but silence, and the synthesised."""
     present = {clip.label for clip in clips} | set(MAKERS)
@@ -336,12 +361,22 @@ class Composer:
 
     def _room(self, rng: Generator, n: int, level_db: float) -> Samples:
         """(n,) of a room in which nothing sounds, recorded or made, at this level in dBFS."""
-        if not self.quiet or rng.random() < 0.6:
+        tone = self._lull(rng) if rng.random() < 0.4 else None
+        if tone is None and self.quiet and rng.random() < 0.4:
+            tone = self.corpus.audio(self.quiet[int(rng.integers(len(self.quiet)))])
+        if tone is None:
             return augment.noise(rng, n) * np.float32(10 ** (level_db / 20))
-        tone = self.corpus.audio(self.quiet[int(rng.integers(len(self.quiet)))])
         tone = augment.change_speed(np.roll(tone, int(rng.integers(len(tone)))), rng.uniform(0.8, 1.25))
         loudness = 10 ** (level_db / 20) / max(float(np.sqrt(np.mean(tone**2))), 1e-6)
         return np.asarray(np.resize(tone, n) * np.float32(min(loudness, 1e3)), np.float32)
+
+    def _lull(self, rng: Generator) -> Samples | None:
+        """The room that some clip was recorded in, where it has a quiet moment."""
+        if not self.pools:
+            return None
+        groups = list(self.pools[list(self.pools)[int(rng.integers(len(self.pools)))]].values())
+        group = groups[int(rng.integers(len(groups)))]
+        return lull(self.corpus.audio(group[int(rng.integers(len(group)))]))
 
     def _place(
         self,
