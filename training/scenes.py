@@ -204,7 +204,7 @@ def lull(samples: Samples) -> Samples | None:
     quiet = samples[starts[best] : starts[best] + n]
     fade = n // 4
     ramp = np.linspace(0, 1, fade, dtype=np.float32)
-    loop = quiet[:-fade] - quiet.mean()
+    loop: Samples = quiet[:-fade] - quiet.mean()
     loop[:fade] = loop[:fade] * ramp + (quiet[-fade:] - quiet.mean()) * (1 - ramp)
     return loop
 
