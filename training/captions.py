@@ -80,7 +80,7 @@ AMBIENT = frozenset(
     ]
 )  # fmt: skip
 """Labels of backgrounds that come and go for hours: named once, until they were gone for long."""
-ALARMS = frozenset(["smoke_alarm", "co_alarm"])
+ALARMS = ("smoke_alarm", "co_alarm")
 """Labels that are urgent, and go on until somebody comes: one beep is none."""
 URGENT = frozenset(["alarm", "siren", "glass_breaking", "screaming", "crying_baby"])
 """Labels that are said before all else, and each time, be it as a guess."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..runtime.audio import CHUNK_SAMPLES, HOP, RATE, Samples
 from . import augment
+from .captions import ALARMS
 from .data import Clip, Corpus, Label
 from .signals import MAKERS, PHRASES
 
@@ -123,10 +124,8 @@ monoxide alarm). They are heard for long enough, and go on through their pauses.
 FADING = 2
 """Chunks after a sound's end in which the encoder may still name it, or not."""
 
-WARNINGS = ("smoke_alarm", "co_alarm")
-"""What must be heard over anything, and never where it isn't."""
 WARNED = 0.6
-"""Share of these among the scenes that teach them; in the others sounds what is taken for them."""
+"""Share of alarms among the scenes that teach them; in the others sounds what is taken for them."""
 STILL = 0.08
 """Share of the clear scenes in which nothing sounds but the room itself."""
 SHORTENED = 0.7
@@ -340,8 +339,8 @@ class Composer:
 
         The alarm lies 6 dB below the noise at the worst. The noise comes first and stays to the end.
         """
-        others = [name for name in MAKERS if name not in WARNINGS]
-        signal = self.pick(rng, str(rng.choice(WARNINGS if rng.random() < WARNED else others)))
+        others = [name for name in MAKERS if name not in ALARMS]
+        signal = self.pick(rng, str(rng.choice(ALARMS if rng.random() < WARNED else others)))
         if rng.random() < 0.3:
             signal = excerpt(rng, signal, rng.uniform(5.0, 9.0))
         if rng.random() < 0.7:
@@ -400,11 +399,7 @@ class Composer:
             if peak > 0.95:
                 track *= np.float32(0.95 / peak)
             mix += track
-        patience = self._patience(sound.labels, PATIENCE)
-        where = np.flatnonzero(active)
-        for left, right in itertools.pairwise(where):
-            if right - left <= patience:
-                active[left:right] = True
+        bridge(active, self._patience(sound.labels, PATIENCE))
         return Event(sound.labels, active, level_db, foreground)
 
     def _patience(self, labels: tuple[int, ...], otherwise: int) -> int:
@@ -429,6 +424,13 @@ class Composer:
                 weight[np.ix_(event.active | fading, self.related[label])] = 0.0
         weight[heard > 0] = 1.0
         return Targets(heard, weight)
+
+
+def bridge(active: NDArray[np.bool_], patience: int) -> None:
+    """An event goes on through pauses of at most so many chunks. In place."""
+    for left, right in itertools.pairwise(np.flatnonzero(active)):
+        if right - left <= patience:
+            active[left:right] = True
 
 
 def _after(active: NDArray[np.bool_], chunks: int) -> NDArray[np.bool_]:

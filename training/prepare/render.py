@@ -1,6 +1,5 @@
 """A plan -> its scene: the samples, and in which chunks each sound sounds. Nothing is left to chance."""
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from ...runtime.audio import CHUNK_SAMPLES, HOP, RATE, Samples
 from ...runtime.errors import DataError
 from .. import augment
 from ..data import Clip, Corpus, Label
-from ..scenes import CADENCED, FLOOR_DB, PATIENCE, Event, Scene
+from ..scenes import CADENCED, FLOOR_DB, PATIENCE, Event, Scene, bridge
 from ..signals import MAKERS
 from .plan import Piece, Plan, PlannedSound
 
@@ -99,10 +98,7 @@ class Renderer:
                 gain *= 0.95 / peak
                 level_db += 20 * np.log10(0.95 / peak)
             mix += track * np.float32(gain)
-        patience = CADENCED.get(sound.label, PATIENCE)
-        for left, right in itertools.pairwise(np.flatnonzero(active)):
-            if right - left <= patience:
-                active[left:right] = True
+        bridge(active, CADENCED.get(sound.label, PATIENCE))
         names = list(dict.fromkeys(name for piece in sound.pieces for name in self._names(piece)))
         labels = tuple(self.index[name] for name in names if name in self.index)
         return Event(labels, active, level_db, sound.foreground)
