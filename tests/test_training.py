@@ -14,11 +14,13 @@ from edgecap.runtime.errors import ConfigError, DataError, InputMissingError
 from edgecap.training import captions, losses, segments, signals
 from edgecap.training.data import Label, may_ship, open_corpus
 from edgecap.training.distil import EncoderSettings, train_encoder
+from edgecap.training.head import Alone, HeadSettings, Streamed, fit, hear_alone, train_head
+from edgecap.training.kinds import CADENCED
 from edgecap.training.models import room
 from edgecap.training.models.convnext import CausalConvNeXt
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound
 from edgecap.training.run import Run
-from edgecap.training.scenes import CADENCED, Composer, Scene, Sound, Stream, lull, sound_labels
+from edgecap.training.scenes import Composer, Scene, Sound, Stream, lull, sound_labels
 from edgecap.training.tokenizer import FREE, build_tokenizer
 from edgecap.training.train import read_recipe, train
 
@@ -89,7 +91,7 @@ def test_a_recipe_runs_start_to_end_and_resumes(corpus_folder: Path, tmp_path: P
     }
     assert all(
         (tmp_path / stage / "curves.png").stat().st_size > 1000
-        for stage in ("encoder", "semantic", "decoder")
+        for stage in ("encoder-1", "head", "semantic", "decoder")
     )
     about = json.loads((folder / "about.json").read_text())
     assert about["licences"] == ["CC0 1.0"]  # what may not be shipped was not heard
@@ -116,6 +118,51 @@ def test_an_interrupted_stage_goes_on_where_it_was_saved(composer: Composer, tmp
     assert not torch.equal(resumed.head.weight, encoder.head.weight)
 
 
+def test_a_head_fitted_again_leaves_the_trunk_and_is_loaded_once_done(
+    composer: Composer, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    clips = [
+        clip for group in composer.pools.values() for recordings in group.values() for clip in recordings
+    ]
+    settings = HeadSettings(hours=0.05, steps=30)
+    train_head(encoder, composer, clips, Run(tmp_path, "head"), settings)
+    changed = {name for name, value in encoder.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"head.weight", "head.bias"}
+    again = CausalConvNeXt("nano", 32, len(composer.labels))
+    train_head(again, composer, clips, Run(tmp_path, "head"), settings)
+    assert torch.equal(again.head.weight, encoder.head.weight)
+    alone = hear_alone(encoder, composer, clips)
+    of_one, clip = alone.embeddings[0], sorted(clips, key=lambda clip: clip.stop - clip.start)[0]
+    chunks = -(-(clip.stop - clip.start) // CHUNK_SAMPLES) + 1  # one of hiss comes before
+    assert alone.mask.sum(1)[0] == chunks
+    assert of_one[:chunks].abs().sum(1).all()
+    assert not of_one[chunks:].any()
+
+
+def test_a_head_learns_silence_from_streams_and_names_from_clips() -> None:
+    rng = torch.Generator().manual_seed(0)
+    kinds = torch.randn(4, 16, generator=rng)
+    sounding = torch.randint(3, (600,), generator=rng)  # streams hold three of four sounds, and silence
+    heard = torch.nn.functional.one_hot(sounding, 4).bool()
+    heard[300:] = False
+    embeddings = torch.where(heard.any(1, keepdim=True), kinds[sounding], torch.zeros(16))
+    embeddings = embeddings + 0.3 * torch.randn(600, 16, generator=rng)
+    label = torch.arange(4).repeat(10)
+    sequences = torch.zeros(40, 6, 16)
+    sequences[:, 2:5] = kinds[label][:, None]  # the sound is three chunks of six
+    others = torch.zeros(40, 4, dtype=torch.bool)
+    alone = Alone(sequences, torch.ones(40, 6, dtype=torch.bool), label, others)
+    streamed = Streamed(embeddings, heard, torch.ones(600, 4, dtype=torch.bool))
+    head = fit(streamed, alone, HeadSettings(steps=150))
+    assert head(kinds).argmax(1).tolist() == [0, 1, 2, 3]  # the fourth is known from its clips alone
+    assert (head(torch.zeros(16)).sigmoid() < 0.2).all()
+    excused = alone._replace(others=(label[:, None] == 2) & (torch.arange(4) == 3))
+    assert head(kinds)[2, 3] < fit(streamed, excused, HeadSettings(steps=150))(kinds)[2, 3]
+
+
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     run = Run(tmp_path, "encoder")
     run.save(3, model={})
@@ -127,8 +174,8 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 def test_every_recipe_is_read_and_a_wrong_key_is_named(tmp_path: Path) -> None:
     assert {read_recipe(path).name for path in RECIPES.glob("*.yaml")} >= {"room-small", "smallest"}
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("name: x\nversion: '1'\nlicence: y\nencoder_stage: {stepps: 5}\n")
-    with pytest.raises(ConfigError, match=r"encoder_stage"):
+    wrong.write_text("name: x\nversion: '1'\nlicence: y\nencoder_stages: [{stepps: 5}]\n")
+    with pytest.raises(ConfigError, match=r"encoder_stages"):
         read_recipe(wrong)
     with pytest.raises(InputMissingError):
         read_recipe(tmp_path / "none.yaml")

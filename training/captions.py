@@ -72,19 +72,6 @@ PLAINER = {
 }
 """Clauses of labels.csv that name two things at once, said plainly."""
 
-AMBIENT = frozenset(
-    [
-        "rain", "wind", "sea_waves", "stream", "crackling_fire", "crickets", "traffic", "airplane", "engine",
-        "fan", "fridge_hum", "machine_hum", "vacuum_cleaner", "washing_machine", "dishwasher", "microwave",
-        "crowd_chatter", "cafe", "clock_tick", "keyboard_typing", "mouse_click",
-    ]
-)  # fmt: skip
-"""Labels of backgrounds that come and go for hours: named once, until they were gone for long."""
-ALARMS = ("smoke_alarm", "co_alarm")
-"""Labels that are urgent, and go on until somebody comes: one beep is none."""
-URGENT = frozenset(["alarm", "siren", "glass_breaking", "screaming", "crying_baby"])
-"""Labels that are said before all else, and each time, be it as a guess."""
-
 
 class Heard(NamedTuple):
     """An event as met in a segment: label, chunks of its first and last sounding, loudness."""
@@ -98,12 +85,6 @@ class Heard(NamedTuple):
 def clause(label: Label) -> str:
     """How a sentence says this sound: "a dog barks"."""
     return LASTING.get(label.name) or PLAINER.get(label.name) or label.phrase
-
-
-def manner(label: Label) -> str:
-    """Of labels.csv in a bundle: "ambient", "urgent", "alarm" or ""."""
-    manners = {"ambient": AMBIENT, "urgent": URGENT, "alarm": ALARMS}
-    return next((manner for manner, names in manners.items() if label.name in names), "")
 
 
 def sentence(heard: Sequence[Heard], labels: Sequence[Label]) -> str:

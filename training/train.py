@@ -1,6 +1,6 @@
 """A recipe, run from start to end: encoder, semantic encoder, decoder; resumed wherever it stopped.
 
-recipe.yaml + corpus + teacher -> OUTPUT/{encoder,semantic,decoder}/ (checkpoints, log, curves)
+recipe.yaml + corpus + teacher -> OUTPUT/{encoder-1,…,head,semantic,decoder}/ (checkpoints, log, curves)
                                -> OUTPUT/model/ (what `edgecap export` takes)
 """
 
@@ -20,9 +20,11 @@ from ..runtime.bundle import Label as BundleLabel
 from ..runtime.errors import ConfigError, InputMissingError
 from . import segments as segments_of
 from .captioner import StageSettings, train_decoder, train_semantic
-from .captions import manner, sayable
+from .captions import sayable
 from .data import LICENCES, Clip, Label, Licence, open_corpus
 from .distil import EncoderSettings, train_encoder
+from .head import HeadSettings, train_head
+from .kinds import manner
 from .models import room
 from .models import text as text_side
 from .models.gpt import GptConfig, GptSizes
@@ -54,9 +56,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     adapter: AdapterConfig = AdapterConfig()
     decoder: GptSizes = GptSizes()
     """Its vocabulary comes from the captions."""
-    encoder_stage: EncoderSettings = EncoderSettings()
-    clear_stage: EncoderSettings | None = None
-    """The encoder once more, with other settings: mostly single sounds, near and clear."""
+    encoder_stages: Annotated[tuple[EncoderSettings, ...], Meta(min_length=1)] = (EncoderSettings(),)
+    """One after the other, each from where the last one came: first crowded scenes, then clear sounds."""
+    head_stage: HeadSettings | None = None
+    """The encoder's head fitted again, held back, once its trunk stands still."""
     semantic_stage: StageSettings = StageSettings()
     decoder_stage: StageSettings = StageSettings(steps=3000)
     text_stage: TextSettings | None = None
@@ -113,12 +116,12 @@ def train(
         )
     )  # fmt: skip
     teacher = Teacher(teacher_folder, torch.get_num_threads()) if teacher_folder else None
-    train_encoder(model.encoder, composer, teacher, Run(output, "encoder"), recipe.encoder_stage, progress)
-    if recipe.clear_stage:
-        settings = recipe.clear_stage
-        train_encoder(
-            model.encoder, composer, teacher, Run(output, "clear"), settings, progress, is_new=False
-        )
+    for number, settings in enumerate(recipe.encoder_stages, 1):
+        stage = Run(output, f"encoder-{number}")
+        is_new = number == 1
+        train_encoder(model.encoder, composer, teacher, stage, settings, progress, is_new=is_new)
+    if recipe.head_stage:
+        train_head(model.encoder, composer, clips, Run(output, "head"), recipe.head_stage, progress)
     kept = output / "segments.npz"
     with workers.leader_first():
         if not kept.exists():

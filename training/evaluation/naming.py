@@ -18,7 +18,7 @@ from ...runtime.bundle import Calibration
 from ...runtime.config import Captions
 from ...runtime.session import Model
 from ..data import Clip, may_ship
-from ..scenes import QUIET
+from ..kinds import QUIET
 from .hearing import BEFORE, Said, in_room, listen, onset
 from .setting import Setting, Stage
 from .words import related

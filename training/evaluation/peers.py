@@ -18,7 +18,7 @@ from ...runtime.audio import RATE, Samples
 from ...runtime.errors import DataError
 from ..captions import sayable
 from ..data import Clip, Corpus
-from ..scenes import QUIET
+from ..kinds import QUIET
 from .hearing import BEFORE, Said, in_room, onset
 from .naming import Uttered, naming, summary
 from .setting import Setting, Stage

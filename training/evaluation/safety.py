@@ -14,7 +14,7 @@ from numpy.random import Generator
 from ...runtime.audio import HOP, RATE, Samples
 from .. import augment
 from ..data import Clip, Split
-from ..scenes import QUIET
+from ..kinds import QUIET
 from ..signals import MAKERS
 from . import streams
 from .hearing import ONSET_DB, Said, frame_levels, listen, loud_level, onset, sounding_power

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from ...runtime.session import Model
 from ..data import Clip, Corpus, Split, open_corpus
-from ..scenes import QUIET
+from ..kinds import QUIET
 from .hearing import open_model
 from .words import Names
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..scenes import QUIET
+from ..kinds import QUIET
 from . import streams
 from .hearing import Said, listen
 from .setting import Setting, Stage

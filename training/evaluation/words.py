@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from ..captions import sayable
 from ..data import Label
+from ..kinds import RELATED
 from ..prepare.parse import Parsed, parse
-from ..scenes import RELATED
 from ..signals import PHRASES
 
 JOINTS = re.compile(r"\b(?:while|then|possibly)\b|[,.]")

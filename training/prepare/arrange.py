@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ...runtime.audio import CHUNK_SAMPLES, HOP, RATE, Samples
 from ..data import Clip, Corpus
-from ..scenes import CADENCED, STEADY, SYNTHETIC_SHARE
+from ..kinds import CADENCED, STEADY, SYNTHETIC_SHARE
 from ..signals import MAKERS
 from .parse import Parsed, Sounding
 from .plan import Piece, Plan, PlannedSound

@@ -10,7 +10,8 @@ from ...runtime.audio import CHUNK_SAMPLES, HOP, RATE, Samples
 from ...runtime.errors import DataError
 from .. import augment
 from ..data import Clip, Corpus, Label
-from ..scenes import CADENCED, FLOOR_DB, PATIENCE, Event, Scene, bridge
+from ..kinds import CADENCED
+from ..scenes import FLOOR_DB, PATIENCE, Event, Scene, bridge
 from ..signals import MAKERS
 from .plan import Piece, Plan, PlannedSound
 

@@ -1,0 +1,187 @@
+"""Stage "head": the trunk stands still, and what reads the sounds from its embeddings is fitted again.
+
+Trained together, trunk and head come to know the training recordings by heart. A head fitted from nothing
+to embeddings that no longer move, and held back, names new recordings better. Two losses hold it:
+- streams: binary cross-entropy of each chunk of composed streams, as the encoder was taught: what silence
+  is, what a crowded room is, and what a score means;
+- clips: cross-entropy of each whole clip, alone and as it was recorded: which of all sounds it is. A clip's
+  logit is the mean of its three best, near what the edge takes for evidence.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+import torch.nn.functional as F
+from msgspec import Meta
+from torch import Tensor, nn
+
+from ..runtime.audio import CHUNK_SAMPLES, RATE
+from .data import Clip
+from .distil import RARE
+from .frontend import LogMel
+from .models.convnext import CausalConvNeXt
+from .run import Run, team
+from .scenes import Composer, Stream
+
+STREAMS, CHUNKS = 16, 32
+"""Streams heard side by side, and the chunks between two cuts."""
+TOGETHER = 16
+"""Clips of like length heard at once."""
+BEST = 3
+"""Chunks that a clip's logit is the mean of."""
+HISS = 3e-4
+"""Deviation of the noise under a clip: about -70 dBFS, so that its end is not digital silence."""
+
+
+class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The head stage of a recipe."""
+
+    hours: Annotated[float, Meta(gt=0)] = 6.0
+    """Composed sound."""
+    clear: Annotated[float, Meta(ge=0, le=1)] = 0.6
+    warnings: Annotated[float, Meta(ge=0, le=1)] = 0.15
+    """Shares of scenes, as in the encoder's stages."""
+    clips: Annotated[float, Meta(ge=0)] = 1.0
+    """Weight of the clips' loss beside the streams'."""
+    decay: Annotated[float, Meta(ge=0)] = 3e-3
+    """Weight of the squared coefficients, for embeddings of deviation one."""
+    steps: Annotated[int, Meta(ge=1)] = 400
+    learning_rate: Annotated[float, Meta(gt=0)] = 0.02
+    seed: int = 1
+
+
+class Streamed(NamedTuple):
+    """What the trunk hears of streams: (n, width) normalised embeddings, (n, sounds) targets and weights."""
+
+    embeddings: Tensor
+    heard: Tensor
+    weight: Tensor
+
+
+class Alone(NamedTuple):
+    """What it hears of whole clips: (clips, chunks, width), (clips, chunks) which are sound, (clips,) label.
+
+    others: (clips, sounds) what the clip holds besides or may hold: it is no rival of its label.
+    """
+
+    embeddings: Tensor
+    mask: Tensor
+    label: Tensor
+    others: Tensor
+
+
+def train_head(
+    encoder: CausalConvNeXt, composer: Composer, clips: Sequence[Clip], run: Run, settings: HeadSettings,
+    progress: Callable[[float, str], None] = lambda done, what: None,
+) -> None:  # fmt: skip
+    """Fit the encoder's head in place; the trunk, and so every embedding, stays. A finished run is loaded."""
+    with team().leader_first():
+        stored = run.resume()
+        if stored is None:
+            streamed = hear_streams(encoder, composer, settings, progress)
+            alone = hear_alone(encoder, composer, clips, progress)
+            head = fit(streamed, alone, settings, run)
+            run.save(settings.steps, head=head.state_dict())
+            run.curves()
+            stored = {"head": head.state_dict()}
+    encoder.head.load_state_dict(stored["head"])
+
+
+@torch.inference_mode()
+def hear_streams(
+    encoder: CausalConvNeXt, composer: Composer, settings: HeadSettings,
+    progress: Callable[[float, str], None] = lambda done, what: None,
+) -> Streamed:  # fmt: skip
+    """Hours of fresh streams, the encoder's state carried through."""
+    seeds = np.random.SeedSequence([settings.seed, 11]).spawn(STREAMS)
+    streams = [
+        iter(Stream(composer, np.random.default_rng(seed), CHUNKS, settings.clear, settings.warnings))
+        for seed in seeds
+    ]
+    front_end, state = LogMel(encoder.mels), encoder.initial_state(STREAMS)
+    cuts = max(1, round(settings.hours * 3600 * RATE / (STREAMS * CHUNKS * CHUNK_SAMPLES)))
+    parts: list[tuple[Tensor, ...]] = []
+    for done in range(1, cuts + 1):
+        samples, targets = zip(*(next(stream) for stream in streams), strict=True)
+        (embeddings, _), state = encoder.step(front_end(torch.from_numpy(np.stack(samples))), state)
+        heard, weight = (torch.from_numpy(np.concatenate(part)) for part in zip(*targets, strict=True))
+        parts.append((encoder.norm(embeddings).flatten(0, 1).half(), heard.bool(), weight.bool()))
+        progress(done / cuts, "head: listening to composed streams")
+    return Streamed(*(torch.cat(part).clone() for part in zip(*parts, strict=True)))
+
+
+@torch.inference_mode()
+def hear_alone(
+    encoder: CausalConvNeXt, composer: Composer, clips: Sequence[Clip],
+    progress: Callable[[float, str], None] = lambda done, what: None,
+) -> Alone:  # fmt: skip
+    """Each clip from a fresh state, after a chunk of hiss."""
+    rng, front_end = np.random.default_rng(0), LogMel(encoder.mels)
+    known = sorted((clip for clip in clips if clip.label in composer.index), key=_chunks)
+    longest = _chunks(known[-1])
+    embeddings = torch.zeros(len(known), longest, encoder.width, dtype=torch.float16)
+    mask = torch.zeros(len(known), longest, dtype=torch.bool)
+    others = torch.zeros(len(known), len(composer.labels), dtype=torch.bool)
+    label = torch.tensor([composer.index[clip.label] for clip in known])
+    for at in range(0, len(known), TOGETHER):
+        group = known[at : at + TOGETHER]
+        lengths = [_chunks(clip) for clip in group]
+        samples = rng.normal(0, HISS, (len(group), max(lengths) * CHUNK_SAMPLES)).astype(np.float32)
+        for row, clip in enumerate(group):
+            sound = composer.corpus.audio(clip)
+            samples[row, CHUNK_SAMPLES : CHUNK_SAMPLES + len(sound)] += sound
+        heard, _ = encoder(front_end(torch.from_numpy(samples)))
+        for row, (clip, length) in enumerate(zip(group, lengths, strict=True), at):
+            embeddings[row, :length] = encoder.norm(heard[row - at, :length]).half()
+            mask[row, :length] = True
+            others[row] = torch.from_numpy(composer.related[label[row]])
+            others[row, [composer.index[name] for name in clip.labels if name in composer.index]] = True
+            others[row, label[row]] = False
+        progress((at + len(group)) / len(known), "head: listening to clips")
+    return Alone(embeddings, mask, label, others)
+
+
+def _chunks(clip: Clip) -> int:
+    """Of a clip and the hiss before it."""
+    return 1 - (clip.start - clip.stop) // CHUNK_SAMPLES
+
+
+def fit(streamed: Streamed, alone: Alone, settings: HeadSettings, run: Run | None = None) -> nn.Linear:
+    """The head for embeddings as they come, from zero weights and rare sounds."""
+    torch.manual_seed(settings.seed)
+    mean, deviation = streamed.embeddings.float().mean(0), streamed.embeddings.float().std()
+    width, sounds = streamed.embeddings.shape[1], streamed.heard.shape[1]
+    head = nn.Linear(width, sounds)
+    nn.init.zeros_(head.weight)
+    nn.init.constant_(head.bias, RARE)
+    optimiser = torch.optim.Adam(head.parameters(), lr=settings.learning_rate)
+    for step in range(settings.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = settings.learning_rate * (1 - step / settings.steps)
+        some = torch.randint(len(streamed.embeddings), (min(4096, len(streamed.embeddings)),))
+        logits = head((streamed.embeddings[some].float() - mean) / deviation)
+        taught = F.binary_cross_entropy_with_logits(
+            logits, streamed.heard[some].float(), streamed.weight[some].float(), reduction="none"
+        )
+        figures = {"streams": taught.sum(1).mean()}
+        few = torch.randperm(len(alone.label))[:768]
+        logits = head((alone.embeddings[few].float() - mean) / deviation)
+        logits = logits.masked_fill(~alone.mask[few][..., None], 3 * RARE)
+        best = logits.topk(min(BEST, logits.shape[1]), dim=1).values.mean(1)
+        figures["clips"] = F.cross_entropy(
+            best.masked_fill(alone.others[few], float("-inf")), alone.label[few]
+        )
+        loss = figures["streams"] + settings.clips * figures["clips"]
+        loss = loss + settings.decay * head.weight.square().sum()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub has none
+        optimiser.step()
+        if run and ((step + 1) % 20 == 0 or step + 1 == settings.steps):
+            run.log(step + 1, **{name: value.item() for name, value in figures.items()})
+    with torch.no_grad():
+        head.weight.div_(deviation)
+        head.bias.sub_(head.weight @ mean)
+    return head
