@@ -44,11 +44,11 @@ class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     clear: Annotated[float, Meta(ge=0, le=1)] = 0.6
     warnings: Annotated[float, Meta(ge=0, le=1)] = 0.15
     """Shares of scenes, as in the encoder's stages."""
-    clips: Annotated[float, Meta(ge=0)] = 1.0
+    clips: Annotated[float, Meta(ge=0)] = 3.0
     """Weight of the clips' loss beside the streams'."""
-    decay: Annotated[float, Meta(ge=0)] = 3e-3
+    decay: Annotated[float, Meta(ge=0)] = 6e-3
     """Weight of the squared coefficients, for embeddings of deviation one."""
-    steps: Annotated[int, Meta(ge=1)] = 400
+    steps: Annotated[int, Meta(ge=1)] = 200
     learning_rate: Annotated[float, Meta(gt=0)] = 0.02
     seed: int = 1
 
