@@ -46,6 +46,8 @@ class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Shares of scenes, as in the encoder's stages."""
     clips: Annotated[float, Meta(ge=0)] = 3.0
     """Weight of the clips' loss beside the streams'."""
+    silence: Annotated[float, Meta(gt=0)] = 6.0
+    """Weight of a chunk in which nothing sounds, beside one of sound: what is invented is heard all night."""
     decay: Annotated[float, Meta(ge=0)] = 6e-3
     """Weight of the squared coefficients, for embeddings of deviation one."""
     steps: Annotated[int, Meta(ge=1)] = 200
@@ -166,7 +168,8 @@ def fit(streamed: Streamed, alone: Alone, settings: HeadSettings, run: Run | Non
         taught = F.binary_cross_entropy_with_logits(
             logits, streamed.heard[some].float(), streamed.weight[some].float(), reduction="none"
         )
-        figures = {"streams": taught.sum(1).mean()}
+        is_silent = ~streamed.heard[some].any(1)
+        figures = {"streams": (taught.sum(1) * torch.where(is_silent, settings.silence, 1.0)).mean()}
         few = torch.randperm(len(alone.label))[:768]
         logits = head((alone.embeddings[few].float() - mean) / deviation)
         logits = logits.masked_fill(~alone.mask[few][..., None], 3 * RARE)
