@@ -152,7 +152,7 @@ def train_encoder(
     began = shown = time.monotonic()
     since = begin
     # A process composes what comes next: a thread would hold the interpreter while the net learns.
-    batches = DataLoader(_Batches(streams), batch_size=None, num_workers=1)
+    batches = DataLoader(Batches(streams), batch_size=None, num_workers=1)
     for step, batch in zip(range(begin, settings.steps), batches, strict=False):
         samples, heard, weight = batch
         with torch.no_grad():
@@ -207,7 +207,7 @@ def train_encoder(
     model.cpu().eval()
 
 
-class _Batches(IterableDataset[tuple[Tensor, ...]]):
+class Batches(IterableDataset[tuple[Tensor, ...]]):
     """Endless (samples, heard, weight) of streams side by side."""
 
     def __init__(self, streams: list[Stream]) -> None:

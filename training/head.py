@@ -9,6 +9,7 @@ to embeddings that no longer move, and held back, names new recordings better. T
 """
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from ..runtime.audio import CHUNK_SAMPLES, RATE
 from .data import Clip
-from .distil import RARE
+from .distil import RARE, Batches
 from .frontend import LogMel
 from .models.convnext import CausalConvNeXt
 from .run import Run, team
@@ -28,7 +29,7 @@ from .scenes import Composer, Stream
 
 STREAMS, CHUNKS = 16, 32
 """Streams heard side by side, and the chunks between two cuts."""
-TOGETHER = 16
+BATCH = 16
 """Clips of like length heard at once."""
 BEST = 3
 """Chunks that a clip's logit is the mean of."""
@@ -100,17 +101,16 @@ def hear_streams(
     """Hours of fresh streams, the encoder's state carried through."""
     seeds = np.random.SeedSequence([settings.seed, 11]).spawn(STREAMS)
     streams = [
-        iter(Stream(composer, np.random.default_rng(seed), CHUNKS, settings.clear, settings.warnings))
+        Stream(composer, np.random.default_rng(seed), CHUNKS, settings.clear, settings.warnings)
         for seed in seeds
     ]
     front_end, state = LogMel(encoder.mels), encoder.initial_state(STREAMS)
     cuts = max(1, round(settings.hours * 3600 * RATE / (STREAMS * CHUNKS * CHUNK_SAMPLES)))
     parts: list[tuple[Tensor, ...]] = []
-    for done in range(1, cuts + 1):
-        samples, targets = zip(*(next(stream) for stream in streams), strict=True)
-        (embeddings, _), state = encoder.step(front_end(torch.from_numpy(np.stack(samples))), state)
-        heard, weight = (torch.from_numpy(np.concatenate(part)) for part in zip(*targets, strict=True))
-        parts.append((encoder.norm(embeddings).flatten(0, 1).half(), heard.bool(), weight.bool()))
+    for done, (samples, heard, weight) in enumerate(islice(Batches(streams), cuts), 1):
+        (embeddings, _), state = encoder.step(front_end(samples), state)
+        known = heard.flatten(0, 1).bool(), weight.flatten(0, 1).bool()
+        parts.append((encoder.norm(embeddings).flatten(0, 1).half(), *known))
         progress(done / cuts, "head: listening to composed streams")
     return Streamed(*(torch.cat(part).clone() for part in zip(*parts, strict=True)))
 
@@ -128,8 +128,8 @@ def hear_alone(
     mask = torch.zeros(len(known), longest, dtype=torch.bool)
     others = torch.zeros(len(known), len(composer.labels), dtype=torch.bool)
     label = torch.tensor([composer.index[clip.label] for clip in known])
-    for at in range(0, len(known), TOGETHER):
-        group = known[at : at + TOGETHER]
+    for at in range(0, len(known), BATCH):
+        group = known[at : at + BATCH]
         lengths = [_chunks(clip) for clip in group]
         samples = rng.normal(0, HISS, (len(group), max(lengths) * CHUNK_SAMPLES)).astype(np.float32)
         for row, clip in enumerate(group):
