@@ -7,7 +7,7 @@
 
 Other words for the same meaning change nothing. A sound that came back once is waited for, so that a
 CO alarm's bursts, 5 s apart, don't become a caption each. A background that was named lately is no news
-when it comes back, nor is the same guess. Every `new` gets exactly one `end`.
+when it comes back, nor is the same guess, nor what keeps coming back. Every `new` gets exactly one `end`.
 """
 
 import math
@@ -65,6 +65,11 @@ LONGEST_WAIT = 8 * RATE
 """A pause up to this long is one that a sound may return from."""
 FAMILIAR_SAMPLES = 600 * RATE
 """A background's return, or a guess made again, is no news within this time of when it was last heard."""
+OFTEN = 5
+"""What was said so often with no long absence between is no news, unless it is urgent: a squeak, a horn in
+the traffic, a neighbour's dog."""
+ABSENCE_SAMPLES = 120 * RATE
+"""A long absence; after it a sound is news again."""
 MARGIN = 0.1
 """Each revision of a caption makes the next one harder by this much evidence."""
 MOST_BACKOFF = 8
@@ -162,6 +167,15 @@ class _Standing:
     revisions: int = 0
 
 
+@dataclass
+class _Returning:
+    """A sound that was said, and how often since it was last away for long."""
+
+    times: int
+    away_at: int
+    """When it counts as away for long, unless it is heard before."""
+
+
 class Policy:
     """Decides when a sentence is worth asking for, and what is said."""
 
@@ -174,6 +188,7 @@ class Policy:
         self._last_end = 0
         self._last_labels: frozenset[int] = frozenset()
         self._familiar: dict[int, int] = {}  # label -> until when its return is no news
+        self._returning: dict[int, _Returning] = {}
 
     @property
     def live(self) -> Caption | None:
@@ -184,6 +199,8 @@ class Policy:
         """A chunk of the open segment went by: a caption ends once its sounds are gone for a while."""
         if self._possible(segment) < self._limits.hedge:
             self._possible_since = None
+            if self._view:
+                self._view.sounds = frozenset()  # what sounds next has come back
         elif self._possible_since is None or self._possible_since < segment.start:
             is_prompt = now - segment.start <= PROMPT_SAMPLES
             self._possible_since = segment.start if is_prompt else now - 2 * CHUNK_SAMPLES
@@ -193,6 +210,9 @@ class Policy:
         for label in self._known(now):
             if segment.latest[label] >= self._limits.leaves:
                 self._familiar[label] = now + FAMILIAR_SAMPLES
+        for label, returning in self._returning.items():
+            if now < returning.away_at and segment.latest[label] >= self._limits.leaves:
+                returning.away_at = now + ABSENCE_SAMPLES
         return self.quiet(now)
 
     def quiet(self, now: int) -> list[Caption]:
@@ -206,23 +226,29 @@ class Policy:
         """Whether the decoder should be asked, after `heard`. It costs seconds of listening: rarely."""
         if self._possible_since is None:
             return False
+        is_strong = self._possible(segment) >= max(STRONG, self._limits.confidence)
+        recognised = -(-(now - self._possible_since) // CHUNK_SAMPLES)  # in chunks, begun ones too
+        enough = STRONG_EMBEDDINGS if is_strong else FIRST_EMBEDDINGS
         view = self._view
         if view is None or view.segment is not segment:
             if not segment.is_onset:
                 return segment.count >= PATIENT_EMBEDDINGS
-            is_strong = self._possible(segment) >= max(STRONG, self._limits.confidence)
-            recognised = -(-(now - self._possible_since) // CHUNK_SAMPLES)  # in chunks, begun ones too
-            enough = STRONG_EMBEDDINGS if is_strong else FIRST_EMBEDDINGS
             return min(segment.count, recognised) >= enough
+        if self.live is None and recognised < enough:
+            return False
         since = now - view.at
         if since < self._limits.interval_samples:
             return False
-        if self._picture(segment.evidence(), view.sounds) != view.sounds:
+        evidence = segment.evidence()
+        picture = self._picture(evidence, view.sounds)
+        guessed = {label for label in self._known(now) if evidence[label] < self._limits.arrives}
+        is_old = self.live is None and bool(picture) and picture <= self._dull(now) | guessed
+        if picture != view.sounds and not is_old:
             return True
         if since < self._limits.interval_samples * view.backoff:
             return False
         has_moved = cosine_distance(segment.recent(), view.mean) > self._limits.novelty / 2
-        if self.live is None and not (view.sounds and view.sounds <= self._known(now)):
+        if self.live is None and not is_old:
             return True  # a longer segment may find the words that failed before
         return has_moved
 
@@ -231,8 +257,7 @@ class Policy:
         evidence = segment.evidence()
         claim = self._believed(hypotheses, evidence)
         if claim and not self._is_news(claim, now):
-            background = self._known(now) & self._sounds.ambient
-            claim = self._believed(hypotheses, evidence, background) if claim.is_sure else None
+            claim = self._believed(hypotheses, evidence, self._dull(now)) if claim.is_sure else None
         events = self._say(claim, segment, evidence, now) if claim else []
         before = self._view if self._view and self._view.segment is segment else None
         picture = self._picture(evidence, before.sounds if before else frozenset())
@@ -267,12 +292,24 @@ class Policy:
         """Sounds that were said lately, and are not worth saying again, or not as a guess."""
         return frozenset(label for label, until in self._familiar.items() if now < until)
 
+    def _often(self, now: int) -> frozenset[int]:
+        """Sounds that keep coming back."""
+        return frozenset(
+            label
+            for label, returning in self._returning.items()
+            if returning.times >= OFTEN and now < returning.away_at
+        )
+
+    def _dull(self, now: int) -> frozenset[int]:
+        """Sounds that are not worth saying, however sure."""
+        return self._known(now) & self._sounds.ambient | self._often(now)
+
     def _is_news(self, claim: _Claim, now: int) -> bool:
-        """Not so where it names known backgrounds alone, or is a guess that was made before."""
+        """Not so where all that it names is dull, or is a guess that was made before."""
         if self._standing and self._standing.claim.meaning.labels == claim.meaning.labels:
             return True
-        known = self._known(now)
-        return not claim.meaning.labels <= (known & self._sounds.ambient if claim.is_sure else known)
+        old = self._dull(now) if claim.is_sure else self._known(now) | self._often(now)
+        return not claim.meaning.labels <= old
 
     def _believed(
         self,
@@ -367,6 +404,10 @@ class Policy:
         for label in claim.meaning.labels:
             if label in self._sounds.ambient or not (claim.is_sure or label in self._sounds.urgent):
                 self._familiar[label] = at + FAMILIAR_SAMPLES
+        for label in claim.meaning.labels - self._sounds.urgent:
+            before = self._returning.get(label)
+            times = before.times if before and before.away_at > caption.start else 0
+            self._returning[label] = _Returning(times + 1, at + ABSENCE_SAMPLES)
         self._last_end = max(at, caption.start)
         return [msgspec.structs.replace(caption, kind="end", end=self._last_end)]
 

@@ -307,6 +307,23 @@ def test_a_background_that_comes_back_is_no_news_until_it_was_long_away() -> Non
     assert [event.kind for event in room.hear(5, "rain falls", rain=0.9)] == ["new"]
 
 
+def test_what_keeps_coming_back_is_news_five_times_then_after_an_absence_unless_it_is_urgent() -> None:
+    room = Room()
+    for _ in range(5):
+        assert told(room.hear(5, "a dog barks", dog=0.9)) == [("new", "A dog barks.")]
+        assert [event.kind for event in room.hear(60, "a dog barks")] == ["end"]
+    for _ in range(5):
+        assert not room.hear(5, "a dog barks", dog=0.9)
+        assert not room.hear(60, "a dog barks")
+    both = ["a dog barks", "a dog barks while a woman speaks"]
+    assert told(room.hear(5, both, dog=0.9, woman=0.8)) == [("new", "A dog barks while a woman speaks.")]
+    room.hear(121, "a dog barks")
+    assert told(room.hear(5, "a dog barks", dog=0.9)) == [("new", "A dog barks.")]
+    for _ in range(9):
+        room.hear(30, "a doorbell rings")
+        assert told(room.hear(5, "a doorbell rings", doorbell=0.9)) == [("new", "A doorbell rings.")]
+
+
 def test_what_is_urgent_comes_before_what_is_surer() -> None:
     room = Room()
     both = ["a woman speaks", "a doorbell rings"]

@@ -5,7 +5,10 @@ to the next, so that it is trained in the regime it lives in. Losses per 320 ms 
 - sounds: binary cross-entropy on the labels that sound (their times are known, the scenes being ours);
 - vectors: mean squared error to the teacher's 384 numbers, standardised. It hears the very same mixture
   (but for the microphone), at a third of a step's cost. A teacher that hears what the student hears,
-  patiently, teaches best (Beyer et al. 2022, "a good teacher is patient and consistent").
+  patiently, teaches best (Beyer et al. 2022, "a good teacher is patient and consistent");
+- judgement: what the teacher's own classifier makes of the student's vectors, against what it makes of its
+  own. The squared error counts all 384 directions alike; this one those that tell sounds apart (Yang et al.
+  2021, "Knowledge distillation via softmax regression representation learning").
 """
 
 import time
@@ -45,6 +48,8 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     average: Annotated[float, Meta(ge=0, lt=1)] = 0.999
     vectors: Annotated[float, Meta(ge=0)] = 5.0
     """Weight of the loss to the teacher's vectors."""
+    judgement: Annotated[float, Meta(ge=0)] = 0.0
+    """Weight of the loss to what the teacher's classifier makes of them."""
     clear: Annotated[float, Meta(ge=0, le=1)] = 0.0
     """Share of scenes that hold one clear sound."""
     warnings: Annotated[float, Meta(ge=0, le=1)] = 0.0
@@ -58,6 +63,8 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     seed: int = 1
 
 
+JUDGED = 8
+"""Chunks whose mean vector is judged: 2.6 s. The classifier was made for means; of single chunks it is wild."""
 RARE = -4.5
 """Logit of a sound at random: about one chunk in ninety."""
 
@@ -75,9 +82,25 @@ class Distiller(nn.Module):
         logits = self.encoder.classify(embeddings)
         return F.binary_cross_entropy_with_logits(logits, heard, weight, reduction="none").sum(-1).mean()
 
-    def vectors_loss(self, embeddings: Tensor, vectors: Tensor) -> Tensor:
-        """embeddings (B, k, width); vectors (B, k, 384), standardised."""
-        return F.mse_loss(self.vectors(self.encoder.norm(embeddings)), vectors)
+    def imitate(self, embeddings: Tensor) -> Tensor:
+        """(B, k, width) -> (B, k, 384), the teacher's vectors, standardised."""
+        vectors: Tensor = self.vectors(self.encoder.norm(embeddings))
+        return vectors
+
+
+def judgement_loss(teacher: Teacher, imitated: Tensor, vectors: Tensor) -> Tensor:
+    """Divergence of the AudioSet scores of what is imitated from the teacher's. Both (B, k, 384), raw.
+
+    Bernoulli Kullback-Leibler, summed over the 527 classes, mean over windows.
+    """
+    judged = min(JUDGED, vectors.shape[1])
+    whole = vectors.shape[1] // judged * judged
+    student, right = (
+        teacher.classify(part[:, :whole].unflatten(1, (-1, judged)).mean(2)) for part in (imitated, vectors)
+    )
+    scores = right.sigmoid()
+    least = F.binary_cross_entropy_with_logits(right, scores, reduction="none")
+    return (F.binary_cross_entropy_with_logits(student, scores, reduction="none") - least).sum(-1).mean()
 
 
 class Microphones:
@@ -169,11 +192,15 @@ def train_encoder(
         loss = model.sounds_loss(embeddings, heard.to(workers.device), weight.to(workers.device))
         figures = {"sounds": loss.item()}
         if teacher:
-            with torch.no_grad():
-                vectors = (teacher.sequence(samples)[:, : settings.chunks] - scale[0]) / scale[1]
-            near = model.vectors_loss(embeddings, vectors.to(workers.device))
+            vectors = teacher.sequence(samples)[:, : settings.chunks]
+            imitated = model.imitate(embeddings)
+            near = F.mse_loss(imitated, ((vectors - scale[0]) / scale[1]).to(workers.device))
             loss = loss + settings.vectors * near
             figures["vectors"] = near.item()
+            if settings.judgement:
+                apart = judgement_loss(teacher, imitated.cpu() * scale[1] + scale[0], vectors)
+                loss = loss + settings.judgement * apart
+                figures["judgement"] = apart.item()
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * cosine(step, settings.steps, settings.warmup)
         optimiser.zero_grad()
