@@ -6,8 +6,8 @@
     caption    --- silence, fading, a gap, or its sounds no longer heard ---> end
 
 Other words for the same meaning change nothing. A sound that came back once is waited for, so that a
-CO alarm's bursts, 5 s apart, don't become a caption each. A background that was named lately is no news
-when it comes back, nor is the same guess, nor what keeps coming back. Every `new` gets exactly one `end`.
+CO alarm's bursts, 5 s apart, don't become a caption each. What is no news (news.py) is not said again.
+Every `new` gets exactly one `end`.
 """
 
 import math
@@ -24,6 +24,7 @@ from .audio import CHUNK_SAMPLES, RATE
 from .bundle import Calibration
 from .decoder import Hypothesis
 from .meaning import Meaning, Sounds
+from .news import News
 from .segment import HOLD_SAMPLES, Segment, cosine_distance
 from .wording import clauses, hedged, sentence
 
@@ -47,9 +48,9 @@ class Caption(msgspec.Struct, frozen=True):
     end: int | None = None
 
 
-FIRST_EMBEDDINGS = 3
-"""A clear onset gets its first sentence after so many: 0.96 s, within the promised 1.5."""
-STRONG_EMBEDDINGS = 2
+FIRST_EMBEDDINGS = 4
+"""A clear onset gets its first sentence after so many: 1.28 s, within the promised 1.5."""
+STRONG_EMBEDDINGS = 3
 """The same where the evidence alone already reaches the threshold of confidence by a wide margin."""
 STRONG = 0.9
 PATIENT_EMBEDDINGS = 10
@@ -63,13 +64,6 @@ ARRIVAL = 0.3
 an older one is still louder."""
 LONGEST_WAIT = 8 * RATE
 """A pause up to this long is one that a sound may return from."""
-FAMILIAR_SAMPLES = 600 * RATE
-"""A background's return, or a guess made again, is no news within this time of when it was last heard."""
-OFTEN = 5
-"""What was said so often with no long absence between is no news, unless it is urgent: a squeak, a horn in
-the traffic, a neighbour's dog."""
-ABSENCE_SAMPLES = 120 * RATE
-"""A long absence; after it a sound is news again."""
 MARGIN = 0.1
 """Each revision of a caption makes the next one harder by this much evidence."""
 MOST_BACKOFF = 8
@@ -167,15 +161,6 @@ class _Standing:
     revisions: int = 0
 
 
-@dataclass
-class _Returning:
-    """A sound that was said, and how often since it was last away for long."""
-
-    times: int
-    away_at: int
-    """When it counts as away for long, unless it is heard before."""
-
-
 class Policy:
     """Decides when a sentence is worth asking for, and what is said."""
 
@@ -184,11 +169,11 @@ class Policy:
         self._standing: _Standing | None = None
         self._view: _View | None = None
         self._possible_since: int | None = None  # from where on a sentence has been possible
+        self._possible_chunks = 0  # and for how many chunks, begun ones too
         self._uttered = 0
         self._last_end = 0
         self._last_labels: frozenset[int] = frozenset()
-        self._familiar: dict[int, int] = {}  # label -> until when its return is no news
-        self._returning: dict[int, _Returning] = {}
+        self._news = News(sounds, limits.leaves)
 
     @property
     def live(self) -> Caption | None:
@@ -204,15 +189,13 @@ class Policy:
         elif self._possible_since is None or self._possible_since < segment.start:
             is_prompt = now - segment.start <= PROMPT_SAMPLES
             self._possible_since = segment.start if is_prompt else now - 2 * CHUNK_SAMPLES
+            self._possible_chunks = segment.count if is_prompt else 2
+        else:
+            self._possible_chunks += 1
         standing = self._standing
         if standing and standing.claim.meaning.support(segment.latest) >= self._limits.leaves:
             standing.supported_until = now
-        for label in self._known(now):
-            if segment.latest[label] >= self._limits.leaves:
-                self._familiar[label] = now + FAMILIAR_SAMPLES
-        for label, returning in self._returning.items():
-            if now < returning.away_at and segment.latest[label] >= self._limits.leaves:
-                returning.away_at = now + ABSENCE_SAMPLES
+        self._news.heard(segment.latest, now)
         return self.quiet(now)
 
     def quiet(self, now: int) -> list[Caption]:
@@ -227,22 +210,21 @@ class Policy:
         if self._possible_since is None:
             return False
         is_strong = self._possible(segment) >= max(STRONG, self._limits.confidence)
-        recognised = -(-(now - self._possible_since) // CHUNK_SAMPLES)  # in chunks, begun ones too
         enough = STRONG_EMBEDDINGS if is_strong else FIRST_EMBEDDINGS
         view = self._view
         if view is None or view.segment is not segment:
             if not segment.is_onset:
                 return segment.count >= PATIENT_EMBEDDINGS
-            return min(segment.count, recognised) >= enough
-        if self.live is None and recognised < enough:
+            return min(segment.count, self._possible_chunks) >= enough
+        if self.live is None and self._possible_chunks < enough:
             return False
         since = now - view.at
         if since < self._limits.interval_samples:
             return False
         evidence = segment.evidence()
         picture = self._picture(evidence, view.sounds)
-        guessed = {label for label in self._known(now) if evidence[label] < self._limits.arrives}
-        is_old = self.live is None and bool(picture) and picture <= self._dull(now) | guessed
+        guesses = {label for label in self._news.stale(now) if evidence[label] < self._limits.arrives}
+        is_old = self.live is None and bool(picture) and picture <= self._news.dull(now) | guesses
         if picture != view.sounds and not is_old:
             return True
         if since < self._limits.interval_samples * view.backoff:
@@ -257,7 +239,7 @@ class Policy:
         evidence = segment.evidence()
         claim = self._believed(hypotheses, evidence)
         if claim and not self._is_news(claim, now):
-            claim = self._believed(hypotheses, evidence, self._dull(now)) if claim.is_sure else None
+            claim = self._believed(hypotheses, evidence, self._news.dull(now)) if claim.is_sure else None
         events = self._say(claim, segment, evidence, now) if claim else []
         before = self._view if self._view and self._view.segment is segment else None
         picture = self._picture(evidence, before.sounds if before else frozenset())
@@ -288,27 +270,11 @@ class Policy:
         """Those that are urgent and heard for sure."""
         return [i for i in labels & self._sounds.urgent if float(evidence[i]) >= self._limits.arrives]
 
-    def _known(self, now: int) -> frozenset[int]:
-        """Sounds that were said lately, and are not worth saying again, or not as a guess."""
-        return frozenset(label for label, until in self._familiar.items() if now < until)
-
-    def _often(self, now: int) -> frozenset[int]:
-        """Sounds that keep coming back."""
-        return frozenset(
-            label
-            for label, returning in self._returning.items()
-            if returning.times >= OFTEN and now < returning.away_at
-        )
-
-    def _dull(self, now: int) -> frozenset[int]:
-        """Sounds that are not worth saying, however sure."""
-        return self._known(now) & self._sounds.ambient | self._often(now)
-
     def _is_news(self, claim: _Claim, now: int) -> bool:
         """Not so where all that it names is dull, or is a guess that was made before."""
         if self._standing and self._standing.claim.meaning.labels == claim.meaning.labels:
             return True
-        old = self._dull(now) if claim.is_sure else self._known(now) | self._often(now)
+        old = self._news.dull(now) if claim.is_sure else self._news.stale(now)
         return not claim.meaning.labels <= old
 
     def _believed(
@@ -401,13 +367,7 @@ class Policy:
             return []
         caption, claim = self._standing.caption, self._standing.claim
         self._standing, self._last_labels = None, claim.meaning.labels
-        for label in claim.meaning.labels:
-            if label in self._sounds.ambient or not (claim.is_sure or label in self._sounds.urgent):
-                self._familiar[label] = at + FAMILIAR_SAMPLES
-        for label in claim.meaning.labels - self._sounds.urgent:
-            before = self._returning.get(label)
-            times = before.times if before and before.away_at > caption.start else 0
-            self._returning[label] = _Returning(times + 1, at + ABSENCE_SAMPLES)
+        self._news.said(claim.meaning.labels, claim.is_sure, caption.start, at)
         self._last_end = max(at, caption.start)
         return [msgspec.structs.replace(caption, kind="end", end=self._last_end)]
 

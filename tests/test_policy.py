@@ -89,8 +89,8 @@ def test_a_believed_sentence_is_said_within_a_second_and_a_half() -> None:
 
 
 def test_strong_evidence_is_said_sooner() -> None:
-    assert told(Room().hear(0.64, "a dog barks", dog=0.95)) == [("new", "A dog barks.")]
-    assert told(Room().hear(0.64, "a dog barks", dog=0.7)) == []
+    assert told(Room().hear(0.96, "a dog barks", dog=0.95)) == [("new", "A dog barks.")]
+    assert told(Room().hear(0.96, "a dog barks", dog=0.7)) == []
 
 
 @pytest.mark.parametrize(

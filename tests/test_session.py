@@ -119,7 +119,7 @@ def test_the_next_situation_ends_the_last(model: Model) -> None:
 
 
 def test_a_short_file_gets_its_sentence(model: Model) -> None:
-    """A recording that ends before the third embedding: silence follows it, as it would in a room."""
+    """A recording that ends before the fourth embedding: silence follows it, as it would in a room."""
     events = told(model, bell(0.64))
     assert texts(events) == ["A bell rings."]
     assert events[-1].end == round(0.64 * RATE)

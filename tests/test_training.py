@@ -13,7 +13,7 @@ from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
 from edgecap.runtime.errors import ConfigError, DataError, InputMissingError
 from edgecap.training import captions, losses, segments, signals
 from edgecap.training.data import Label, may_ship, open_corpus
-from edgecap.training.distil import EncoderSettings, train_encoder
+from edgecap.training.distil import EncoderSettings, judgement_loss, train_encoder
 from edgecap.training.head import Alone, HeadSettings, Streamed, fit, hear_alone, train_head
 from edgecap.training.kinds import CADENCED
 from edgecap.training.models import room
@@ -118,6 +118,24 @@ def test_an_interrupted_stage_goes_on_where_it_was_saved(composer: Composer, tmp
     assert not torch.equal(resumed.head.weight, encoder.head.weight)
 
 
+def test_what_the_teacher_judges_alike_costs_nothing() -> None:
+    torch.manual_seed(0)
+    classifier = torch.nn.Linear(384, 5).requires_grad_(False)
+    vectors = torch.randn(2, 17, 384)
+    assert judgement_loss(classifier, vectors, vectors).item() == pytest.approx(0, abs=1e-6)
+    blind = torch.linalg.svd(classifier.weight).Vh[-1]  # a direction that it does not look in
+    assert judgement_loss(classifier, vectors + 9 * blind, vectors).item() == pytest.approx(0, abs=1e-4)
+    shuffled = torch.cat([vectors[:, 7::-1], vectors[:, 8:]], 1)  # a window's mean is judged
+    assert judgement_loss(classifier, shuffled, vectors).item() == pytest.approx(0, abs=1e-6)
+    other = (vectors + 0.1 * torch.randn(2, 17, 384)).requires_grad_()
+    loss = judgement_loss(classifier, other, vectors)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() > 1e-4
+    assert other.grad is not None
+    assert other.grad[:, :16].abs().min() > 0
+    assert not other.grad[:, 16].any()  # no whole window
+
+
 def test_a_head_fitted_again_leaves_the_trunk_and_is_loaded_once_done(
     composer: Composer, tmp_path: Path
 ) -> None:
@@ -141,6 +159,13 @@ def test_a_head_fitted_again_leaves_the_trunk_and_is_loaded_once_done(
     assert alone.mask.sum(1)[0] == chunks
     assert of_one[:chunks].abs().sum(1).all()
     assert not of_one[chunks:].any()
+    again = hear_alone(encoder, composer, clips, takes=2)
+    n = len(alone.label)
+    assert torch.equal(again.embeddings[:n, : alone.mask.shape[1]], alone.embeddings)
+    assert torch.equal(again.label, alone.label.repeat(2))
+    assert all(
+        not torch.equal(*pair) for pair in zip(again.embeddings[:n], again.embeddings[n:], strict=True)
+    )
 
 
 def test_a_head_learns_silence_from_streams_and_names_from_clips() -> None:

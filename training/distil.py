@@ -64,7 +64,7 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 JUDGED = 8
-"""Chunks whose mean vector is judged: 2.6 s. The classifier was made for means; of single chunks it is wild."""
+"""Chunks whose mean vector is judged: 2.6 s. The classifier was made for means; on single chunks it errs."""
 RARE = -4.5
 """Logit of a sound at random: about one chunk in ninety."""
 
@@ -88,15 +88,16 @@ class Distiller(nn.Module):
         return vectors
 
 
-def judgement_loss(teacher: Teacher, imitated: Tensor, vectors: Tensor) -> Tensor:
-    """Divergence of the AudioSet scores of what is imitated from the teacher's. Both (B, k, 384), raw.
+def judgement_loss(classify: Callable[[Tensor], Tensor], imitated: Tensor, vectors: Tensor) -> Tensor:
+    """Divergence of the scores of what is imitated from the teacher's. Both (B, k, 384), raw.
 
-    Bernoulli Kullback-Leibler, summed over the 527 classes, mean over windows.
+    classify: the teacher's, (..., 384) -> (..., classes) logits. Bernoulli Kullback-Leibler, summed over
+    classes, mean over windows.
     """
     judged = min(JUDGED, vectors.shape[1])
     whole = vectors.shape[1] // judged * judged
     student, right = (
-        teacher.classify(part[:, :whole].unflatten(1, (-1, judged)).mean(2)) for part in (imitated, vectors)
+        classify(part[:, :whole].unflatten(1, (-1, judged)).mean(2)) for part in (imitated, vectors)
     )
     scores = right.sigmoid()
     least = F.binary_cross_entropy_with_logits(right, scores, reduction="none")
@@ -198,7 +199,7 @@ def train_encoder(
             loss = loss + settings.vectors * near
             figures["vectors"] = near.item()
             if settings.judgement:
-                apart = judgement_loss(teacher, imitated.cpu() * scale[1] + scale[0], vectors)
+                apart = judgement_loss(teacher.classify, imitated.cpu() * scale[1] + scale[0], vectors)
                 loss = loss + settings.judgement * apart
                 figures["judgement"] = apart.item()
         for group in optimiser.param_groups:

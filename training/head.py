@@ -17,9 +17,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from msgspec import Meta
+from numpy.random import Generator
 from torch import Tensor, nn
 
-from ..runtime.audio import CHUNK_SAMPLES, RATE
+from ..runtime.audio import CHUNK_SAMPLES, RATE, Samples
+from . import augment
 from .data import Clip
 from .distil import RARE, Batches
 from .frontend import LogMel
@@ -47,6 +49,8 @@ class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Shares of scenes, as in the encoder's stages."""
     clips: Annotated[float, Meta(ge=0)] = 3.0
     """Weight of the clips' loss beside the streams'."""
+    takes: Annotated[int, Meta(ge=1)] = 1
+    """How often each clip is heard: first as recorded, then with another speed, room and microphone."""
     silence: Annotated[float, Meta(gt=0)] = 6.0
     """Weight of a chunk in which nothing sounds, beside one of sound: what is invented is heard all night."""
     decay: Annotated[float, Meta(ge=0)] = 6e-3
@@ -65,9 +69,9 @@ class Streamed(NamedTuple):
 
 
 class Alone(NamedTuple):
-    """What it hears of whole clips: (clips, chunks, width), (clips, chunks) which are sound, (clips,) label.
+    """What it hears of whole clips: (n, chunks, width), (n, chunks) which are sound, (n,) label.
 
-    others: (clips, sounds) what the clip holds besides or may hold: it is no rival of its label.
+    others: (n, sounds) what the clip holds besides or may hold: it is no rival of its label.
     """
 
     embeddings: Tensor
@@ -85,7 +89,7 @@ def train_head(
         stored = run.resume()
         if stored is None:
             streamed = hear_streams(encoder, composer, settings, progress)
-            alone = hear_alone(encoder, composer, clips, progress)
+            alone = hear_alone(encoder, composer, clips, progress, takes=settings.takes)
             head = fit(streamed, alone, settings, run)
             run.save(settings.steps, head=head.state_dict())
             run.curves()
@@ -118,37 +122,48 @@ def hear_streams(
 @torch.inference_mode()
 def hear_alone(
     encoder: CausalConvNeXt, composer: Composer, clips: Sequence[Clip],
-    progress: Callable[[float, str], None] = lambda done, what: None,
+    progress: Callable[[float, str], None] = lambda done, what: None, *, takes: int = 1,
 ) -> Alone:  # fmt: skip
-    """Each clip from a fresh state, after a chunk of hiss."""
+    """Each clip from a fresh state, after a chunk of hiss; the first take of all of them, then the next."""
+    known = [clip for clip in clips if clip.label in composer.index]
+    known.sort(key=lambda clip: clip.stop - clip.start)  # neighbours are heard together
     rng, front_end = np.random.default_rng(0), LogMel(encoder.mels)
-    known = sorted((clip for clip in clips if clip.label in composer.index), key=_chunks)
-    longest = _chunks(known[-1])
-    embeddings = torch.zeros(len(known), longest, encoder.width, dtype=torch.float16)
-    mask = torch.zeros(len(known), longest, dtype=torch.bool)
-    others = torch.zeros(len(known), len(composer.labels), dtype=torch.bool)
+    heard: list[tuple[Tensor, int, int]] = []  # embeddings, chunks of sound, row of `known`
+    for at in range(0, takes * len(known), BATCH):
+        rows = [row % len(known) for row in range(at, min(at + BATCH, takes * len(known)))]
+        sounds = [composer.corpus.audio(known[row]) for row in rows]
+        sounds = [_retake(rng, sound) if row >= len(known) else sound for row, sound in enumerate(sounds, at)]
+        lengths = [1 - -len(sound) // CHUNK_SAMPLES for sound in sounds]
+        samples = rng.normal(0, HISS, (len(rows), max(lengths) * CHUNK_SAMPLES)).astype(np.float32)
+        for row, sound in zip(samples, sounds, strict=True):
+            row[CHUNK_SAMPLES : CHUNK_SAMPLES + len(sound)] += sound
+        log_mel = front_end(torch.from_numpy(samples))
+        if at >= len(known):
+            curves = augment.filter_curves(rng, len(rows), encoder.mels)
+            log_mel = (log_mel + torch.from_numpy(curves)[:, None]).clamp_min(-100.0)
+        embeddings, _ = encoder(log_mel)
+        heard += zip(encoder.norm(embeddings).half(), lengths, rows, strict=True)
+        progress(min(1.0, (at + BATCH) / (takes * len(known))), "head: listening to clips")
+    longest = max(length for _, length, _ in heard)
+    embeddings = torch.zeros(len(heard), longest, encoder.width, dtype=torch.float16)
+    mask = torch.zeros(len(heard), longest, dtype=torch.bool)
+    for at, (vectors, length, _) in enumerate(heard):
+        embeddings[at, :length] = vectors[:length]
+        mask[at, :length] = True
     label = torch.tensor([composer.index[clip.label] for clip in known])
-    for at in range(0, len(known), BATCH):
-        group = known[at : at + BATCH]
-        lengths = [_chunks(clip) for clip in group]
-        samples = rng.normal(0, HISS, (len(group), max(lengths) * CHUNK_SAMPLES)).astype(np.float32)
-        for row, clip in enumerate(group):
-            sound = composer.corpus.audio(clip)
-            samples[row, CHUNK_SAMPLES : CHUNK_SAMPLES + len(sound)] += sound
-        heard, _ = encoder(front_end(torch.from_numpy(samples)))
-        for row, (clip, length) in enumerate(zip(group, lengths, strict=True), at):
-            embeddings[row, :length] = encoder.norm(heard[row - at, :length]).half()
-            mask[row, :length] = True
-            others[row] = torch.from_numpy(composer.related[label[row]])
-            others[row, [composer.index[name] for name in clip.labels if name in composer.index]] = True
-            others[row, label[row]] = False
-        progress((at + len(group)) / len(known), "head: listening to clips")
-    return Alone(embeddings, mask, label, others)
+    others = torch.from_numpy(np.stack([composer.related[i] for i in label.tolist()])).bool()
+    for row, clip in enumerate(known):
+        others[row, [composer.index[name] for name in clip.labels if name in composer.index]] = True
+        others[row, label[row]] = False
+    return Alone(embeddings, mask, label.repeat(takes), others.repeat(takes, 1))
 
 
-def _chunks(clip: Clip) -> int:
-    """Of a clip and the hiss before it."""
-    return 1 - (clip.start - clip.stop) // CHUNK_SAMPLES
+def _retake(rng: Generator, sound: Samples) -> Samples:
+    """The same sound, a little faster or slower, nearer or farther, every other time in a room."""
+    sound = augment.change_speed(sound, rng.uniform(0.9, 1.1)) * np.float32(10 ** (rng.uniform(-18, 3) / 20))
+    if rng.random() < 0.5:
+        sound = augment.reverberate(sound, augment.room_response(rng))
+    return sound
 
 
 def fit(streamed: Streamed, alone: Alone, settings: HeadSettings, run: Run | None = None) -> nn.Linear:
