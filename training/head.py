@@ -25,6 +25,7 @@ from . import augment
 from .data import Clip
 from .distil import RARE, Batches
 from .frontend import LogMel
+from .kinds import SYNTHETIC_SHARE
 from .models.convnext import CausalConvNeXt
 from .run import Run, team
 from .scenes import Composer, Stream
@@ -47,14 +48,16 @@ class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     clear: Annotated[float, Meta(ge=0, le=1)] = 0.6
     warnings: Annotated[float, Meta(ge=0, le=1)] = 0.15
     """Shares of scenes, as in the encoder's stages."""
-    clips: Annotated[float, Meta(ge=0)] = 3.0
+    clips: Annotated[float, Meta(ge=0)] = 6.0
     """Weight of the clips' loss beside the streams'."""
-    takes: Annotated[int, Meta(ge=1)] = 1
+    takes: Annotated[int, Meta(ge=1)] = 4
     """How often each clip is heard: first as recorded, then with another speed, room and microphone."""
     silence: Annotated[float, Meta(gt=0)] = 6.0
     """Weight of a chunk in which nothing sounds, beside one of sound: what is invented is heard all night."""
     decay: Annotated[float, Meta(ge=0)] = 6e-3
     """Weight of the squared coefficients, for embeddings of deviation one."""
+    made: Annotated[float, Meta(ge=0)] = 0.1
+    """Of it, what holds the sounds that are mostly synthesised: no two of them are the same recording."""
     steps: Annotated[int, Meta(ge=1)] = 200
     learning_rate: Annotated[float, Meta(gt=0)] = 0.02
     seed: int = 1
@@ -90,7 +93,9 @@ def train_head(
         if stored is None:
             streamed = hear_streams(encoder, composer, settings, progress)
             alone = hear_alone(encoder, composer, clips, progress, takes=settings.takes)
-            head = fit(streamed, alone, settings, run)
+            made = [composer.index[name] for name, share in SYNTHETIC_SHARE.items()
+                    if share >= 0.5 and name in composer.index]  # fmt: skip
+            head = fit(streamed, alone, settings, made, run)
             run.save(settings.steps, head=head.state_dict())
             run.curves()
             stored = {"head": head.state_dict()}
@@ -166,14 +171,22 @@ def _retake(rng: Generator, sound: Samples) -> Samples:
     return sound
 
 
-def fit(streamed: Streamed, alone: Alone, settings: HeadSettings, run: Run | None = None) -> nn.Linear:
-    """The head for embeddings as they come, from zero weights and rare sounds."""
+def fit(
+    streamed: Streamed,
+    alone: Alone,
+    settings: HeadSettings,
+    made: Sequence[int] = (),
+    run: Run | None = None,
+) -> nn.Linear:
+    """The head for embeddings as they come, from zero weights and rare sounds. made: sounds held less."""
     torch.manual_seed(settings.seed)
     mean, deviation = streamed.embeddings.float().mean(0), streamed.embeddings.float().std()
     width, sounds = streamed.embeddings.shape[1], streamed.heard.shape[1]
     head = nn.Linear(width, sounds)
     nn.init.zeros_(head.weight)
     nn.init.constant_(head.bias, RARE)
+    held = torch.full((sounds, 1), settings.decay)
+    held[list(made)] *= settings.made
     optimiser = torch.optim.Adam(head.parameters(), lr=settings.learning_rate)
     for step in range(settings.steps):
         for group in optimiser.param_groups:
@@ -193,7 +206,7 @@ def fit(streamed: Streamed, alone: Alone, settings: HeadSettings, run: Run | Non
             best.masked_fill(alone.others[few], float("-inf")), alone.label[few]
         )
         loss = figures["streams"] + settings.clips * figures["clips"]
-        loss = loss + settings.decay * head.weight.square().sum()
+        loss = loss + (held * head.weight.square()).sum()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub has none
         optimiser.step()
