@@ -191,7 +191,10 @@ def test_an_alarm_is_believed_once_it_goes_on_and_through_its_pauses() -> None:
             segment.add(Embedding(np.ones(2, np.float32), np.full(2, score, np.float32)))
         return segment.evidence()
 
-    assert hear(2, 0.8) == pytest.approx([0.8, 0.4])
-    assert hear(2, 0.8) == pytest.approx([0.8, 0.8])
-    assert hear(12, 0.0) == pytest.approx([0.0, 0.8])
-    assert hear(2, 0.0) == pytest.approx([0.0, 0.4])
+    def believed(mean: float) -> float:
+        return 4 * mean / (4 * mean + 1 - mean)
+
+    assert hear(2, 0.8) == pytest.approx([0.8, believed(0.2)])
+    assert hear(6, 0.8) == pytest.approx([0.8, believed(0.8)])
+    assert hear(16, 0.0) == pytest.approx([0.0, believed(0.8)])
+    assert hear(6, 0.0) == pytest.approx([0.0, believed(0.2)])
