@@ -39,8 +39,8 @@ EVIDENCE, AGREEING = 6, 2
 ALARM_EVIDENCE, ALARM_AGREEING = 24, 8
 """The same for an alarm, which goes on, through pauses of its own: about eight seconds."""
 ALARM_ODDS = 4.0
-"""What goes on like an alarm for so long is one more often than another sound's score would say. By this much,
-in twelve hours of validation clips, one thing was called an alarm that was none."""
+"""What goes on like an alarm for so long is one more often than another sound's score would say. By this
+much one thing was called an alarm that was none, in twelve hours of validation clips."""
 
 
 class Heard(NamedTuple):
