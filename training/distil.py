@@ -97,7 +97,8 @@ def judgement_loss(classify: Callable[[Tensor], Tensor], imitated: Tensor, vecto
     judged = min(JUDGED, vectors.shape[1])
     whole = vectors.shape[1] // judged * judged
     student, right = (
-        classify(part[:, :whole].unflatten(1, (-1, judged)).mean(2)) for part in (imitated, vectors)
+        classify(part[:, :whole].reshape(len(part), -1, judged, WIDTH).mean(2))
+        for part in (imitated, vectors)
     )
     scores = right.sigmoid()
     least = F.binary_cross_entropy_with_logits(right, scores, reduction="none")
