@@ -9,7 +9,7 @@ to embeddings that no longer move, and held back, names new recordings better. T
 """
 
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import islice, product
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -133,26 +133,26 @@ def hear_alone(
     known = [clip for clip in clips if clip.label in composer.index]
     known.sort(key=lambda clip: clip.stop - clip.start)  # neighbours are heard together
     rng, front_end = np.random.default_rng(0), LogMel(encoder.mels)
-    heard: list[tuple[Tensor, int, int]] = []  # embeddings, chunks of sound, row of `known`
-    for at in range(0, takes * len(known), BATCH):
-        rows = [row % len(known) for row in range(at, min(at + BATCH, takes * len(known)))]
-        sounds = [composer.corpus.audio(known[row]) for row in rows]
-        sounds = [_retake(rng, sound) if row >= len(known) else sound for row, sound in enumerate(sounds, at)]
+    heard: list[tuple[Tensor, int]] = []  # embeddings, and how many of them are of the clip
+    for take, at in product(range(takes), range(0, len(known), BATCH)):
+        sounds = [composer.corpus.audio(clip) for clip in known[at : at + BATCH]]
+        if take:
+            sounds = [_retake(rng, sound) for sound in sounds]
         lengths = [1 - -len(sound) // CHUNK_SAMPLES for sound in sounds]
-        samples = rng.normal(0, HISS, (len(rows), max(lengths) * CHUNK_SAMPLES)).astype(np.float32)
+        samples = rng.normal(0, HISS, (len(sounds), max(lengths) * CHUNK_SAMPLES)).astype(np.float32)
         for row, sound in zip(samples, sounds, strict=True):
             row[CHUNK_SAMPLES : CHUNK_SAMPLES + len(sound)] += sound
         log_mel = front_end(torch.from_numpy(samples))
-        if at >= len(known):
-            curves = augment.filter_curves(rng, len(rows), encoder.mels)
+        if take:
+            curves = augment.filter_curves(rng, len(sounds), encoder.mels)
             log_mel = (log_mel + torch.from_numpy(curves)[:, None]).clamp_min(-100.0)
         embeddings, _ = encoder(log_mel)
-        heard += zip(encoder.norm(embeddings).half(), lengths, rows, strict=True)
-        progress(min(1.0, (at + BATCH) / (takes * len(known))), "head: listening to clips")
-    longest = max(length for _, length, _ in heard)
+        heard += zip(encoder.norm(embeddings).half(), lengths, strict=True)
+        progress(len(heard) / (takes * len(known)), "head: listening to clips")
+    longest = max(length for _, length in heard)
     embeddings = torch.zeros(len(heard), longest, encoder.width, dtype=torch.float16)
     mask = torch.zeros(len(heard), longest, dtype=torch.bool)
-    for at, (vectors, length, _) in enumerate(heard):
+    for at, (vectors, length) in enumerate(heard):
         embeddings[at, :length] = vectors[:length]
         mask[at, :length] = True
     label = torch.tensor([composer.index[clip.label] for clip in known])
