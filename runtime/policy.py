@@ -229,10 +229,9 @@ class Policy:
             return True
         if since < self._limits.interval_samples * view.backoff:
             return False
-        has_moved = cosine_distance(segment.recent(), view.mean) > self._limits.novelty / 2
         if self.live is None and not is_old:
             return True  # a longer segment may find the words that failed before
-        return has_moved
+        return cosine_distance(segment.recent(), view.mean) > self._limits.novelty / 2
 
     def consider(self, hypotheses: Sequence[Hypothesis], segment: Segment, now: int) -> list[Caption]:
         """What the decoder offers, best first, becomes an event or nothing."""

@@ -129,7 +129,7 @@ def test_what_the_teacher_judges_alike_costs_nothing() -> None:
     assert judgement_loss(classifier, shuffled, vectors).item() == pytest.approx(0, abs=1e-6)
     other = (vectors + 0.1 * torch.randn(2, 17, 384)).requires_grad_()
     loss = judgement_loss(classifier, other, vectors)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub has none
     assert loss.item() > 1e-4
     assert other.grad is not None
     assert other.grad[:, :16].abs().min() > 0

@@ -4,8 +4,8 @@ Trained together, trunk and head come to know the training recordings by heart. 
 to embeddings that no longer move, and held back, names new recordings better. Two losses hold it:
 - streams: binary cross-entropy of each chunk of composed streams, as the encoder was taught: what silence
   is, what a crowded room is, and what a score means;
-- clips: cross-entropy of each whole clip, alone and as it was recorded: which of all sounds it is. A clip's
-  logit is the mean of its three best, near what the edge takes for evidence.
+- clips: cross-entropy of each whole clip, alone, as it was recorded and in other takes: which of all
+  sounds it is. A clip's logit is the mean of its three best, near what the edge takes for evidence.
 """
 
 from collections.abc import Callable, Sequence
