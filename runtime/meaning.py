@@ -11,6 +11,10 @@ from .wording import content_words
 MOST_SHARED = 5
 """A word in the phrases of more sounds than this ("runs", "plays") says how, not what."""
 
+CADENCES = ("T3", "T4")
+"""Manners of labels.csv: the cadence that tells a smoke alarm, and a carbon monoxide alarm (cadence.py)."""
+ALARM, ALARM_PHRASE = "alarm", "an alarm sounds"
+
 
 class Meaning(NamedTuple):
     """What a sentence claims, as far as the known sounds can tell."""
@@ -27,17 +31,26 @@ class Sounds:
     """The known sounds, by the words that name them."""
 
     def __init__(self, labels: Sequence[str], phrases: Sequence[str], manners: Sequence[str] = ()) -> None:
-        """Columns of labels.csv ("dog_bark", "a dog barks", "urgent"), row i for score i."""
+        """Columns of labels.csv ("dog_bark", "a dog barks", "urgent"), row i for score i.
+
+        Where some are alarms told by their cadence, one more sound is known: an alarm of whatever kind.
+        """
+        self.cadences = {i: manner for i, manner in enumerate(manners) if manner in CADENCES}
+        """Alarms that go on until somebody comes, and the cadence that tells each."""
+        self.alarm: int | None = None
+        """An alarm whose cadence isn't known yet."""
+        if self.cadences and ALARM not in labels:
+            labels, phrases, manners = [*labels, ALARM], [*phrases, ALARM_PHRASE], [*manners, "urgent"]
+        if self.cadences:
+            self.alarm = list(labels).index(ALARM)
         self.labels, self.phrases = tuple(labels), tuple(phrases)
         self.ambient = frozenset(i for i, manner in enumerate(manners) if manner == "ambient")
         """Backgrounds that may go on for hours."""
-        self.alarms = frozenset(i for i, manner in enumerate(manners) if manner == "alarm")
-        """What goes on until somebody comes, and is believed once it does."""
-        self.urgent = self.alarms | {i for i, manner in enumerate(manners) if manner == "urgent"}
+        self.urgent = frozenset(self.cadences) | {i for i, m in enumerate(manners) if m == "urgent"}
         """What is said before all else, and each time; alarms among it."""
         self._words = [
             content_words(f"{label.replace('_', ' ')} {phrase}")
-            for label, phrase in zip(labels, phrases, strict=True)
+            for label, phrase in zip(self.labels, self.phrases, strict=True)
         ]
         self._named_by: dict[str, list[int]] = {}
         for index, words in enumerate(self._words):

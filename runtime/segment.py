@@ -7,7 +7,6 @@ for its scores to say.
 """
 
 from collections import deque
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -36,11 +35,6 @@ RECENT = 3
 """Embeddings that are "now" for novelty: about a second."""
 EVIDENCE, AGREEING = 6, 2
 """Chunks whose scores count as evidence, about two seconds; so many of them must agree."""
-ALARM_EVIDENCE, ALARM_AGREEING = 24, 8
-"""The same for an alarm, which goes on, through pauses of its own: about eight seconds."""
-ALARM_ODDS = 4.0
-"""What goes on like an alarm for so long is one more often than another sound's score would say. By this
-much one thing was called an alarm that was none, in twelve hours of validation clips."""
 
 
 class Heard(NamedTuple):
@@ -72,8 +66,7 @@ def mean_level_db(levels: NDArray[np.float64]) -> float:
 class Segment:
     """One situation: from its onset to the last moment that it was heard. Bounded by the window L."""
 
-    def __init__(self, start: int, is_onset: bool, window: int, alarms: Sequence[int] = ()) -> None:
-        """alarms: the sounds that have to go on before they are believed."""
+    def __init__(self, start: int, is_onset: bool, window: int) -> None:
         self.start = start
         self.end = start
         """Sample after the last moment that was loud enough."""
@@ -83,8 +76,7 @@ class Segment:
         """Embeddings heard, also those no longer kept."""
         self.ended_by: Literal["silence", "fade", "change", "gap"] | None = None
         self._vectors: deque[NDArray[np.float32]] = deque(maxlen=window)
-        self._scores: deque[NDArray[np.float32]] = deque(maxlen=ALARM_EVIDENCE)
-        self._alarms = list(alarms)
+        self._scores: deque[NDArray[np.float32]] = deque(maxlen=EVIDENCE)
         self._evidence: NDArray[np.float32] | None = None  # of the chunks so far, once asked for
         self._past: NDArray[np.float32] | None = None  # running mean of all but the RECENT newest
 
@@ -117,16 +109,11 @@ class Segment:
         """(sounds,) how sure each sound is: the mean of its two best scores of the last two seconds.
 
         Two chunks must agree, so that one wild score convinces nobody; and a single knock, over
-        before the second chunk, still counts while the encoder remembers it. Of an alarm it is the eight
-        best of eight seconds, and its odds count more: what beeps once is none, what goes on is one.
+        before the second chunk, still counts while the encoder remembers it.
         """
         if self._evidence is None:
-            scores = np.stack(self._scores)
-            self._evidence = _mean_of_best(scores[-EVIDENCE:], AGREEING)
-            if self._alarms:
-                score = _mean_of_best(scores[:, self._alarms], ALARM_AGREEING)
-                odds = np.float32(ALARM_ODDS) * score
-                self._evidence[self._alarms] = odds / (odds + np.float32(1.0) - score)
+            best = np.sort(np.stack(self._scores), axis=0)[-AGREEING:]
+            self._evidence = best.sum(axis=0) / np.float32(AGREEING)
         return self._evidence
 
     def novelty(self) -> float:
@@ -141,13 +128,6 @@ class Segment:
             Embedding(vector, scores)
             for vector, scores in zip([*self._vectors][-RECENT:], [*self._scores][-RECENT:], strict=True)
         ]
-
-
-def _mean_of_best(scores: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """(chunks, sounds) -> (sounds,). Chunks that are not there yet count as zero."""
-    best = np.sort(scores, axis=0)[-count:]
-    mean: NDArray[np.float32] = best.sum(axis=0) / np.float32(count)
-    return mean
 
 
 def cosine_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
@@ -173,10 +153,9 @@ def _last_above(heard: Heard, threshold_db: float) -> int:
 class Segmenter:
     """Opens and closes segments, chunk by chunk. At most one is open."""
 
-    def __init__(self, window: int, level_db: float, novelty: float, alarms: Sequence[int] = ()) -> None:
-        """window: embeddings kept of a segment (L). level_db, novelty: thresholds. alarms: see Segment."""
+    def __init__(self, window: int, level_db: float, novelty: float) -> None:
+        """window: embeddings kept of a segment (L). level_db, novelty: thresholds."""
         self.open: Segment | None = None
-        self._alarms = alarms
         self._window, self._level, self._novelty = window, level_db, novelty
         self._floor = level_db - STANDS_OUT_DB
         self._loudest = SILENT_DB
@@ -231,7 +210,7 @@ class Segmenter:
         return segment
 
     def _begin(self, heard: Heard, start: int, is_onset: bool) -> None:
-        self.open = Segment(start, is_onset, self._window, self._alarms)
+        self.open = Segment(start, is_onset, self._window)
         self.open.end = max(start, _last_above(heard, self._level - HYSTERESIS_DB))
         self.open.add(heard.embedding)
         self._loudest = float(heard.levels.max())
@@ -261,7 +240,7 @@ class Segmenter:
 
     def _begin_with_tail(self, before: Segment) -> None:
         start = self._novel_starts[0]
-        self.open = Segment(start, True, self._window, self._alarms)
+        self.open = Segment(start, True, self._window)
         for embedding in before.tail():
             self.open.add(embedding)
         self.open.end = before.end

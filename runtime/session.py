@@ -1,6 +1,6 @@
 """The session: samples in, caption events out. No clock, thread, socket or file inside.
 
-    samples -> front end -> encoder -> segmenter -> (decoder) -> policy -> events
+    samples -> front end -> encoder -> alarms -> segmenter -> (decoder) -> policy -> events
 
 The same samples in any chunking give the same events, bit for bit: samples are gathered to chunks of
 10,240, and every stage sees whole chunks only.
@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from .alarms import Alarms
 from .audio import CHUNK_SAMPLES, RATE, Samples
 from .bundle import Bundle, Thresholds
 from .config import Captions
@@ -81,7 +82,7 @@ class Session:
         level = model.thresholds.level_db if options.level is None else options.level
         self.frontend = FrontEnd(model.mels)
         self.encoder = Encoder(model.encoder)
-        self.segmenter = Segmenter(model.window, level, limits.novelty, sorted(model.sounds.alarms))
+        self.segmenter = Segmenter(model.window, level, limits.novelty)
         self.sounds, self.decoder = model.sounds, model.decoder
         self.policy = Policy(model.sounds, limits)
         self.position = 0
@@ -97,6 +98,8 @@ class Session:
         self._is_finished = False
         self._past: Samples
         self._encoder_state: State
+        self._alarms: Alarms
+        self._mels = model.mels
         self._forget()
 
     @property
@@ -177,6 +180,7 @@ class Session:
         self._filled = 0
         log_mel, self._past = self.frontend.step(self._chunk, self._past)
         embedding, self._encoder_state = self.encoder.step(log_mel, self._encoder_state)
+        embedding = self._alarms.step(log_mel, embedding)
         levels = levels_db(self._chunk)
         self.level_db = mean_level_db(levels)
         ended = self.segmenter.step(Heard(self._chunk_start, now, levels, embedding))
@@ -209,6 +213,7 @@ class Session:
         """As before the stream's first sample."""
         self._past = self.frontend.initial_state()
         self._encoder_state = self.encoder.initial_state()
+        self._alarms = Alarms(self.sounds, self._mels)
 
     def _clean(self, samples: Samples) -> Samples:
         """Finite and within [-1, 1], so that one bad sample can't poison the carried state."""

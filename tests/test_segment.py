@@ -180,21 +180,3 @@ def test_segments_follow_each_other_in_time(levels: list[float], kinds: list[boo
         assert one.end <= next_one.start
     if max(levels) <= -60.0:
         assert segmenter.is_quiet
-
-
-def test_an_alarm_is_believed_once_it_goes_on_and_through_its_pauses() -> None:
-    alarm = 1
-    segment = Segment(0, True, 94, alarms=[alarm])
-
-    def hear(chunks: int, score: float) -> np.ndarray:
-        for _ in range(chunks):
-            segment.add(Embedding(np.ones(2, np.float32), np.full(2, score, np.float32)))
-        return segment.evidence()
-
-    def believed(mean: float) -> float:
-        return 4 * mean / (4 * mean + 1 - mean)
-
-    assert hear(2, 0.8) == pytest.approx([0.8, believed(0.2)])
-    assert hear(6, 0.8) == pytest.approx([0.8, believed(0.8)])
-    assert hear(16, 0.0) == pytest.approx([0.0, believed(0.8)])
-    assert hear(6, 0.0) == pytest.approx([0.0, believed(0.2)])

@@ -117,13 +117,15 @@ AMBIENT = frozenset(
     ]
 )  # fmt: skip
 """Labels of backgrounds that come and go for hours: named once, until they were gone for long."""
-ALARMS = ("smoke_alarm", "co_alarm")
-"""Labels that are urgent, and go on until somebody comes: one beep is none."""
+ALARMS = {"smoke_alarm": "T3", "co_alarm": "T4"}
+"""Labels that are urgent, and go on until somebody comes; and the cadence that tells each."""
 URGENT = frozenset(["alarm", "siren", "glass_breaking", "screaming", "crying_baby"])
 """Labels that are said before all else, and each time, be it as a guess."""
 
 
 def manner(label: Label) -> str:
-    """Of labels.csv in a bundle: "ambient", "urgent", "alarm" or ""."""
-    manners = {"ambient": AMBIENT, "urgent": URGENT, "alarm": ALARMS}
+    """Of labels.csv in a bundle: "ambient", "urgent", the cadence of an alarm, or ""."""
+    if label.name in ALARMS:
+        return ALARMS[label.name]
+    manners = {"ambient": AMBIENT, "urgent": URGENT}
     return next((manner for manner, names in manners.items() if label.name in names), "")

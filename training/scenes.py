@@ -237,7 +237,7 @@ class Composer:
         The alarm lies 6 dB below the noise at the worst. The noise comes first and stays to the end.
         """
         others = [name for name in MAKERS if name not in ALARMS]
-        signal = self.pick(rng, str(rng.choice(ALARMS if rng.random() < WARNED else others)))
+        signal = self.pick(rng, str(rng.choice(list(ALARMS) if rng.random() < WARNED else others)))
         if rng.random() < 0.3:
             signal = excerpt(rng, signal, rng.uniform(5.0, 9.0))
         if rng.random() < 0.7:

@@ -15,7 +15,7 @@ import torch
 import yaml
 from msgspec import Meta
 
-from ..runtime.bundle import Calibration, Thresholds
+from ..runtime.bundle import Bundle, Calibration, Thresholds
 from ..runtime.bundle import Label as BundleLabel
 from ..runtime.errors import ConfigError, InputMissingError
 from . import segments as segments_of
@@ -34,6 +34,7 @@ from .prepare.plan import open_plans
 from .run import Run, team
 from .scenes import Composer, sound_labels
 from .sentence import sentence_model
+from .start import begin_from
 from .teacher import Teacher
 from .text import TextSettings, train_text
 from .tokenizer import FREE, CaptionTokenizer, build_tokenizer
@@ -92,12 +93,13 @@ def read_recipe(path: Path) -> Recipe | PaperRecipe:
 
 def train(
     recipe: Recipe, corpus_folder: Path, teacher_folder: Path | None, output: Path, cache: Path,
-    papers: Mapping[str, Path] = {}, scenes: Path | None = None,
+    papers: Mapping[str, Path] = {}, scenes: Path | None = None, start: Bundle | None = None,
     progress: Progress = lambda done, what: None,
 ) -> Path:  # fmt: skip
     """Run the recipe's stages that are not done yet; returns the folder of the finished checkpoint.
 
     scenes: what `edgecap prepare` made of people's captions; without it the model has our wording only.
+    start: the encoder goes on from this bundle's, by the last of the encoder's stages alone.
     papers: what goes along as it is, by its name there: MODEL_CARD.md, LICENSE.
     """
     workers = team()
@@ -116,9 +118,13 @@ def train(
         )
     )  # fmt: skip
     teacher = Teacher(teacher_folder, torch.get_num_threads()) if teacher_folder else None
-    for number, settings in enumerate(recipe.encoder_stages, 1):
+    stages = list(enumerate(recipe.encoder_stages, 1))
+    if start:
+        begin_from(model.encoder, start, labels)
+        stages = stages[-1:]
+    for number, settings in stages:
         stage = Run(output, f"encoder-{number}")
-        is_new = number == 1
+        is_new = number == 1 and not start
         train_encoder(model.encoder, composer, teacher, stage, settings, progress, is_new=is_new)
     if recipe.head_stage:
         train_head(model.encoder, composer, clips, Run(output, "head"), recipe.head_stage, progress)

@@ -33,6 +33,12 @@ def train(
         Path | None,
         typer.Option(metavar="FOLDER", help="Public weights that a recipe of the paper begins with."),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUNDLE", help="Go on from this bundle's encoder, by the recipe's last stage of it."
+        ),
+    ] = None,
     cache: Cache = Path("runs/cache"),
 ) -> None:
     """Make a model: the streaming encoder, then SEE's semantic encoder, then the decoder of sentences.
@@ -41,6 +47,8 @@ def train(
     curves into FOLDER/STAGE/curves.png. A recipe of the paper (clotho-ref.yaml) learns from a public corpus
     and ends with its scores in FOLDER/scores.json.
     """
+    from edgecap.runtime.bundle import Bundle
+
     with room("train"):
         from edgecap.training.paper import PaperRecipe, train_paper
         from edgecap.training.train import read_recipe
@@ -54,7 +62,8 @@ def train(
     with progress_bar() as progress:
         papers = {"MODEL_CARD.md": recipe.with_suffix(".card.md"), "LICENSE": recipe.with_suffix(".license")}
         papers = {name: paper for name, paper in papers.items() if paper.is_file()}
-        folder = run(plan, corpus, teacher, output, cache, papers, scenes, progress)
+        bundle = Bundle.open(start) if start else None
+        folder = run(plan, corpus, teacher, output, cache, papers, scenes, bundle, progress)
     print(f"{folder}: trained. Next: edgecap export {folder} -o BUNDLE")
 
 
