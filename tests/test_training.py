@@ -10,7 +10,9 @@ import soundfile
 import torch
 
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
-from edgecap.runtime.errors import ConfigError, DataError, InputMissingError
+from edgecap.runtime.bundle import Bundle
+from edgecap.runtime.engine import Engine
+from edgecap.runtime.errors import BundleError, ConfigError, DataError, InputMissingError
 from edgecap.training import captions, losses, segments, signals
 from edgecap.training.data import Label, may_ship, open_corpus
 from edgecap.training.distil import EncoderSettings, judgement_loss, train_encoder
@@ -21,6 +23,7 @@ from edgecap.training.models.convnext import CausalConvNeXt
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound
 from edgecap.training.run import Run
 from edgecap.training.scenes import Composer, Scene, Sound, Stream, lull, sound_labels
+from edgecap.training.start import begin_from
 from edgecap.training.tokenizer import FREE, build_tokenizer
 from edgecap.training.train import read_recipe, train
 
@@ -180,13 +183,48 @@ def test_a_head_learns_silence_from_streams_and_names_from_clips() -> None:
     sequences = torch.zeros(40, 6, 16)
     sequences[:, 2:5] = kinds[label][:, None]  # the sound is three chunks of six
     others = torch.zeros(40, 4, dtype=torch.bool)
-    alone = Alone(sequences, torch.ones(40, 6, dtype=torch.bool), label, others)
+    onset = torch.full((40,), 2)
+    alone = Alone(sequences, torch.ones(40, 6, dtype=torch.bool), label, others, onset)
     streamed = Streamed(embeddings, heard, torch.ones(600, 4, dtype=torch.bool))
     head = fit(streamed, alone, HeadSettings(steps=150))
     assert head(kinds).argmax(1).tolist() == [0, 1, 2, 3]  # the fourth is known from its clips alone
     assert (head(torch.zeros(16)).sigmoid() < 0.2).all()
     excused = alone._replace(others=(label[:, None] == 2) & (torch.arange(4) == 3))
     assert head(kinds)[2, 3] < fit(streamed, excused, HeadSettings(steps=150))(kinds)[2, 3]
+
+
+def test_of_a_clip_that_has_only_begun_no_more_is_judged_than_was_heard(composer: Composer) -> None:
+    encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
+    clips = composer.corpus.split("train")
+    alone = hear_alone(encoder, composer, clips)
+    rows = torch.arange(len(alone.label))
+    begun = alone.heard_for(rows, torch.full_like(rows, 2))
+    heard = torch.minimum(alone.onset + 2, alone.mask.sum(1))
+    assert torch.equal(begun.sum(1), heard)
+    assert torch.equal(alone.heard_for(rows, torch.full_like(rows, 99)), alone.mask)
+    assert (alone.onset >= 1).all()  # a chunk of hiss comes first
+
+
+def test_a_training_goes_on_from_a_bundles_encoder() -> None:
+    """What ships is int8, and torch takes it up: the same embeddings, to what rounding activations costs."""
+    shipped = Bundle.open("room-small")
+    labels = [Label(label.label, label.phrase, label.category) for label in shipped.labels]
+    encoder = CausalConvNeXt("atto", 64, len(labels)).eval()
+    begin_from(encoder, shipped, labels)
+    engine = Engine("encoder", shipped.graph("encoder"), shipped.manifest.graphs["encoder"])
+    rng, state, carried = np.random.default_rng(0), engine.initial_state(), encoder.initial_state()
+    for _ in range(3):
+        log_mel = rng.uniform(-80, -30, (1, 32, 64)).astype(np.float32)
+        outputs, state = engine.step({"log_mel": log_mel}, state)
+        with torch.no_grad():
+            (embeddings, scores), carried = encoder.step(torch.from_numpy(log_mel), carried)
+        theirs, ours = outputs["embedding"].ravel(), embeddings.numpy().ravel()
+        assert theirs @ ours > 0.9995 * np.linalg.norm(theirs) * np.linalg.norm(ours)
+        assert np.abs(outputs["scores"] - scores[:, 0].numpy()).max() < 0.05
+    with pytest.raises(BundleError, match="knows other sounds"):
+        begin_from(encoder, shipped, labels[:-1])
+    with pytest.raises(BundleError, match="another than this recipe's"):
+        begin_from(CausalConvNeXt("nano", 64, len(labels)), shipped, labels)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ Trained together, trunk and head come to know the training recordings by heart. 
 to embeddings that no longer move, and held back, names new recordings better. Two losses hold it:
 - streams: binary cross-entropy of each chunk of composed streams, as the encoder was taught: what silence
   is, what a crowded room is, and what a score means;
-- clips: cross-entropy of each whole clip, alone, as it was recorded and in other takes: which of all
-  sounds it is. A clip's logit is the mean of its three best, near what the edge takes for evidence.
+- clips: cross-entropy of each clip, alone, as it was recorded and in other takes: which of all sounds it
+  is. A clip's logit is the mean of its three best, near what the edge takes for evidence. Half of the time
+  only its beginning has been heard, as when the first sentence is said.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,6 +37,10 @@ BATCH = 16
 """Clips of like length heard at once."""
 BEST = 3
 """Chunks that a clip's logit is the mean of."""
+BEGUN = (4, 10)
+"""Chunks that have been heard of a clip's beginning, from its onset on: at least and at most."""
+ONSET_DB = -20.0
+"""A clip begins with the first chunk that is this near to its loud ones."""
 HISS = 3e-4
 """Deviation of the noise under a clip: about -70 dBFS, so that its end is not digital silence."""
 
@@ -52,6 +57,8 @@ class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Weight of the clips' loss beside the streams'."""
     takes: Annotated[int, Meta(ge=1)] = 4
     """How often each clip is heard: first as recorded, then with another speed, room and microphone."""
+    begun: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    """How often only the beginning of a clip is judged."""
     silence: Annotated[float, Meta(gt=0)] = 6.0
     """Weight of a chunk in which nothing sounds, beside one of sound: what is invented is heard all night."""
     decay: Annotated[float, Meta(ge=0)] = 6e-3
@@ -72,8 +79,9 @@ class Streamed(NamedTuple):
 
 
 class Alone(NamedTuple):
-    """What it hears of whole clips: (n, chunks, width), (n, chunks) which are sound, (n,) label.
+    """What it hears of whole clips: (n, chunks, width), (n, chunks) which are sound, (n,) label and onset.
 
+    onset: the chunk in which the clip's sound begins.
     others: (n, sounds) what the clip holds besides or may hold: it is no rival of its label.
     """
 
@@ -81,6 +89,12 @@ class Alone(NamedTuple):
     mask: Tensor
     label: Tensor
     others: Tensor
+    onset: Tensor
+
+    def heard_for(self, rows: Tensor, chunks: Tensor) -> Tensor:
+        """(n, chunks) the mask of these rows where so many chunks have been heard since the onset."""
+        at = torch.arange(self.mask.shape[1])
+        return self.mask[rows] & (at < (self.onset[rows] + chunks)[:, None])
 
 
 def train_head(
@@ -134,6 +148,7 @@ def hear_alone(
     known.sort(key=lambda clip: clip.stop - clip.start)  # neighbours are heard together
     rng, front_end = np.random.default_rng(0), LogMel(encoder.mels)
     heard: list[tuple[Tensor, int]] = []  # embeddings, and how many of them are of the clip
+    onsets: list[int] = []
     for take, at in product(range(takes), range(0, len(known), BATCH)):
         sounds = [composer.corpus.audio(clip) for clip in known[at : at + BATCH]]
         if take:
@@ -142,6 +157,7 @@ def hear_alone(
         samples = rng.normal(0, HISS, (len(sounds), max(lengths) * CHUNK_SAMPLES)).astype(np.float32)
         for row, sound in zip(samples, sounds, strict=True):
             row[CHUNK_SAMPLES : CHUNK_SAMPLES + len(sound)] += sound
+        onsets += [1 + _onset(sound) for sound in sounds]
         log_mel = front_end(torch.from_numpy(samples))
         if take:
             curves = augment.filter_curves(rng, len(sounds), encoder.mels)
@@ -160,7 +176,14 @@ def hear_alone(
     for row, clip in enumerate(known):
         others[row, [composer.index[name] for name in clip.labels if name in composer.index]] = True
         others[row, label[row]] = False
-    return Alone(embeddings, mask, label.repeat(takes), others.repeat(takes, 1))
+    return Alone(embeddings, mask, label.repeat(takes), others.repeat(takes, 1), torch.tensor(onsets))
+
+
+def _onset(sound: Samples) -> int:
+    """The chunk in which a sound begins."""
+    chunks = np.pad(sound, (0, -len(sound) % CHUNK_SAMPLES)).reshape(-1, CHUNK_SAMPLES)
+    power = np.mean(np.square(chunks), axis=1)
+    return int(np.argmax(power >= np.quantile(power, 0.95) * 10 ** (ONSET_DB / 10)))
 
 
 def _retake(rng: Generator, sound: Samples) -> Samples:
@@ -199,8 +222,11 @@ def fit(
         is_silent = ~streamed.heard[some].any(1)
         figures = {"streams": (taught.sum(1) * torch.where(is_silent, settings.silence, 1.0)).mean()}
         few = torch.randperm(len(alone.label))[:768]
+        begun = torch.randint(BEGUN[0], BEGUN[1] + 1, few.shape)
+        whole = torch.rand(few.shape) >= settings.begun
+        mask = alone.heard_for(few, begun.masked_fill(whole, alone.mask.shape[1]))
         logits = head((alone.embeddings[few].float() - mean) / deviation)
-        logits = logits.masked_fill(~alone.mask[few][..., None], 3 * RARE)
+        logits = logits.masked_fill(~mask[..., None], 3 * RARE)
         best = logits.topk(min(BEST, logits.shape[1]), dim=1).values.mean(1)
         figures["clips"] = F.cross_entropy(
             best.masked_fill(alone.others[few], float("-inf")), alone.label[few]
