@@ -40,7 +40,7 @@ class Alarms:
         self._general = sounds.alarm
         self._labels = sorted(sounds.cadences)
         self._cadences = [sounds.cadences[label] for label in self._labels]
-        self._listeners = [Listener(PATTERNS[name], mels) for name in self._cadences]
+        self._listener = Listener([PATTERNS[name] for name in self._cadences], mels)
         self._matches = [deque([0.0], maxlen=HELD[name]) for name in self._cadences]
         self._scores: deque[NDArray[np.float32]] = deque(maxlen=LASTING)
 
@@ -49,14 +49,13 @@ class Alarms:
 
         The scores get one entry more, for an alarm of whatever kind, where the model has no such label.
         """
-        if self._general is None:
+        if self._general is None:  # a model that knows no alarm
             return embedding
         scores = np.zeros(max(self._general + 1, len(embedding.scores)), np.float32)
         scores[: len(embedding.scores)] = embedding.scores
         self._scores.append(embedding.scores[self._labels])
-        prominent = prominence(log_mel)
-        for listener, matches in zip(self._listeners, self._matches, strict=True):
-            matches.append(listener.step(prominent))
+        for matches, match in zip(self._matches, self._listener.step(prominence(log_mel)), strict=True):
+            matches.append(match)
         heard = np.stack(self._scores)
         soon = _mean_of_best(heard[-SOON:], SOON_AGREEING)
         familiar = _mean_of_best(heard[-FAMILIAR:], AGREEING)

@@ -7,6 +7,7 @@ correlation. A band's neighbours are taken off first: a beep stands out from the
 and what fills the room is in all of them. That finds an alarm as quiet as the noise around it.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,8 +28,11 @@ LEAST_DB, MOST_DB = -6.0, 24.0
 """How far below and above its neighbours a band counts: beyond it says nothing more."""
 FLATTEST_DB2 = 1e-3
 """Variance below which a band is taken for still."""
-HALF_ALIKE = 0.5
-"""Below this correlation nothing is a pattern."""
+NEAR, CLEAR = 0.5, 0.6
+"""A band where a beep of the usual length is near is heard out; from a clear one on the groups before it are
+looked for."""
+ROOM = 4
+"""Times as many running sums as are looked at, so that they are moved seldom."""
 
 
 class Pulses(NamedTuple):
@@ -41,18 +45,23 @@ class Pulses(NamedTuple):
     after: float
 
     def edges(self) -> "Edges":
-        """Where pulses begin and end, in steps back from the pattern's end, (2 x beeps,); its length."""
+        """In steps."""
         length = self.before + self.beeps * (self.on + self.off) - self.off + self.after
-        begins = self.before + np.arange(self.beeps) * (self.on + self.off)
-        at = np.stack([begins, begins + self.on], axis=1).ravel()
-        return np.round((length - at) / STEP_S).astype(np.intp), round(length / STEP_S)
+        begins = [self.before + i * (self.on + self.off) for i in range(self.beeps)]
+        ago = [(length - begin, length - begin - self.on) for begin in begins]
+        return [(round(begin / STEP_S), round(end / STEP_S)) for begin, end in ago], round(length / STEP_S)
+
+
+Edges = tuple[list[tuple[int, int]], int]
+"""Of pulses: how many steps before the end each began and ended; and how many there are in all."""
 
 
 class Pattern(NamedTuple):
     """What has to be heard of an alarm: a beep or a burst now, and groups of pulses before it or in it.
 
-    Each in several tempi, as standards allow a tenth. A group ends so many seconds, from .. to, before the
-    beep does. The beep stands out of the quiet around it by `contrast_db`, pulses out of their pauses too.
+    Each in several tempi, the usual one first, as standards allow a tenth. A group ends so many seconds, from
+    .. to, before the beep does. The beep stands out of the quiet around it by `contrast_db`, pulses out of
+    their pauses too.
     """
 
     beep: tuple[Pulses, ...]
@@ -62,7 +71,7 @@ class Pattern(NamedTuple):
 
 
 T3 = Pattern(
-    beep=tuple(Pulses(1, on, 0.0, 1.0, 0.35) for on in (0.46, 0.5, 0.54)),
+    beep=tuple(Pulses(1, on, 0.0, 1.0, 0.35) for on in (0.5, 0.46, 0.54)),
     group=tuple(
         Pulses(3, on, off, 0.9, 0.9)
         for on, off in ((0.46, 0.46), (0.5, 0.5), (0.54, 0.54), (0.46, 0.54), (0.54, 0.46))
@@ -73,7 +82,7 @@ T3 = Pattern(
 """0.5 s on, 0.5 s off, three times, then 1.5 s off: known by the next group's first beep, 5 s after the first
 of all."""
 T4 = Pattern(
-    beep=tuple(Pulses(1, on, 0.0, 1.0, 0.6) for on in (0.64, 0.7, 0.76)),
+    beep=tuple(Pulses(1, on, 0.0, 1.0, 0.6) for on in (0.7, 0.64, 0.76)),
     group=tuple(
         Pulses(4, on, off, 1.0, 0.6)
         for on, off in ((0.09, 0.09), (0.1, 0.1), (0.11, 0.11), (0.09, 0.11), (0.11, 0.09))
@@ -84,60 +93,93 @@ T4 = Pattern(
 """Four pulses of 0.1 s, 0.1 s apart, then 5 s off: known by the second group."""
 PATTERNS = {"T3": T3, "T4": T4}
 
-Edges = tuple[NDArray[np.intp], int]
-"""Of Pulses: steps back from the end at which they begin and end, in turns; how many in all."""
-
 
 class Listener:
-    """How much a stream's last seconds are like one pattern, chunk after chunk."""
+    """How much a stream's last seconds are like some patterns, chunk after chunk."""
 
-    def __init__(self, pattern: Pattern, mels: int) -> None:
-        self._contrast_db = pattern.contrast_db
-        self._beep = [pulses.edges() for pulses in pattern.beep]
-        self._group = [pulses.edges() for pulses in pattern.group]
-        self._ago = [np.arange(round(least / STEP_S), round(most / STEP_S)) for least, most in pattern.ago]
-        past = max(int(ago.max()) for ago in self._ago) + max(length for _, length in self._group)
+    def __init__(self, patterns: Sequence[Pattern], mels: int) -> None:
+        self._patterns = [_Edges.of(pattern) for pattern in patterns]
+        self._past = max((edges.past for edges in self._patterns), default=1)
         # Running sums of the bands and of their squares: what any stretch holds is one subtraction.
-        self._sums = np.zeros((past + STEPS + 1, 2, mels))
+        self._sums = np.zeros((ROOM * self._past, 2, mels))
+        self._end = self._past
+        """Rows that are filled; the last is the sum up to now."""
 
-    def step(self, prominent: Prominence) -> float:
-        """The best match that ended in this chunk, 0 to 1."""
-        both = np.stack([prominent, np.square(prominent)], axis=1)
-        grown = self._sums[-1] + np.cumsum(both, axis=0, dtype=np.float64)
-        self._sums = np.concatenate([self._sums[STEPS:], grown])
-        self._sums -= self._sums[0]  # growing for days they would lose what a step adds
-        ends = len(self._sums) - STEPS + np.arange(STEPS)
-        every = np.arange(self._sums.shape[2])
-        beeps = self._match(self._beep, ends[:, None], every)
-        alike = beeps.max(axis=0)
-        bands = np.flatnonzero(alike > HALF_ALIKE)  # few, mostly none: only these are worth a second look
+    def step(self, prominent: Prominence) -> list[float]:
+        """The best match of each pattern that ended in this chunk, 0 to 1."""
+        if self._end + STEPS > len(self._sums):
+            # Begun anew, from zero: sums that grow for days would lose what a step adds.
+            last = self._sums[self._end - self._past : self._end].copy()
+            self._sums[: self._past] = last - last[0]
+            self._end = self._past
+        new = self._sums[self._end : self._end + STEPS]
+        np.cumsum(prominent, axis=0, out=new[:, 0])
+        np.cumsum(np.square(prominent), axis=0, out=new[:, 1])
+        new += self._sums[self._end - 1]
+        self._end += STEPS
+        return [self._best(edges) for edges in self._patterns]
+
+    def _best(self, edges: "_Edges") -> float:
+        sums = self._sums[self._end - edges.past : self._end]
+        # One tempo tells which bands, few and mostly none, are worth a look at all of it.
+        bands = np.flatnonzero(_match(sums, edges.beep[:1], 0, STEPS, edges.contrast_db).max(axis=0) > NEAR)
         if not len(bands):
             return 0.0
-        alike = alike[bands]
-        now = ends[beeps[:, bands].argmax(axis=0)]
-        for ago in self._ago:
-            groups = self._match(self._group, now - ago[:, None], bands)
-            alike = np.minimum(alike, groups.max(axis=0))
+        own = np.ascontiguousarray(sums[:, :, bands])
+        beeps = _match(own, edges.beep, 0, STEPS, edges.contrast_db)
+        alike, steps_ago = beeps.max(axis=0), STEPS - 1 - beeps.argmax(axis=0)
+        if alike.max() < CLEAR:
+            return 0.0
+        for least, most in edges.ago:
+            groups = _match(own, edges.group, least, most - least + STEPS, edges.contrast_db)
+            # Rows are from the oldest end to the newest; a band's own window ends with its beep.
+            newest = len(groups) - steps_ago
+            found = [groups[new - (most - least) : new, i].max() for i, new in enumerate(newest)]
+            alike = np.minimum(alike, found)
         return float(alike.max())
 
-    def _match(self, templates: list[Edges], ends: NDArray[np.intp], bands: NDArray[np.intp]) -> Prominence:
-        """Correlation with the tempo that fits best. ends: (n, 1 or bands), steps at which it would end."""
-        best = np.zeros((len(ends), len(bands)), np.float32)
-        for edges, length in templates:
-            on = 0.0
-            for begin, end in edges.reshape(-1, 2):
-                on = on + self._sums[ends - end, 0, bands] - self._sums[ends - begin, 0, bands]
-            total, squares = (
-                self._sums[ends, part, bands] - self._sums[ends - length, part, bands] for part in (0, 1)
-            )
-            share = float(edges[::2].sum() - edges[1::2].sum()) / length
-            spread = length * share * (1.0 - share)  # the pattern's own variance, summed
-            product = on - share * total
-            variance = np.maximum(squares - total * total / length, FLATTEST_DB2 * length)
-            alike = product / np.sqrt(variance * spread)
-            alike[product < self._contrast_db * spread] = 0.0
-            np.maximum(best, alike, out=best, casting="same_kind")
-        return best
+
+class _Edges(NamedTuple):
+    """A pattern in steps of the frames."""
+
+    beep: list[Edges]
+    group: list[Edges]
+    ago: list[tuple[int, int]]
+    contrast_db: float
+    past: int
+    """Rows of running sums that a look takes."""
+
+    @classmethod
+    def of(cls, pattern: Pattern) -> "_Edges":
+        beep, group = ([pulses.edges() for pulses in each] for each in (pattern.beep, pattern.group))
+        ago = [(round(least / STEP_S), round(most / STEP_S)) for least, most in pattern.ago]
+        past = max(most for _, most in ago) + max(length for _, length in beep + group) + STEPS + 1
+        return cls(beep, group, ago, pattern.contrast_db, past)
+
+
+def _match(
+    sums: NDArray[np.float64], templates: list[Edges], ago: int, ends: int, contrast_db: float
+) -> Prominence:
+    """(ends, bands): correlation with the tempo that fits best of what ended at so many steps, the newest
+    of them `ago` steps before the last of the running sums, (steps, 2, bands)."""
+
+    def up_to(steps: int) -> NDArray[np.float64]:
+        newest = len(sums) - ago - steps
+        return sums[newest - ends : newest]
+
+    best = np.zeros((ends, sums.shape[2]), np.float32)
+    now = up_to(0)
+    for pulses, length in templates:
+        total, squares = np.moveaxis(now - up_to(length), 1, 0)
+        on = sum(up_to(end)[:, 0] - up_to(begin)[:, 0] for begin, end in pulses)
+        share = sum(begin - end for begin, end in pulses) / length
+        spread = length * share * (1.0 - share)  # the pattern's own variance, summed
+        product = on - share * total
+        variance = np.maximum(squares - total * total / length, FLATTEST_DB2 * length)
+        alike = product / np.sqrt(variance * spread)
+        alike[product < contrast_db * spread] = 0.0
+        np.maximum(best, alike, out=best, casting="same_kind")
+    return best
 
 
 def prominence(log_mel: LogMel) -> Prominence:

@@ -31,11 +31,11 @@ def heard(name: str, samples: Samples) -> np.ndarray:
     """(chunks,) how much each chunk completes the pattern, in a quiet room."""
     samples = np.concatenate([silence(1.5), samples, silence(1.5)])
     samples = samples + 1e-4 * np.random.default_rng(1).standard_normal(len(samples)).astype(np.float32)
-    front_end, listener = FrontEnd(MELS), Listener(PATTERNS[name], MELS)
+    front_end, listener = FrontEnd(MELS), Listener([PATTERNS[name]], MELS)
     past, found = front_end.initial_state(), []
     for at in range(0, len(samples) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES):
         log_mel, past = front_end.step(samples[at : at + CHUNK_SAMPLES], past)
-        found.append(listener.step(prominence(log_mel)))
+        found += listener.step(prominence(log_mel))
     return np.array(found)
 
 
@@ -100,7 +100,7 @@ def test_an_hour_before_changes_nothing() -> None:
     alarm = t3() + 1e-4 * rng.standard_normal(len(t3())).astype(np.float32)
     chunks = alarm[: len(alarm) // CHUNK_SAMPLES * CHUNK_SAMPLES].reshape(-1, CHUNK_SAMPLES)
     hour = rng.uniform(-6, 24, (11_250, 16, MELS)).astype(np.float32)
-    fresh, old = Listener(PATTERNS["T3"], MELS), Listener(PATTERNS["T3"], MELS)
+    fresh, old = (Listener([PATTERNS["T3"]], MELS) for _ in range(2))
     quiet = np.zeros((16, MELS), np.float32)
     for one in hour[::50]:
         old.step(one)
