@@ -1,12 +1,16 @@
 """What each part of SEE is worth on our data: captioners without and with it, several seeds, one table.
 
     python benchmarks/ablation.py runs/room-small --corpus ../shared/data --cache runs/cache --seeds 3
+    python benchmarks/ablation.py runs/room-small --corpus ../shared/data --encoders atto,pico,windowed-atto
 
 Every variant is trained small on what the run's frozen encoder heard (RUN/segments.npz) and says sentences
 of segments of held-out recordings, which that encoder hears in streams composed of the validation clips
 (made once, RUN/ablation/held-out.npz). Figures are CIDEr-D and the sentence model's cosine to the one true
 sentence. Finished runs are in RUN/ablation/results.jsonl and are not run again; the table is Markdown.
 Nine runs of the default size take half an hour on two idle cores.
+
+With --encoders the same captioner, SEE in full, stands on encoders of other sizes, and on one that hears
+windows and looks ahead in them, each taught from nothing by the same streams for the same number of steps.
 """
 
 import argparse
@@ -20,12 +24,16 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from edgecap.training import segments as segments_of
 from edgecap.training.captioner import StageSettings, train_decoder, train_semantic
-from edgecap.training.data import Label, open_corpus
+from edgecap.training.data import LICENCES, Corpus, Label, Split, open_corpus
+from edgecap.training.distil import EncoderSettings, train_encoder
 from edgecap.training.evaluation.text import cider_d, tokenise
+from edgecap.training.kinds import QUIET
 from edgecap.training.models import room
+from edgecap.training.models.convnext import SIZES, Block, CausalConvNeXt
 from edgecap.training.models.gpt import GptConfig
 from edgecap.training.models.see import AdapterConfig, Noise
 from edgecap.training.paper import PaperCaptioner
@@ -34,6 +42,8 @@ from edgecap.training.say import speaker
 from edgecap.training.scenes import Composer
 from edgecap.training.segments import Example, Segments
 from edgecap.training.sentence import Embed, sentence_model
+from edgecap.training.streaming import CausalDepthwise
+from edgecap.training.teacher import Teacher
 from edgecap.training.tokenizer import CaptionTokenizer, open_tokenizer
 
 FULL = Noise(layout="mix", where="pre", scale=0.1)
@@ -54,6 +64,10 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
 """Name -> what it changes in "ref": SEE's semantic encoder without noise."""
 QUESTION = ("simple", "ref", "full")
 """The paper's order, lowest first."""
+WINDOWED = "windowed-"
+"""Before a size: the encoder hears windows, and looks ahead in them."""
+TAUGHT_HOURS = 3.0
+"""Of streams that each of --encoders hears for its captioner."""
 
 
 def main() -> None:
@@ -62,6 +76,9 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True, help="the clips that it was trained on")
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--variants", default=",".join(QUESTION), help=f"of {', '.join(VARIANTS)}")
+    parser.add_argument("--encoders", default="", help="sizes, such as atto,pico,windowed-atto")
+    parser.add_argument("--encoder-steps", type=int, default=700)
+    parser.add_argument("--teacher", type=Path, help="what teaches --encoders beside the labels")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, nargs=2, default=(400, 700), help="of stage 1 and of stage 2")
     parser.add_argument("--width", type=int, default=128)
@@ -75,26 +92,87 @@ def main() -> None:
     folder = arguments.run / "ablation"
     folder.mkdir(exist_ok=True)
     labels, tokenizer = read_labels(arguments.run / "model"), open_tokenizer(arguments.run / "model")
-    taught = segments_of.load(arguments.run / "segments.npz", labels)
-    taught = Segments(taught.embeddings, taught.spectra, taught.events, labels)  # our wording alone
-    asked = held_out(arguments, folder, labels)
-    embed = sentence_model()
-    results = folder / "results.jsonl"
+    corpus, embed = open_corpus(arguments.corpus, arguments.cache), sentence_model()
     sizes = {"steps": list(arguments.steps), "width": arguments.width, "layers": arguments.layers}
-    for seed in range(1, arguments.seeds + 1):
-        for name in names:
-            key = {"variant": name, "seed": seed, **sizes}
+    if arguments.encoders:
+        grounds = [
+            ("full", name, taught_encoder(name, arguments, corpus, labels, folder))
+            for name in (name.strip() for name in arguments.encoders.split(","))
+        ]
+        sizes |= {"encoder_steps": arguments.encoder_steps}
+    else:
+        shipped = room.load(arguments.run / "model").encoder
+        grounds = [(name, "", shipped) for name in names]
+    results, asked = folder / "results.jsonl", []
+    for name, size, encoder in grounds:
+        heard = (
+            arguments.run / "segments.npz" if not size else folder / f"{size}-{arguments.encoder_steps}.npz"
+        )
+        if not heard.exists():
+            segments_of.save(
+                segments_of.listen(encoder, composer_of(corpus, "train", labels), TAUGHT_HOURS, seed=1), heard
+            )
+        taught = segments_of.load(heard, labels)
+        taught = Segments(taught.embeddings, taught.spectra, taught.events, labels)  # our wording alone
+        kept = folder / (f"{size}-{arguments.encoder_steps}-held-out.npz" if size else "held-out.npz")
+        asked = held_out(arguments, kept, encoder, corpus, labels)
+        for seed in range(1, arguments.seeds + 1):
+            key = {"variant": f"{name}, {size}" if size else name, "seed": seed, **sizes}
             if any(row.items() >= key.items() for row in read_results(results)):
                 continue
             begun = time.monotonic()
-            model = train(name, seed, arguments, taught, tokenizer, embed, folder)
+            model = train(
+                name, seed, arguments, taught, tokenizer, embed, folder / (size or "shipped"), encoder
+            )
             figures = score(model, tokenizer, asked, embed)
             row = key | figures | {"minutes": round((time.monotonic() - begun) / 60, 1)}
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             print(json.dumps(row), file=sys.stderr)
-    rows = [row for row in read_results(results) if row.items() >= sizes.items() and row["variant"] in names]
+    shown = {f"{name}, {size}" if size else name for name, size, _ in grounds}
+    rows = [row for row in read_results(results) if row.items() >= sizes.items() and row["variant"] in shown]
     print(table(rows, len(asked)))
+
+
+class Centred(CausalDepthwise):
+    """The same convolution seeing three columns to either side, within what it is given at once."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.Conv2d.forward(self, nn.functional.pad(x, (0, 0, 3, 3)))
+
+    def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        return self.forward(x), past
+
+
+def taught_encoder(
+    name: str, arguments: argparse.Namespace, corpus: Corpus, labels: list[Label], folder: Path
+) -> CausalConvNeXt:
+    """An encoder of this size, from nothing, after so many steps; a finished one is loaded."""
+    torch.manual_seed(1)
+    encoder = CausalConvNeXt(name.removeprefix(WINDOWED), 64, len(labels))
+    if name.startswith(WINDOWED):
+        for block in (module for module in encoder.modules() if isinstance(module, Block)):
+            block.dwconv = Centred(block.dwconv.in_channels)
+    settings = EncoderSettings(
+        steps=arguments.encoder_steps, batch=8, chunks=16, learning_rate=1.5e-3, warmup=100, clear=0.6,
+        warnings=0.05, vectors=3.0, bfloat16=True,
+    )  # fmt: skip
+    teacher = Teacher(arguments.teacher, torch.get_num_threads()) if arguments.teacher else None
+
+    def progress(done: float, what: str) -> None:
+        print(f"\r{name}: {what}, {done:.0%}  ", end="", file=sys.stderr)
+
+    run = Run(folder, f"encoder-{name}-{arguments.encoder_steps}")
+    train_encoder(encoder, composer_of(corpus, "train", labels), teacher, run, settings, progress)
+    print(file=sys.stderr)
+    return encoder.eval()
+
+
+def composer_of(corpus: Corpus, split: Split, labels: list[Label]) -> Composer:
+    """Scenes of one split's clips, of the sounds that the model knows and of empty rooms."""
+    known = {*(label.name for label in labels), QUIET}
+    licence = LICENCES["shipping" if split == "train" else "all"]
+    return Composer(corpus, [clip for clip in corpus.split(split, licence) if clip.label in known], labels)
 
 
 def read_labels(folder: Path) -> list[Label]:
@@ -103,15 +181,12 @@ def read_labels(folder: Path) -> list[Label]:
         return [Label(row["label"], row["phrase"], row["category"]) for row in csv.DictReader(file)]
 
 
-def held_out(arguments: argparse.Namespace, folder: Path, labels: list[Label]) -> list[Example]:
+def held_out(
+    arguments: argparse.Namespace, kept: Path, encoder: CausalConvNeXt, corpus: Corpus, labels: list[Label]
+) -> list[Example]:
     """Segments of recordings that neither the encoder nor a captioner was taught; always the same."""
-    kept = folder / "held-out.npz"
     if not kept.exists():
-        encoder = room.load(arguments.run / "model").encoder
-        corpus = open_corpus(arguments.corpus, arguments.cache)
-        known = {label.name for label in labels}
-        clips = [clip for clip in corpus.split("val") if clip.label in known or clip.label == "room_tone"]
-        composer = Composer(corpus, clips, labels)
+        composer = composer_of(corpus, "val", labels)
         segments_of.save(segments_of.listen(encoder, composer, arguments.hours, seed=1, streams=4), kept)
     held = segments_of.load(kept, labels)
     rng = np.random.default_rng(1)
@@ -120,7 +195,7 @@ def held_out(arguments: argparse.Namespace, folder: Path, labels: list[Label]) -
 
 def train(
     name: str, seed: int, arguments: argparse.Namespace, taught: Segments, tokenizer: CaptionTokenizer,
-    embed: Embed, folder: Path,
+    embed: Embed, folder: Path, encoder: CausalConvNeXt,
 ) -> PaperCaptioner:  # fmt: skip
     """One captioner: stage 1 where there is a semantic encoder, then stage 2."""
     changes = VARIANTS[name]
@@ -129,7 +204,7 @@ def train(
     adapter = AdapterConfig(width=width, heads=4, hidden=4 * width, layers=layers, window=segments_of.LONGEST)
     decoder = GptConfig(vocabulary=len(tokenizer), width=width, heads=4, hidden=4 * width, layers=layers)
     config = room.RoomConfig(
-        encoder=room.load(arguments.run / "model").config.encoder,
+        encoder=next(name for name, size in SIZES.items() if size == encoder.size),
         mels=taught.spectra[0].shape[1],
         adapter=msgspec.structs.replace(adapter, **changes.get("adapter", {})),
         decoder=msgspec.structs.replace(decoder, **changes.get("decoder", {})),
