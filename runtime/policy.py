@@ -237,8 +237,11 @@ class Policy:
         """What the decoder offers, best first, becomes an event or nothing."""
         evidence = segment.evidence()
         claim = self._believed(hypotheses, evidence)
+        dull = self._news.dull(now)
         if claim and not self._is_news(claim, now):
-            claim = self._believed(hypotheses, evidence, self._news.dull(now)) if claim.is_sure else None
+            claim = self._believed(hypotheses, evidence, dull) if claim.is_sure else None
+        elif claim and not claim.meaning.labels <= dull:  # what is news in it decides how long it stands
+            claim.meaning = claim.meaning._replace(labels=claim.meaning.labels - dull)
         events = self._say(claim, segment, evidence, now) if claim else []
         before = self._view if self._view and self._view.segment is segment else None
         picture = self._picture(evidence, before.sounds if before else frozenset())
@@ -284,12 +287,13 @@ class Policy:
     ) -> _Claim | None:
         """What names only what is heard, and of that the most probable, if it may be said at all.
 
+        Of sentences that are as probable, the one that names more of what is heard for sure.
         Of a sentence with two clauses, one of them alone will do: half a truth is one, half an error isn't.
         Whatever else sounds, what is urgent and heard for sure comes first: an alarm over loud music.
         besides: it has to name something else than these, and to be sure of it.
         """
         best: _Claim | None = None
-        first = (False, 0.0)
+        first = (False, 0.0, 0)
         for hypothesis in hypotheses:
             for words in (hypothesis.words, *clauses(hypothesis.words)):
                 meaning = hypothesis.meaning or self._sounds.meaning(words, evidence)
@@ -298,7 +302,8 @@ class Policy:
                 least = self._limits.confidence if besides else self._limits.hedge
                 if meaning.weakest < self._limits.mention or p < least:
                     continue
-                order = (bool(self._urgent(meant.labels, evidence)), p)
+                sure = sum(float(evidence[label]) >= self._limits.arrives for label in meant.labels)
+                order = (bool(self._urgent(meant.labels, evidence)), p, sure)
                 if order > first:  # the decoder's own order where they are equal
                     is_sure = p >= self._limits.confidence
                     first, best = order, _Claim(sentence(words), meant, p, is_sure, self._named(evidence))

@@ -355,3 +355,10 @@ def test_wording() -> None:
     assert hedged("A dog barks.") == "Possibly a dog barks."
     assert content_words("A dog is barking in the background.") == {"dog", "bark"}
     assert content_words("glass breaks") != content_words("gas brakes")
+
+
+def test_of_two_sounds_that_are_heard_for_sure_both_are_told() -> None:
+    """Though the decoder thinks one of them likelier said alone; a second that is a guess is left out."""
+    offered = ["a dog barks", "a dog barks while a woman speaks"]
+    assert told(Room().hear(3, offered, dog=0.9, woman=0.8)) == [("new", "A dog barks while a woman speaks.")]
+    assert told(Room().hear(3, offered, dog=0.9, woman=0.4)) == [("new", "A dog barks.")]
