@@ -57,7 +57,7 @@ PATIENT_EMBEDDINGS = 10
 """What did not begin clearly, but stayed when something else faded, may be that thing's echo in the
 encoder's memory: 3.2 s."""
 MOST_NAMED = 5
-PROMPT_SAMPLES = 2 * RATE
+PROMPT_SAMPLES = 3 * RATE
 """A sound that is recognised within this time began when the segment did; a later one, lately."""
 ARRIVAL = 0.3
 """A sound whose evidence grew by this much since the last sentence has arrived: it is news, even where
