@@ -26,6 +26,8 @@ LASTING, LASTING_AGREEING = 40, 28
 """An alarm of no known cadence is one that has gone on for nine of thirteen seconds."""
 HELD = {"T3": 17, "T4": 21}
 """Chunks for which a match holds: by then the next group has come, or the alarm is over."""
+KNOWN = 0.75
+"""From this score on it is known which alarm it is."""
 STEEPNESS = 30.0
 """Log-odds that a correlation of one is worth more than none."""
 LIKELY = {"T3": 0.74, "T4": 0.62}
@@ -66,8 +68,7 @@ class Alarms:
             name = self._cadences[at]
             odds = _logit(float(familiar[at])) + STEEPNESS * (max(self._matches[at]) - LIKELY[name])
             scores[label] = max(1.0 / (1.0 + math.exp(-odds)), float(lasting[at]))
-        # It is the one or the other: once it is known what it is, it is no longer just an alarm.
-        if float(soon.max()) > float(scores[self._labels].max()):
+        if float(scores[self._labels].max()) < KNOWN:  # from there on it is no longer just an alarm
             scores[self._general] = max(float(scores[self._general]), float(soon.max()))
         return Embedding(embedding.vector, scores)
 

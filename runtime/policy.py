@@ -64,7 +64,7 @@ ARRIVAL = 0.3
 an older one is still louder."""
 LONGEST_WAIT = 8 * RATE
 """A pause up to this long is one that a sound may return from."""
-MARGIN = 0.1
+MARGIN = 0.4
 """Each revision of a caption makes the next one harder by this much evidence."""
 MOST_BACKOFF = 8
 """Sentences that changed nothing are asked for ever more rarely, down to one in 8 intervals."""
@@ -289,11 +289,12 @@ class Policy:
 
         Of sentences that are as probable, the one that names more of what is heard for sure.
         Of a sentence with two clauses, one of them alone will do: half a truth is one, half an error isn't.
-        Whatever else sounds, what is urgent and heard for sure comes first: an alarm over loud music.
+        Whatever else sounds, what is urgent and heard for sure comes first: an alarm over loud music; and
+        which alarm it is before that it is one.
         besides: it has to name something else than these, and to be sure of it.
         """
         best: _Claim | None = None
-        first = (False, 0.0, 0)
+        first = (0, 0.0, 0)
         for hypothesis in hypotheses:
             for words in (hypothesis.words, *clauses(hypothesis.words)):
                 meaning = hypothesis.meaning or self._sounds.meaning(words, evidence)
@@ -303,7 +304,8 @@ class Policy:
                 if meaning.weakest < self._limits.mention or p < least:
                     continue
                 sure = sum(float(evidence[label]) >= self._limits.arrives for label in meant.labels)
-                order = (bool(self._urgent(meant.labels, evidence)), p, sure)
+                urgent = self._urgent(meant.labels, evidence)
+                order = (bool(urgent) + any(label in self._sounds.cadences for label in urgent), p, sure)
                 if order > first:  # the decoder's own order where they are equal
                     is_sure = p >= self._limits.confidence
                     first, best = order, _Claim(sentence(words), meant, p, is_sure, self._named(evidence))
@@ -328,6 +330,8 @@ class Policy:
         """Whether what the claim adds outweighs what it leaves out, or has only just arrived."""
         added = claim.meaning.labels - standing.claim.meaning.labels
         dropped = standing.claim.meaning.labels - claim.meaning.labels
+        if added & self._sounds.cadences.keys():
+            dropped -= {self._sounds.alarm}  # a smoke alarm is an alarm: that is not taken back
         gain = max((float(evidence[i]) for i in added), default=self._limits.leaves)
         loss = max((float(evidence[i]) for i in dropped), default=0.0)
         if added and gain < self._limits.named:

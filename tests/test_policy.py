@@ -362,3 +362,17 @@ def test_of_two_sounds_that_are_heard_for_sure_both_are_told() -> None:
     offered = ["a dog barks", "a dog barks while a woman speaks"]
     assert told(Room().hear(3, offered, dog=0.9, woman=0.8)) == [("new", "A dog barks while a woman speaks.")]
     assert told(Room().hear(3, offered, dog=0.9, woman=0.4)) == [("new", "A dog barks.")]
+
+
+def test_an_alarm_becomes_a_smoke_alarm_once_that_is_known_whatever_else_is_surer() -> None:
+    sounds = Sounds(["dog_bark", "smoke_alarm"], ["a dog barks", "a smoke alarm beeps"], ["", "T3"])
+    policy, segment, now, events = Policy(sounds, LIMITS), Segment(0, True, 94), 0, []
+    for chunk in range(20):
+        now += CHUNK_SAMPLES
+        smoke = 0.8 if chunk >= 10 else 0.1
+        scores = np.array([0.95, smoke, 0.9], np.float32)  # the third is an alarm of whatever kind
+        segment.add(Embedding(np.ones(WIDTH, np.float32), scores))
+        events += policy.heard(segment, now)
+        if policy.wants_sentence(segment, now):
+            events += policy.consider(name_sounds(sounds, segment.evidence()), segment, now)
+    assert told(events) == [("new", "An alarm sounds."), ("update", "A smoke alarm beeps.")]
