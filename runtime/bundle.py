@@ -145,8 +145,8 @@ class Label(NamedTuple):
     """How a sentence says it: "a dog barks"."""
     category: str
     manner: str = ""
-    """"ambient": a background that may go on for hours. "urgent": said before all else. "alarm": that
-    too, once it goes on. Or none of these."""
+    """"ambient": a background that may go on for hours. "urgent": said before all else. "T3", "T4":
+    that too, an alarm told by this cadence. Or none of these."""
 
 
 @dataclass(frozen=True)

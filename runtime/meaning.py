@@ -6,13 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .cadence import PATTERNS
 from .wording import content_words
 
 MOST_SHARED = 5
 """A word in the phrases of more sounds than this ("runs", "plays") says how, not what."""
 
-CADENCES = ("T3", "T4")
-"""Manners of labels.csv: the cadence that tells a smoke alarm, and a carbon monoxide alarm (cadence.py)."""
 ALARM, ALARM_PHRASE = "alarm", "an alarm sounds"
 
 
@@ -35,7 +34,7 @@ class Sounds:
 
         Where some are alarms told by their cadence, one more sound is known: an alarm of whatever kind.
         """
-        self.cadences = {i: manner for i, manner in enumerate(manners) if manner in CADENCES}
+        self.cadences = {i: manner for i, manner in enumerate(manners) if manner in PATTERNS}
         """Alarms that go on until somebody comes, and the cadence that tells each."""
         self.alarm: int | None = None
         """An alarm whose cadence isn't known yet."""
