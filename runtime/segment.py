@@ -35,6 +35,9 @@ RECENT = 3
 """Embeddings that are "now" for novelty: about a second."""
 EVIDENCE, AGREEING = 6, 2
 """Chunks whose scores count as evidence, about two seconds; so many of them must agree."""
+SETTLED, AGREEING_LATER = 12, 4
+"""After so many chunks nothing is new in a segment, and more must agree: of hours of a fan, some moment sounds
+like a train."""
 
 
 class Heard(NamedTuple):
@@ -106,14 +109,15 @@ class Segment:
         return self._scores[-1]
 
     def evidence(self) -> NDArray[np.float32]:
-        """(sounds,) how sure each sound is: the mean of its two best scores of the last two seconds.
+        """(sounds,) how sure each sound is: the mean of its best scores of the last two seconds.
 
-        Two chunks must agree, so that one wild score convinces nobody; and a single knock, over
-        before the second chunk, still counts while the encoder remembers it.
+        Two chunks must agree at first, so that one wild score convinces nobody; and a single knock, over
+        before the second chunk, still counts while the encoder remembers it. Four later on.
         """
         if self._evidence is None:
-            best = np.sort(np.stack(self._scores), axis=0)[-AGREEING:]
-            self._evidence = best.sum(axis=0) / np.float32(AGREEING)
+            agreeing = AGREEING if self.count <= SETTLED else AGREEING_LATER
+            best = np.sort(np.stack(self._scores), axis=0)[-agreeing:]
+            self._evidence = best.sum(axis=0) / np.float32(agreeing)
         return self._evidence
 
     def novelty(self) -> float:

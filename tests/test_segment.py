@@ -13,6 +13,7 @@ from edgecap.runtime.encoder import Embedding
 from edgecap.runtime.segment import (
     AFTERGLOW_SAMPLES,
     EVIDENCE,
+    SETTLED,
     Heard,
     Segment,
     Segmenter,
@@ -150,6 +151,17 @@ def test_evidence_needs_two_chunks() -> None:
     for _ in range(EVIDENCE):
         segment.add(Embedding(DOG, quiet))
     assert segment.evidence() == pytest.approx([0.0, 0.0])
+
+
+def test_of_a_segment_that_goes_on_four_chunks_must_agree() -> None:
+    segment = Segment(0, True, 94)
+    odd = [np.array([0.9 if i % 6 < 2 else 0.1], np.float32) for i in range(30)]  # two chunks in six
+    heard = []
+    for scores in odd:
+        segment.add(Embedding(DOG, scores))
+        heard.append(segment.evidence()[0])
+    assert heard[1:SETTLED] == pytest.approx([0.9] * (SETTLED - 1))
+    assert heard[SETTLED:] == pytest.approx([0.5] * (30 - SETTLED))
 
 
 def test_no_more_embeddings_than_the_window() -> None:

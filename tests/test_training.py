@@ -14,9 +14,9 @@ from edgecap.runtime.bundle import Bundle
 from edgecap.runtime.engine import Engine
 from edgecap.runtime.errors import BundleError, ConfigError, DataError, InputMissingError
 from edgecap.training import captions, losses, segments, signals
-from edgecap.training.data import Label, may_ship, open_corpus
+from edgecap.training.data import Corpus, Label, may_ship, open_corpus
 from edgecap.training.distil import EncoderSettings, judgement_loss, train_encoder
-from edgecap.training.head import Alone, HeadSettings, Streamed, fit, hear_alone, train_head
+from edgecap.training.head import Alone, HeadSettings, Heard, Streamed, Stretches, fit, hear_alone, train_head
 from edgecap.training.kinds import CADENCED
 from edgecap.training.models import room
 from edgecap.training.models.convnext import CausalConvNeXt
@@ -186,11 +186,46 @@ def test_a_head_learns_silence_from_streams_and_names_from_clips() -> None:
     onset = torch.full((40,), 2)
     alone = Alone(sequences, torch.ones(40, 6, dtype=torch.bool), label, others, onset)
     streamed = Streamed(embeddings, heard, torch.ones(600, 4, dtype=torch.bool))
-    head = fit(streamed, alone, HeadSettings(steps=150))
+    nowhere = Stretches(torch.zeros(0, 6, 16), torch.zeros(0, 4), torch.zeros(0, 4))
+    told = Heard(streamed, alone, nowhere, nowhere)
+    settings = HeadSettings(steps=150)
+    head = fit(told, settings)
     assert head(kinds).argmax(1).tolist() == [0, 1, 2, 3]  # the fourth is known from its clips alone
     assert (head(torch.zeros(16)).sigmoid() < 0.2).all()
     excused = alone._replace(others=(label[:, None] == 2) & (torch.arange(4) == 3))
-    assert head(kinds)[2, 3] < fit(streamed, excused, HeadSettings(steps=150))(kinds)[2, 3]
+    assert head(kinds)[2, 3] < fit(told._replace(clips=excused), settings)(kinds)[2, 3]
+    odd = kinds[3] + torch.randn(16, generator=rng)  # what a room sounds like for a moment
+    rooms = torch.zeros(30, 6, 16)
+    rooms[:, 2:5] = odd
+    still = Stretches(rooms, torch.zeros(30, 4), torch.ones(30, 4))
+    wiser = fit(told._replace(rooms=still), settings)
+    assert wiser(odd)[3] < head(odd)[3] - 1
+    assert wiser(kinds).argmax(1).tolist() == [0, 1, 2, 3]
+    goes_on = Stretches(rooms, torch.tensor([0.0, 0, 0, 1]).repeat(30, 1), torch.ones(30, 4))
+    assert fit(told._replace(lasting=goes_on), settings)(odd)[3] > wiser(odd)[3] + 1
+
+
+def test_a_crowd_is_mixed_from_single_voices_where_none_was_recorded(composer: Composer) -> None:
+    crowd = Label("crowd_chatter", "people chat", "human voice")
+    voice = Label("man_speech", "a man speaks", "human voice")
+    clips = [clip._replace(label="man_speech", labels=("man_speech",)) for clip in composer.corpus.clips[:6]]
+    corpus = Corpus(clips, [crowd, voice], composer.corpus._samples)
+    labels = sound_labels(corpus, clips)
+    assert {"crowd_chatter", "man_speech"} <= {label.name for label in labels}
+    mixing = Composer(corpus, clips, labels)
+    assert "crowd_chatter" in mixing.names
+    one, same, other = (mixing.pick(np.random.default_rng(seed), "crowd_chatter") for seed in (1, 1, 2))
+    assert one.labels == (mixing.index["crowd_chatter"],)
+    assert np.array_equal(one.samples, same.samples)
+    assert not np.array_equal(one.samples, other.samples)
+    assert np.isfinite(one.samples).all()
+    assert mixing.related[mixing.index["crowd_chatter"], mixing.index["man_speech"]]
+    recorded = [*clips, clips[0]._replace(label="crowd_chatter", labels=("crowd_chatter",))]
+    assert not Composer(corpus, recorded, labels).crowds  # a real one is better
+    assert not composer.crowds  # nor can dogs and rain be mixed to one
+    rooms = composer.rooms(np.random.default_rng(0), 20 * RATE)
+    assert rooms.shape == (20 * RATE,)
+    assert 0 < np.abs(rooms).max() < 0.2
 
 
 def test_of_a_clip_that_has_only_begun_no_more_is_judged_than_was_heard(composer: Composer) -> None:

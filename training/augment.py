@@ -5,7 +5,7 @@ import soxr
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.fft import irfft, rfft
-from scipy.signal import fftconvolve
+from scipy.signal import butter, fftconvolve, sosfilt
 
 from ..runtime.audio import RATE, Samples
 
@@ -38,6 +38,12 @@ def reverberate(samples: Samples, response: Samples) -> Samples:
 def change_speed(samples: Samples, factor: float) -> Samples:
     """Faster and higher (factor > 1), or slower and lower."""
     return np.asarray(soxr.resample(samples, RATE, RATE / factor, quality="LQ"), np.float32)
+
+
+def dull(samples: Samples, limit_hz: float) -> Samples:
+    """The samples without what lies above a frequency, as an old recording or a cheap microphone has them."""
+    sections = butter(6, limit_hz, fs=RATE, output="sos")
+    return np.asarray(sosfilt(sections, samples), np.float32)
 
 
 def noise(rng: Generator, n: int) -> Samples:

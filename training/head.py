@@ -1,12 +1,15 @@
 """Stage "head": the trunk stands still, and what reads the sounds from its embeddings is fitted again.
 
 Trained together, trunk and head come to know the training recordings by heart. A head fitted from nothing
-to embeddings that no longer move, and held back, names new recordings better. Two losses hold it:
+to embeddings that no longer move, and held back, names new recordings better. What it is fitted to:
 - streams: binary cross-entropy of each chunk of composed streams, as the encoder was taught: what silence
   is, what a crowded room is, and what a score means;
 - clips: cross-entropy of each clip, alone, as it was recorded and in other takes: which of all sounds it
   is. A clip's logit is the mean of its three best, near what the edge takes for evidence. Half of the time
-  only its beginning has been heard, as when the first sentence is said.
+  only its beginning has been heard, as when the first sentence is said;
+- whether: binary cross-entropy of the same logits: whether it is each sound, whatever the others are;
+- rooms, lasting: the same of quarter minutes of rooms in which nothing sounds, and of steady sounds that go
+  on. Their best moments are judged: of a long night it is the odd moment that gets a caption.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +32,7 @@ from .frontend import LogMel
 from .kinds import SYNTHETIC_SHARE
 from .models.convnext import CausalConvNeXt
 from .run import Run, team
-from .scenes import Composer, Stream
+from .scenes import Composer, Sound, Stream
 
 STREAMS, CHUNKS = 16, 32
 """Streams heard side by side, and the chunks between two cuts."""
@@ -41,6 +44,10 @@ BEGUN = (4, 10)
 """Chunks that have been heard of a clip's beginning, from its onset on: at least and at most."""
 ONSET_DB = -20.0
 """A clip begins with the first chunk that is this near to its loud ones."""
+STRETCH = 48
+"""Chunks of a room or of a steady sound that are judged together: 15 s."""
+ROOMS, CROWD_STRETCHES, HOURS = 16, 96, 6.0
+"""Stretches of rooms in each stream, and of each crowd, where this many hours of streams are heard."""
 HISS = 3e-4
 """Deviation of the noise under a clip: about -70 dBFS, so that its end is not digital silence."""
 
@@ -48,13 +55,17 @@ HISS = 3e-4
 class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The head stage of a recipe."""
 
-    hours: Annotated[float, Meta(gt=0)] = 6.0
+    hours: Annotated[float, Meta(gt=0)] = HOURS
     """Composed sound."""
     clear: Annotated[float, Meta(ge=0, le=1)] = 0.6
     warnings: Annotated[float, Meta(ge=0, le=1)] = 0.15
     """Shares of scenes, as in the encoder's stages."""
     clips: Annotated[float, Meta(ge=0)] = 6.0
     """Weight of the clips' loss beside the streams'."""
+    whether: Annotated[float, Meta(ge=0)] = 2.0
+    rooms: Annotated[float, Meta(ge=0)] = 2.0
+    lasting: Annotated[float, Meta(ge=0)] = 1.0
+    """Weights of the other losses beside the streams'."""
     takes: Annotated[int, Meta(ge=1)] = 4
     """How often each clip is heard: first as recorded, then with another speed, room and microphone."""
     begun: Annotated[float, Meta(ge=0, le=1)] = 0.5
@@ -97,6 +108,23 @@ class Alone(NamedTuple):
         return self.mask[rows] & (at < (self.onset[rows] + chunks)[:, None])
 
 
+class Stretches(NamedTuple):
+    """What it hears of what lasts: (n, 48, width), (n, sounds) which sound, and the weight of saying so."""
+
+    embeddings: Tensor
+    heard: Tensor
+    weight: Tensor
+
+
+class Heard(NamedTuple):
+    """All that the head is fitted to."""
+
+    streams: Streamed
+    clips: Alone
+    rooms: Stretches
+    lasting: Stretches
+
+
 def train_head(
     encoder: CausalConvNeXt, composer: Composer, clips: Sequence[Clip], run: Run, settings: HeadSettings,
     progress: Callable[[float, str], None] = lambda done, what: None,
@@ -105,11 +133,15 @@ def train_head(
     with team().leader_first():
         stored = run.resume()
         if stored is None:
-            streamed = hear_streams(encoder, composer, settings, progress)
-            alone = hear_alone(encoder, composer, clips, progress, takes=settings.takes)
+            heard = Heard(
+                hear_streams(encoder, composer, settings, progress),
+                hear_alone(encoder, composer, clips, progress, takes=settings.takes),
+                hear_rooms(encoder, composer, settings, progress),
+                hear_lasting(encoder, composer, settings, progress),
+            )
             made = [composer.index[name] for name, share in SYNTHETIC_SHARE.items()
                     if share >= 0.5 and name in composer.index]  # fmt: skip
-            head = fit(streamed, alone, settings, made, run)
+            head = fit(heard, settings, made, run)
             run.save(settings.steps, head=head.state_dict())
             run.curves()
             stored = {"head": head.state_dict()}
@@ -179,6 +211,65 @@ def hear_alone(
     return Alone(embeddings, mask, label.repeat(takes), others.repeat(takes, 1), torch.tensor(onsets))
 
 
+@torch.inference_mode()
+def hear_rooms(
+    encoder: CausalConvNeXt, composer: Composer, settings: HeadSettings,
+    progress: Callable[[float, str], None] = lambda done, what: None,
+) -> Stretches:  # fmt: skip
+    """An hour or so of rooms in which nothing sounds."""
+    rng = np.random.default_rng([settings.seed, 12])
+    stretches = max(1, round(ROOMS * settings.hours / HOURS))
+    streams = [composer.rooms(rng, stretches * STRETCH * CHUNK_SAMPLES) for _ in range(STREAMS)]
+    heard = _hear_long(encoder, streams, "head: listening to empty rooms", progress)
+    heard = heard.unflatten(1, (-1, STRETCH)).flatten(0, 1)
+    nothing = torch.zeros(len(heard), len(composer.labels))
+    return Stretches(heard, nothing, torch.ones_like(nothing))
+
+
+@torch.inference_mode()
+def hear_lasting(
+    encoder: CausalConvNeXt, composer: Composer, settings: HeadSettings,
+    progress: Callable[[float, str], None] = lambda done, what: None,
+) -> Stretches:  # fmt: skip
+    """Every recording of a steady sound for a quarter of a minute, and crowds that are mixed."""
+    rng = np.random.default_rng([settings.seed, 13])
+    crowds = round(CROWD_STRETCHES * settings.hours / HOURS)
+    sounds = [composer.pick(rng, crowd) for crowd in composer.crowds for _ in range(crowds)]
+    for name in composer.steady:
+        for group in composer.pools.get(name, {}).values():
+            clip = group[int(rng.integers(len(group)))]
+            labels = tuple(composer.index[one] for one in clip.labels if one in composer.index)
+            sounds.append(Sound(composer.corpus.audio(clip), labels))
+    n = STRETCH * CHUNK_SAMPLES
+    heard = torch.zeros(len(sounds), len(composer.labels))
+    weight = torch.ones_like(heard)
+    stretches = []
+    for row, sound in enumerate(sounds):
+        samples = np.resize(np.roll(sound.samples, int(rng.integers(len(sound.samples)))), n)
+        stretches.append(samples + rng.normal(0, HISS, n).astype(np.float32))
+        for label in sound.labels:
+            weight[row, torch.from_numpy(composer.related[label])] = 0.0
+        heard[row, list(sound.labels)] = weight[row, list(sound.labels)] = 1.0
+    embeddings = _hear_long(encoder, stretches, "head: listening to steady sounds", progress)
+    return Stretches(embeddings, heard, weight)
+
+
+def _hear_long(
+    encoder: CausalConvNeXt, sounds: Sequence[Samples], what: str, progress: Callable[[float, str], None]
+) -> Tensor:
+    """(n, chunks, width) normalised embeddings of sounds of one length, each from a fresh state."""
+    front_end, heard = LogMel(encoder.mels), []
+    for at in range(0, len(sounds), STREAMS):
+        batch = torch.from_numpy(np.stack(sounds[at : at + STREAMS]))
+        state, parts = encoder.initial_state(len(batch)), []
+        for samples in batch.split(CHUNKS * CHUNK_SAMPLES, dim=1):
+            (embeddings, _), state = encoder.step(front_end(samples), state)
+            parts.append(encoder.norm(embeddings).half())
+        heard.append(torch.cat(parts, 1))
+        progress(min(1.0, (at + STREAMS) / len(sounds)), what)
+    return torch.cat(heard).clone()
+
+
 def _onset(sound: Samples) -> int:
     """The chunk in which a sound begins."""
     chunks = np.pad(sound, (0, -len(sound) % CHUNK_SAMPLES)).reshape(-1, CHUNK_SAMPLES)
@@ -195,43 +286,46 @@ def _retake(rng: Generator, sound: Samples) -> Samples:
 
 
 def fit(
-    streamed: Streamed,
-    alone: Alone,
-    settings: HeadSettings,
-    made: Sequence[int] = (),
-    run: Run | None = None,
-) -> nn.Linear:
+    heard: Heard, settings: HeadSettings, made: Sequence[int] = (), run: Run | None = None
+) -> nn.Linear:  # fmt: skip
     """The head for embeddings as they come, from zero weights and rare sounds. made: sounds held less."""
     torch.manual_seed(settings.seed)
-    mean, deviation = streamed.embeddings.float().mean(0), streamed.embeddings.float().std()
-    width, sounds = streamed.embeddings.shape[1], streamed.heard.shape[1]
+    streams, clips = heard.streams, heard.clips
+    mean, deviation = streams.embeddings.float().mean(0), streams.embeddings.float().std()
+    width, sounds = streams.embeddings.shape[1], streams.heard.shape[1]
     head = nn.Linear(width, sounds)
     nn.init.zeros_(head.weight)
     nn.init.constant_(head.bias, RARE)
     held = torch.full((sounds, 1), settings.decay)
     held[list(made)] *= settings.made
     optimiser = torch.optim.Adam(head.parameters(), lr=settings.learning_rate)
+
+    def logits(embeddings: Tensor) -> Tensor:
+        return head((embeddings.float() - mean) / deviation)  # type: ignore[no-any-return]
+
     for step in range(settings.steps):
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * (1 - step / settings.steps)
-        some = torch.randint(len(streamed.embeddings), (min(4096, len(streamed.embeddings)),))
-        logits = head((streamed.embeddings[some].float() - mean) / deviation)
-        taught = F.binary_cross_entropy_with_logits(
-            logits, streamed.heard[some].float(), streamed.weight[some].float(), reduction="none"
-        )
-        is_silent = ~streamed.heard[some].any(1)
-        figures = {"streams": (taught.sum(1) * torch.where(is_silent, settings.silence, 1.0)).mean()}
-        few = torch.randperm(len(alone.label))[:768]
+        some = torch.randint(len(streams.embeddings), (min(4096, len(streams.embeddings)),))
+        taught = _whether(logits(streams.embeddings[some]), streams.heard[some], streams.weight[some])
+        is_silent = ~streams.heard[some].any(1)
+        figures = {"streams": (taught * torch.where(is_silent, settings.silence, 1.0)).mean()}
+        few = torch.randperm(len(clips.label))[:768]
         begun = torch.randint(BEGUN[0], BEGUN[1] + 1, few.shape)
         whole = torch.rand(few.shape) >= settings.begun
-        mask = alone.heard_for(few, begun.masked_fill(whole, alone.mask.shape[1]))
-        logits = head((alone.embeddings[few].float() - mean) / deviation)
-        logits = logits.masked_fill(~mask[..., None], 3 * RARE)
-        best = logits.topk(min(BEST, logits.shape[1]), dim=1).values.mean(1)
-        figures["clips"] = F.cross_entropy(
-            best.masked_fill(alone.others[few], float("-inf")), alone.label[few]
+        mask = clips.heard_for(few, begun.masked_fill(whole, clips.mask.shape[1]))
+        best = _best(logits(clips.embeddings[few]).masked_fill(~mask[..., None], 3 * RARE))
+        label, others = clips.label[few], clips.others[few]
+        figures["clips"] = F.cross_entropy(best.masked_fill(others, float("-inf")), label)
+        figures["whether"] = _whether(best, F.one_hot(label, sounds), ~others).mean()
+        for name, long, count in (("rooms", heard.rooms, 64), ("lasting", heard.lasting, 128)):
+            if len(long.embeddings):
+                few = torch.randint(len(long.embeddings), (count,))
+                best = _best(logits(long.embeddings[few]))
+                figures[name] = _whether(best, long.heard[few], long.weight[few]).mean()
+        loss = figures["streams"] + sum(
+            getattr(settings, name) * figure for name, figure in figures.items() if name != "streams"
         )
-        loss = figures["streams"] + settings.clips * figures["clips"]
         loss = loss + (held * head.weight.square()).sum()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub has none
@@ -242,3 +336,13 @@ def fit(
         head.weight.div_(deviation)
         head.bias.sub_(head.weight @ mean)
     return head
+
+
+def _best(logits: Tensor) -> Tensor:
+    """(n, chunks, sounds) -> (n, sounds): the mean of the three best chunks."""
+    return logits.topk(min(BEST, logits.shape[1]), dim=1).values.mean(1)
+
+
+def _whether(logits: Tensor, heard: Tensor, weight: Tensor) -> Tensor:
+    """(n, sounds) each -> (n,): binary cross-entropy, summed over sounds."""
+    return F.binary_cross_entropy_with_logits(logits, heard.float(), weight.float(), reduction="none").sum(1)

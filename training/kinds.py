@@ -102,6 +102,9 @@ SYNTHETIC_SHARE = {
 }  # fmt: skip
 """How often a signal of this label is synthesised rather than recorded."""
 
+CROWDS = {"crowd_chatter": ("speech", "man_speech", "woman_speech")}
+"""Labels that are many others at once: mixed from those, where there is no recording of the crowd itself."""
+
 CADENCED = {
     "smoke_alarm": 7, "co_alarm": 18, "alarm": 7, "alarm_clock": 5, "reversing_beep": 5, "car_alarm": 5,
     "checkout_beep": 9,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..runtime.audio import CHUNK_SAMPLES, HOP, RATE, Samples
 from . import augment
 from .data import Clip, Corpus, Label
-from .kinds import ALARMS, BROADER, CADENCED, QUIET, STEADY, SYNTHETIC_SHARE, TOGETHER
+from .kinds import ALARMS, BROADER, CADENCED, CROWDS, QUIET, STEADY, SYNTHETIC_SHARE, TOGETHER
 from .signals import MAKERS, PHRASES
 
 FADING = 2
@@ -33,6 +33,8 @@ MASKED_DB = -15.0
 """Below everything else by this much, an event can't be heard."""
 PATIENCE = 4
 """Chunks (of 320 ms) that a pause inside one event may last."""
+VOICES = (5, 17)
+"""Of a crowd that is mixed, at least and at most."""
 
 
 class Sound(NamedTuple):
@@ -106,8 +108,10 @@ def lull(samples: Samples) -> Samples | None:
 
 
 def sound_labels(corpus: Corpus, clips: list[Clip]) -> list[Label]:
-    """The labels that a model taught with these clips can score: theirs, but silence, and the synthesised."""
+    """The labels that a model taught with these clips can score: theirs, but silence; the synthesised, and
+    the crowds that they can be mixed to."""
     present = {clip.label for clip in clips} | set(MAKERS)
+    present |= {crowd for crowd, voices in CROWDS.items() if present & set(voices)}
     own = [label for label in corpus.labels if label.name in present and label.name != QUIET]
     known = {label.name for label in own}
     return own + [Label(name, phrase, kind) for name, (phrase, kind) in PHRASES.items() if name not in known]
@@ -134,7 +138,13 @@ class Composer:
         self.quiet = [
             clip for pool in (self.pools.pop(QUIET, {}),) for group in pool.values() for clip in group
         ]
-        names = sorted(set(self.pools) | set(MAKERS))
+        self.crowds = {
+            crowd: [group for voice in voices for group in self.pools.get(voice, {}).values()]
+            for crowd, voices in CROWDS.items()
+            if crowd in self.index and crowd not in self.pools and self.pools.keys() & set(voices)
+        }
+        """Label -> the recordings of its voices: of crowds that none of the clips is a recording of."""
+        names = sorted({*self.pools, *MAKERS, *self.crowds})
         weights = np.array([self._weight(name) for name in names])
         self.names, self.weights = names, weights / weights.sum()
         self.steady = [name for name in names if name in STEADY]
@@ -147,10 +157,13 @@ class Composer:
 
     def _weight(self, name: str) -> float:
         # Rare labels are heard more often than their share, but three recordings can't carry a twelfth.
-        return float(np.sqrt(min(len(self.pools.get(name, {})), 40) + (25 if name in SYNTHETIC_SHARE else 0)))
+        is_made = name in SYNTHETIC_SHARE or name in self.crowds
+        return float(np.sqrt(min(len(self.pools.get(name, {})), 40) + (25 if is_made else 0)))
 
     def pick(self, rng: Generator, name: str) -> Sound:
         """A sound of this label, dry, up to 10 s."""
+        if name in self.crowds:
+            return Sound(self._crowd(rng, self.crowds[name]), (self.index[name],))
         if name not in self.pools or rng.random() < SYNTHETIC_SHARE.get(name, 0.0):
             samples, label = MAKERS[name](rng)
             return Sound(samples, (self.index[label],))
@@ -273,6 +286,36 @@ class Composer:
         groups = list(self.pools[list(self.pools)[int(rng.integers(len(self.pools)))]].values())
         group = groups[int(rng.integers(len(groups)))]
         return lull(self.corpus.audio(group[int(rng.integers(len(group)))]))
+
+    def _crowd(self, rng: Generator, voices: list[list[Clip]]) -> Samples:
+        """Ten seconds of many voices at once, near and far; often in a room, or by a microphone that is dull."""
+        n = 10 * RATE
+        mixed = np.zeros(n, np.float32)
+        for _ in range(int(rng.integers(VOICES[0], VOICES[1] + 1))):
+            group = voices[int(rng.integers(len(voices)))]
+            voice = self.corpus.audio(group[int(rng.integers(len(group)))])
+            voice = augment.change_speed(voice, rng.uniform(0.85, 1.2))
+            loudness = 10 ** (rng.uniform(-12, 0) / 20) / max(float(np.sqrt(np.mean(voice**2))), 1e-6)
+            mixed += np.resize(np.roll(voice, int(rng.integers(len(voice)))), n) * np.float32(loudness)
+        if rng.random() < 0.6:
+            mixed = augment.reverberate(mixed, augment.room_response(rng))[:n]
+        if rng.random() < 0.5:
+            mixed = augment.dull(mixed, rng.uniform(3500, 12000))
+        return mixed
+
+    def rooms(self, rng: Generator, n: int) -> Samples:
+        """(n,) of rooms in which nothing sounds: one fades into the next every few seconds."""
+        fade = RATE // 4
+        rise = np.sin(np.linspace(0, np.pi / 2, fade, dtype=np.float32))
+        samples = np.zeros(n, np.float32)
+        at = 0
+        while at < n:
+            room = self._room(rng, int(rng.uniform(3, 12) * RATE), rng.uniform(-75, -36)).copy()
+            room[:fade] *= rise
+            room[-fade:] *= rise[::-1]
+            samples[at : at + len(room)] += room[: n - at]
+            at += len(room) - fade
+        return samples
 
     def _place(
         self,
