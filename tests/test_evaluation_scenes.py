@@ -276,6 +276,17 @@ def test_gains_come_with_an_interval(corpus: Corpus) -> None:
         assert gains[score]["low"] < gains[score]["gain"] < gains[score]["high"]
         assert gains[score]["gain"] == pytest.approx(gains[score]["ours"] / gains[score]["theirs"] - 1)
     assert gains["event F1"]["gain"] > 1
+    reticent = perfect._replace(sentences=[one if i % 2 else "" for i, one in enumerate(perfect.sentences)])
+    halved = comparison._gains(
+        dict.fromkeys(("text", "events"), reticent), {"text": poor, "events": poor}, some, classes
+    )
+    assert halved["CIDEr-D"]["ours"] < 0.8 * gains["CIDEr-D"]["ours"]  # silence costs
+    assert halved[comparison.SPOKEN]["ours"] == pytest.approx(gains["CIDEr-D"]["ours"], rel=0.2)
+    silent = perfect._replace(sentences=[""] * 40)
+    nothing = comparison._gains(
+        dict.fromkeys(("text", "events"), silent), {"text": poor, "events": poor}, some, classes
+    )
+    assert comparison.SPOKEN not in nothing
 
 
 def test_everything_is_heard_and_scored_in_one_run(corpus: Corpus, model: Model, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgecap.runtime.audio import RATE
-from edgecap.training.evaluation.comparison import picture
+from edgecap.training.evaluation.comparison import SPOKEN, picture
 from edgecap.training.evaluation.parts import PARTS
 from edgecap.training.evaluation.report import SECTIONS, TITLES, render, write
 
@@ -71,7 +71,9 @@ def report() -> dict[str, Any]:
         "scenes with nothing to hear": 2,
         "of these spoken of": 1,
         "systems": {"edgecap": system(1.234, 0.512), "mn04, templates": system(1.0, 0.4)},
-        "gains": {"mn04, templates": {"CIDEr-D": gain(0.234), "event F1": gain(0.12)}},
+        "gains": {
+            "mn04, templates": {"CIDEr-D": gain(0.234), "event F1": gain(0.12), SPOKEN: gain(0.05)}
+        },
         "examples": [example],
     }
     retrieval = {"scenes": 10, "captions": 9, "text to audio": {"R@1": 0.5, "mAP@10": 0.71}}
@@ -99,7 +101,7 @@ def test_the_page_is_whole_and_loads_nothing(report: dict[str, Any]) -> None:
     anchors = {f"#{name}" for name in SECTIONS if name in report}
     assert {url for url in outline.loaded if not url.startswith("data:image/png;base64,")} == anchors
     text = " ".join(outline.text)
-    for figure in ("1.234", "0.512", "+23 %", "+12 %", "0.710", "0.618", "0.041", "there is no java"):
+    for figure in ("1.234", "0.512", "+23 %", "+12 %", "+5 %", "0.710", "0.618", "0.041", "there is no java"):
         assert figure in text, figure
     assert "a <dog> barks" in text  # escaped, and so read as it was written
     assert "alarms" not in text.lower()  # that part was not asked for
