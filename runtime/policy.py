@@ -66,6 +66,9 @@ LONGEST_WAIT = 8 * RATE
 """A pause up to this long is one that a sound may return from."""
 MARGIN = 0.4
 """Each revision of a caption makes the next one harder by this much evidence."""
+BADLY_PUT = -1.5
+"""Mean log-probability of words below which a sentence is not trusted to be one ("someone knocks door"): the
+sound's own phrase tells it better."""
 MOST_BACKOFF = 8
 """Sentences that changed nothing are asked for ever more rarely, down to one in 8 intervals."""
 
@@ -296,6 +299,8 @@ class Policy:
         best: _Claim | None = None
         first = (0, 0.0, 0)
         for hypothesis in hypotheses:
+            if hypothesis.log_prob < BADLY_PUT:
+                continue
             for words in (hypothesis.words, *clauses(hypothesis.words)):
                 meaning = hypothesis.meaning or self._sounds.meaning(words, evidence)
                 meant = meaning._replace(labels=meaning.labels - besides)

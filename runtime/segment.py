@@ -36,8 +36,8 @@ RECENT = 3
 EVIDENCE, AGREEING = 6, 2
 """Chunks whose scores count as evidence, about two seconds; so many of them must agree."""
 SETTLED, AGREEING_LATER = 12, 4
-"""After so many chunks nothing is new in a segment, and more must agree: of hours of a fan, some moment sounds
-like a train."""
+"""After so many chunks nothing is new in a segment, and more must agree: of hours of a fan, some moment
+sounds like a train."""
 
 
 class Heard(NamedTuple):

@@ -13,7 +13,7 @@ from edgecap.runtime.decoder import Hypothesis
 from edgecap.runtime.encoder import Embedding
 from edgecap.runtime.meaning import Sounds
 from edgecap.runtime.namer import name_sounds
-from edgecap.runtime.policy import Caption, Limits, Policy, Sound
+from edgecap.runtime.policy import BADLY_PUT, Caption, Limits, Policy, Sound
 from edgecap.runtime.segment import Segment
 from edgecap.runtime.wording import clauses, content_words, hedged, sentence, stem
 from tests.laws import assert_every_caption_closes
@@ -124,6 +124,13 @@ def test_what_was_left_behind_by_another_sound_must_wait() -> None:
 def test_confidence_decides_plain_hedged_or_nothing(score: float, said: str | None) -> None:
     events = Room().hear(2, "a dog barks", dog=score)
     assert [event.text for event in events] == ([said] if said else [])
+
+
+def test_words_that_the_decoder_itself_doubts_are_not_said() -> None:
+    assert told(Room().hear(1.5, "a dog barks", log_prob=BADLY_PUT + 0.05, dog=0.9)) == [
+        ("new", "A dog barks.")
+    ]
+    assert Room().hear(1.5, "a dog barks", log_prob=BADLY_PUT - 0.05, dog=0.9) == []
 
 
 def test_without_evidence_the_decoder_is_not_even_asked() -> None:

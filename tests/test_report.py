@@ -71,9 +71,7 @@ def report() -> dict[str, Any]:
         "scenes with nothing to hear": 2,
         "of these spoken of": 1,
         "systems": {"edgecap": system(1.234, 0.512), "mn04, templates": system(1.0, 0.4)},
-        "gains": {
-            "mn04, templates": {"CIDEr-D": gain(0.234), "event F1": gain(0.12), SPOKEN: gain(0.05)}
-        },
+        "gains": {"mn04, templates": {"CIDEr-D": gain(0.234), "event F1": gain(0.12), SPOKEN: gain(0.05)}},
         "examples": [example],
     }
     retrieval = {"scenes": 10, "captions": 9, "text to audio": {"R@1": 0.5, "mAP@10": 0.71}}

@@ -154,6 +154,10 @@ class Composer:
             self.related[[one, other], [other, one]] = True
         for broader, narrower in _pairs(BROADER, self.index):
             self.related[broader, narrower] = True
+        for crowd in self.crowds:  # mixed, it is known to be one; and that a single voice is none
+            self.related[
+                [self.index[voice] for voice in CROWDS[crowd] if voice in self.index], self.index[crowd]
+            ] = False
 
     def _weight(self, name: str) -> float:
         # Rare labels are heard more often than their share, but three recordings can't carry a twelfth.
@@ -288,7 +292,7 @@ class Composer:
         return lull(self.corpus.audio(group[int(rng.integers(len(group)))]))
 
     def _crowd(self, rng: Generator, voices: list[list[Clip]]) -> Samples:
-        """Ten seconds of many voices at once, near and far; often in a room, or by a microphone that is dull."""
+        """Ten seconds of many voices at once, near and far; often in a room, or by a dull microphone."""
         n = 10 * RATE
         mixed = np.zeros(n, np.float32)
         for _ in range(int(rng.integers(VOICES[0], VOICES[1] + 1))):
