@@ -221,7 +221,7 @@ def hear_rooms(
     stretches = max(1, round(ROOMS * settings.hours / HOURS))
     streams = [composer.rooms(rng, stretches * STRETCH * CHUNK_SAMPLES) for _ in range(STREAMS)]
     heard = _hear_long(encoder, streams, "head: listening to empty rooms", progress)
-    heard = heard.unflatten(1, (-1, STRETCH)).flatten(0, 1)
+    heard = heard.reshape(-1, STRETCH, heard.shape[2])
     nothing = torch.zeros(len(heard), len(composer.labels))
     return Stretches(heard, nothing, torch.ones_like(nothing))
 
@@ -262,7 +262,7 @@ def _hear_long(
     for at in range(0, len(sounds), STREAMS):
         batch = torch.from_numpy(np.stack(sounds[at : at + STREAMS]))
         state, parts = encoder.initial_state(len(batch)), []
-        for samples in batch.split(CHUNKS * CHUNK_SAMPLES, dim=1):
+        for samples in torch.split(batch, CHUNKS * CHUNK_SAMPLES, dim=1):
             (embeddings, _), state = encoder.step(front_end(samples), state)
             parts.append(encoder.norm(embeddings).half())
         heard.append(torch.cat(parts, 1))
@@ -300,6 +300,11 @@ def fit(
     held[list(made)] *= settings.made
     optimiser = torch.optim.Adam(head.parameters(), lr=settings.learning_rate)
 
+    weights = {
+        "streams": 1.0, "clips": settings.clips, "whether": settings.whether, "rooms": settings.rooms,
+        "lasting": settings.lasting,
+    }  # fmt: skip
+
     def logits(embeddings: Tensor) -> Tensor:
         return head((embeddings.float() - mean) / deviation)  # type: ignore[no-any-return]
 
@@ -323,10 +328,9 @@ def fit(
                 few = torch.randint(len(long.embeddings), (count,))
                 best = _best(logits(long.embeddings[few]))
                 figures[name] = _whether(best, long.heard[few], long.weight[few]).mean()
-        loss = figures["streams"] + sum(
-            getattr(settings, name) * figure for name, figure in figures.items() if name != "streams"
-        )
-        loss = loss + (held * head.weight.square()).sum()
+        loss = (held * head.weight.square()).sum()
+        for name, figure in figures.items():
+            loss = loss + weights[name] * figure
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub has none
         optimiser.step()
