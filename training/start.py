@@ -15,6 +15,7 @@ from torch import nn
 from ..runtime.bundle import Bundle
 from ..runtime.errors import BundleError
 from .data import Label
+from .distil import RARE
 from .models.convnext import Block, CausalConvNeXt
 
 PREFIX = "module.encoder."
@@ -23,18 +24,18 @@ PREFIX = "module.encoder."
 def begin_from(encoder: CausalConvNeXt, bundle: Bundle, labels: list[Label]) -> None:
     """Give the encoder the weights of the bundle's, in place.
 
-    Raises BundleError where the bundle's encoder has other sizes or sounds than this one.
+    A sound that the bundle does not know begins as a rare one that nothing speaks for; one that is not among
+    labels is left behind. Raises BundleError where the bundle's encoder has other sizes than this one.
     """
-    theirs, ours = [label.label for label in bundle.labels], [label.name for label in labels]
-    if theirs != ours:
-        apart = sorted({*theirs} ^ {*ours})
-        raise BundleError(
-            f"{bundle.title} knows other sounds than this recipe and corpus give",
-            why=f"apart by {len(apart)}, such as {apart[0]}" if apart else "their order differs",
-            fix="start from nothing, or take the recipe and the corpus that it was made with",
-        )
     tensors = {name: torch.from_numpy(values) for name, values in _tensors(bundle, encoder).items()}
     own = encoder.state_dict()
+    theirs = {label.label: row for row, label in enumerate(bundle.labels)}
+    for name, begin in (("head.weight", 0.0), ("head.bias", RARE)):
+        rows = torch.full_like(own[name], begin)
+        for row, label in enumerate(labels):
+            if label.name in theirs and tensors[name].shape[1:] == rows.shape[1:]:
+                rows[row] = tensors[name][theirs[label.name]]
+        tensors[name] = rows
     wrong = [name for name, value in tensors.items() if own[name].shape != value.shape]
     left = own.keys() - tensors.keys() - {"bn0.num_batches_tracked"}
     if wrong or left:
