@@ -16,7 +16,17 @@ from edgecap.runtime.errors import BundleError, ConfigError, DataError, InputMis
 from edgecap.training import captions, losses, segments, signals
 from edgecap.training.data import Corpus, Label, may_ship, open_corpus
 from edgecap.training.distil import EncoderSettings, judgement_loss, train_encoder
-from edgecap.training.head import Alone, HeadSettings, Heard, Streamed, Stretches, fit, hear_alone, train_head
+from edgecap.training.head import (
+    Alone,
+    HeadSettings,
+    Heard,
+    Streamed,
+    Stretches,
+    fit,
+    hear_alone,
+    hear_lasting,
+    train_head,
+)
 from edgecap.training.kinds import CADENCED
 from edgecap.training.models import room
 from edgecap.training.models.convnext import CausalConvNeXt
@@ -228,6 +238,17 @@ def test_a_crowd_is_mixed_from_single_voices_where_none_was_recorded(composer: C
     rooms = composer.rooms(np.random.default_rng(0), 20 * RATE)
     assert rooms.shape == (20 * RATE,)
     assert 0 < np.abs(rooms).max() < 0.2
+
+
+def test_a_corpus_without_steady_sounds_has_nothing_lasting(composer: Composer) -> None:
+    knocks = [clip for group in composer.pools["door_knock"].values() for clip in group]
+    encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
+    settings = HeadSettings(hours=0.05)
+    none = hear_lasting(encoder, Composer(composer.corpus, knocks, composer.labels), settings)
+    assert len(none.embeddings) == len(none.heard) == len(none.weight) == 0
+    some = hear_lasting(encoder, composer, settings)
+    assert some.heard.sum(1).min() >= 1
+    assert len(some.embeddings) == len(composer.pools["rain"])
 
 
 def test_of_a_clip_that_has_only_begun_no_more_is_judged_than_was_heard(composer: Composer) -> None:

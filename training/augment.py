@@ -1,4 +1,6 @@
-"""What a room and a microphone do to a sound: reverberation, noise floors, filters, speed, level."""
+"""What a room and a microphone do to a sound: reverberation, noise floors, filters, speed, level, seams."""
+
+from collections.abc import Iterator
 
 import numpy as np
 import soxr
@@ -55,6 +57,20 @@ def noise(rng: Generator, n: int) -> Samples:
     loop = np.asarray(irfft(spectrum), np.float32)
     loop /= np.sqrt(np.mean(loop**2))
     return np.resize(loop, n)  # circular by construction: no seam
+
+
+def joined(sounds: Iterator[Samples], fade_s: float = 0.25) -> Iterator[Samples]:
+    """Sound after sound, each faded into the next with equal power; a second at a time."""
+    fade = int(fade_s * RATE)
+    ready = next(sounds)
+    for sound in sounds:
+        n = min(fade, len(ready) // 2, len(sound) // 2)
+        angle = np.linspace(0, np.pi / 2, n, dtype=np.float32)
+        seam = ready[len(ready) - n :] * np.cos(angle) + sound[:n] * np.sin(angle)
+        ready = np.concatenate([ready[: len(ready) - n], seam, sound[n:]])
+        while len(ready) >= RATE + fade:
+            yield ready[:RATE]
+            ready = ready[RATE:]
 
 
 def filter_curves(rng: Generator, batch: int, mels: int, depth_db: float = 6.0) -> NDArray[np.float32]:

@@ -267,7 +267,7 @@ def _hear_long(
             parts.append(encoder.norm(embeddings).half())
         heard.append(torch.cat(parts, 1))
         progress(min(1.0, (at + STREAMS) / len(sounds)), what)
-    return torch.cat(heard).clone()
+    return torch.cat(heard).clone() if heard else torch.zeros(0, STRETCH, encoder.width)
 
 
 def _onset(sound: Samples) -> int:
@@ -306,7 +306,8 @@ def fit(
     }  # fmt: skip
 
     def logits(embeddings: Tensor) -> Tensor:
-        return head((embeddings.float() - mean) / deviation)  # type: ignore[no-any-return]
+        found: Tensor = head((embeddings.float() - mean) / deviation)
+        return found
 
     for step in range(settings.steps):
         for group in optimiser.param_groups:

@@ -155,9 +155,8 @@ class Composer:
         for broader, narrower in _pairs(BROADER, self.index):
             self.related[broader, narrower] = True
         for crowd in self.crowds:  # mixed, it is known to be one; and that a single voice is none
-            self.related[
-                [self.index[voice] for voice in CROWDS[crowd] if voice in self.index], self.index[crowd]
-            ] = False
+            voices = [self.index[voice] for voice in CROWDS[crowd] if voice in self.index]
+            self.related[voices, self.index[crowd]] = False
 
     def _weight(self, name: str) -> float:
         # Rare labels are heard more often than their share, but three recordings can't carry a twelfth.
@@ -309,17 +308,13 @@ class Composer:
 
     def rooms(self, rng: Generator, n: int) -> Samples:
         """(n,) of rooms in which nothing sounds: one fades into the next every few seconds."""
-        fade = RATE // 4
-        rise = np.sin(np.linspace(0, np.pi / 2, fade, dtype=np.float32))
-        samples = np.zeros(n, np.float32)
-        at = 0
-        while at < n:
-            room = self._room(rng, int(rng.uniform(3, 12) * RATE), rng.uniform(-75, -36)).copy()
-            room[:fade] *= rise
-            room[-fade:] *= rise[::-1]
-            samples[at : at + len(room)] += room[: n - at]
-            at += len(room) - fade
-        return samples
+
+        def endless() -> Iterator[Samples]:
+            while True:
+                yield self._room(rng, int(rng.uniform(3, 12) * RATE), rng.uniform(-75, -36))
+
+        seconds = itertools.islice(augment.joined(endless()), -(-n // RATE))
+        return np.concatenate([*seconds])[:n]
 
     def _place(
         self,

@@ -29,21 +29,21 @@ def begin_from(encoder: CausalConvNeXt, bundle: Bundle, labels: list[Label]) -> 
     """
     tensors = {name: torch.from_numpy(values) for name, values in _tensors(bundle, encoder).items()}
     own = encoder.state_dict()
-    theirs = {label.label: row for row, label in enumerate(bundle.labels)}
-    for name, begin in (("head.weight", 0.0), ("head.bias", RARE)):
-        rows = torch.full_like(own[name], begin)
-        for row, label in enumerate(labels):
-            if label.name in theirs and tensors[name].shape[1:] == rows.shape[1:]:
-                rows[row] = tensors[name][theirs[label.name]]
-        tensors[name] = rows
+    heads = {name: tensors.pop(name) for name in ("head.weight", "head.bias")}
     wrong = [name for name, value in tensors.items() if own[name].shape != value.shape]
-    left = own.keys() - tensors.keys() - {"bn0.num_batches_tracked"}
+    left = own.keys() - tensors.keys() - heads.keys() - {"bn0.num_batches_tracked"}
     if wrong or left:
         raise BundleError(
             f"{bundle.title}: its encoder is another than this recipe's",
             why=f"{[*wrong, *sorted(left)][0]} does not fit",
             fix="name a bundle of the same size",
         )
+    theirs = {label.label: row for row, label in enumerate(bundle.labels)}
+    known = [(row, theirs[label.name]) for row, label in enumerate(labels) if label.name in theirs]
+    for name, begin in (("head.weight", 0.0), ("head.bias", RARE)):
+        tensors[name] = torch.full_like(own[name], begin)
+        for row, their in known:
+            tensors[name][row] = heads[name][their]
     encoder.load_state_dict(own | tensors)
 
 

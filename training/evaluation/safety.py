@@ -273,7 +273,7 @@ def everything_else(stage: Stage, day: Day) -> streams.Stream:
                 heard = np.concatenate([sound, pause])
                 yield heard + floor * augment.noise(rng, len(heard))
 
-    return streams.joined(endless(), fade_s=0.05)
+    return augment.joined(endless(), fade_s=0.05)
 
 
 def _says(said: list[Said], labels: set[str] | frozenset[str]) -> bool:

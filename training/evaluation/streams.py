@@ -8,6 +8,7 @@ from numpy.random import Generator
 from scipy.signal import lfilter, lfiltic
 
 from ...runtime.audio import RATE, Samples
+from .. import augment
 
 Stream = Iterator[Samples]
 """Blocks of a second, without end."""
@@ -18,7 +19,6 @@ PINK = (
 )
 """Numerator and denominator of a filter that falls by 3 dB an octave, within half a dB
 (Smith, Spectral Audio Signal Processing, "Synthesis of 1/F noise")."""
-FADE_S = 0.25
 
 
 def lasting(stream: Stream, duration_s: float) -> Iterator[Samples]:
@@ -59,20 +59,6 @@ def hum(rng: Generator, level_db: float) -> Stream:
         yield noise + wave.astype(np.float32)
 
 
-def joined(sounds: Iterator[Samples], fade_s: float = FADE_S) -> Stream:
-    """Sound after sound, each faded into the next with equal power."""
-    fade = int(fade_s * RATE)
-    ready = next(sounds)
-    for sound in sounds:
-        n = min(fade, len(ready) // 2, len(sound) // 2)
-        angle = np.linspace(0, np.pi / 2, n, dtype=np.float32)
-        seam = ready[len(ready) - n :] * np.cos(angle) + sound[:n] * np.sin(angle)
-        ready = np.concatenate([ready[: len(ready) - n], seam, sound[n:]])
-        while len(ready) >= RATE + fade:
-            yield ready[:RATE]
-            ready = ready[RATE:]
-
-
 def looped(sounds: Sequence[Samples], rng: Generator) -> Stream:
     """These sounds again and again, in ever new order."""
 
@@ -81,4 +67,4 @@ def looped(sounds: Sequence[Samples], rng: Generator) -> Stream:
             for i in rng.permutation(len(sounds)):
                 yield sounds[i]
 
-    return joined(endless())
+    return augment.joined(endless())
