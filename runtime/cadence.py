@@ -7,7 +7,9 @@ correlation. A band's neighbours are taken off first: a beep stands out from the
 and what fills the room is in all of them. That finds an alarm as quiet as the noise around it.
 """
 
+import math
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +28,8 @@ NEIGHBOURS = (-6, -5, -4, -3, 3, 4, 5, 6)
 """Mel bands beside a tone that it does not leak into."""
 LEAST_DB, MOST_DB = -6.0, 24.0
 """How far below and above its neighbours a band counts: beyond it says nothing more."""
+DB = 10.0 / math.log(10.0)
+"""One neper of power."""
 FLATTEST_DB2 = 1e-3
 """Variance below which a band is taken for still."""
 NEAR, CLEAR = 0.5, 0.6
@@ -44,16 +48,28 @@ class Pulses(NamedTuple):
     before: float
     after: float
 
-    def edges(self) -> "Edges":
+    def template(self) -> "Template":
         """In steps."""
         length = self.before + self.beeps * (self.on + self.off) - self.off + self.after
         begins = [self.before + i * (self.on + self.off) for i in range(self.beeps)]
-        ago = [(length - begin, length - begin - self.on) for begin in begins]
-        return [(round(begin / STEP_S), round(end / STEP_S)) for begin, end in ago], round(length / STEP_S)
+        ago = [
+            (round((length - begin) / STEP_S), round((length - begin - self.on) / STEP_S)) for begin in begins
+        ]
+        steps = round(length / STEP_S)
+        share = sum(begin - end for begin, end in ago) / steps
+        return Template(ago, steps, share, steps * share * (1.0 - share))
 
 
-Edges = tuple[list[tuple[int, int]], int]
-"""Of pulses: how many steps before the end each began and ended; and how many there are in all."""
+class Template(NamedTuple):
+    """Pulses in steps: ones, and zeros in the pauses."""
+
+    pulses: list[tuple[int, int]]
+    """How many steps before the end each began and ended."""
+    length: int
+    share: float
+    """Of the steps that are ones."""
+    spread: float
+    """Its own variance, summed."""
 
 
 class Pattern(NamedTuple):
@@ -98,8 +114,8 @@ class Listener:
     """How much a stream's last seconds are like some patterns, chunk after chunk."""
 
     def __init__(self, patterns: Sequence[Pattern], mels: int) -> None:
-        self._patterns = [_Edges.of(pattern) for pattern in patterns]
-        self._past = max((edges.past for edges in self._patterns), default=1)
+        self._patterns = [_Templates.of(pattern) for pattern in patterns]
+        self._past = max((each.past for each in self._patterns), default=1)
         # Running sums of the bands and of their squares: what any stretch holds is one subtraction.
         self._sums = np.zeros((ROOM * self._past, 2, mels))
         self._end = self._past
@@ -117,21 +133,26 @@ class Listener:
         np.cumsum(np.square(prominent), axis=0, out=new[:, 1])
         new += self._sums[self._end - 1]
         self._end += STEPS
-        return [self._best(edges) for edges in self._patterns]
+        return [self._best(each) for each in self._patterns]
 
-    def _best(self, edges: "_Edges") -> float:
-        sums = self._sums[self._end - edges.past : self._end]
-        # One tempo tells which bands, few and mostly none, are worth a look at all of it.
-        bands = np.flatnonzero(_match(sums, edges.beep[:1], 0, STEPS, edges.contrast_db).max(axis=0) > NEAR)
+    def _best(self, templates: "_Templates") -> float:
+        sums = self._sums[self._end - templates.past : self._end]
+        # One tempo tells which bands, few and mostly none, are worth a look at all of it: first by what
+        # is cheap to know.
+        usual = templates.beep[0]
+        bands = np.flatnonzero(_contrast(sums, usual, 0, STEPS).max(axis=0) >= templates.contrast_db)
+        if len(bands):
+            near = _match(sums[:, :, bands], [usual], 0, STEPS, templates.contrast_db).max(axis=0) > NEAR
+            bands = bands[near]
         if not len(bands):
             return 0.0
         own = np.ascontiguousarray(sums[:, :, bands])
-        beeps = _match(own, edges.beep, 0, STEPS, edges.contrast_db)
+        beeps = _match(own, templates.beep, 0, STEPS, templates.contrast_db)
         alike, steps_ago = beeps.max(axis=0), STEPS - 1 - beeps.argmax(axis=0)
         if alike.max() < CLEAR:
             return 0.0
-        for least, most in edges.ago:
-            groups = _match(own, edges.group, least, most - least + STEPS, edges.contrast_db)
+        for least, most in templates.ago:
+            groups = _match(own, templates.group, least, most - least + STEPS, templates.contrast_db)
             # Rows are from the oldest end to the newest; a band's own window ends with its beep.
             newest = len(groups) - steps_ago
             found = [groups[new - (most - least) : new, i].max() for i, new in enumerate(newest)]
@@ -139,56 +160,75 @@ class Listener:
         return float(alike.max())
 
 
-class _Edges(NamedTuple):
+class _Templates(NamedTuple):
     """A pattern in steps of the frames."""
 
-    beep: list[Edges]
-    group: list[Edges]
+    beep: list[Template]
+    group: list[Template]
     ago: list[tuple[int, int]]
     contrast_db: float
     past: int
     """Rows of running sums that a look takes."""
 
     @classmethod
-    def of(cls, pattern: Pattern) -> "_Edges":
-        beep, group = ([pulses.edges() for pulses in each] for each in (pattern.beep, pattern.group))
+    def of(cls, pattern: Pattern) -> "_Templates":
+        beep, group = ([pulses.template() for pulses in each] for each in (pattern.beep, pattern.group))
         ago = [(round(least / STEP_S), round(most / STEP_S)) for least, most in pattern.ago]
-        past = max(most for _, most in ago) + max(length for _, length in beep + group) + STEPS + 1
+        past = max(most for _, most in ago) + max(each.length for each in beep + group) + STEPS + 1
         return cls(beep, group, ago, pattern.contrast_db, past)
 
 
 def _match(
-    sums: NDArray[np.float64], templates: list[Edges], ago: int, ends: int, contrast_db: float
+    sums: NDArray[np.float64], templates: list[Template], ago: int, ends: int, contrast_db: float
 ) -> Prominence:
     """(ends, bands): correlation with the tempo that fits best of what ended at so many steps, the newest
     of them `ago` steps before the last of the running sums, (steps, 2, bands)."""
-
-    def up_to(steps: int) -> NDArray[np.float64]:
-        newest = len(sums) - ago - steps
-        return sums[newest - ends : newest]
-
     best = np.zeros((ends, sums.shape[2]), np.float32)
-    now = up_to(0)
-    for pulses, length in templates:
-        total, squares = np.moveaxis(now - up_to(length), 1, 0)
-        on = sum(up_to(end)[:, 0] - up_to(begin)[:, 0] for begin, end in pulses)
-        share = sum(begin - end for begin, end in pulses) / length
-        spread = length * share * (1.0 - share)  # the pattern's own variance, summed
-        product = on - share * total
-        variance = np.maximum(squares - total * total / length, FLATTEST_DB2 * length)
-        alike = product / np.sqrt(variance * spread)
-        alike[product < contrast_db * spread] = 0.0
+    now = _ending(sums, ago, ends)
+    for template in templates:
+        held = now - _ending(sums, ago + template.length, ends)
+        total, squares = held[:, 0], held[:, 1]
+        contrast = _contrast(sums, template, ago, ends)
+        variance = np.maximum(squares - total * total / template.length, FLATTEST_DB2 * template.length)
+        alike = contrast * np.sqrt(template.spread / variance)
+        alike[contrast < contrast_db] = 0.0
         np.maximum(best, alike, out=best, casting="same_kind")
     return best
 
 
+def _contrast(sums: NDArray[np.float64], template: Template, ago: int, ends: int) -> NDArray[np.float64]:
+    """(ends, bands) dB: by how much the pulses stand out of the pauses, each on average."""
+    bands = sums[:, 0]
+    total = _ending(bands, ago, ends) - _ending(bands, ago + template.length, ends)
+    on = -template.share * total
+    for begin, end in template.pulses:
+        on += _ending(bands, ago + end, ends)
+        on -= _ending(bands, ago + begin, ends)
+    on /= template.spread
+    return on
+
+
+def _ending(sums: NDArray[np.float64], ago: int, ends: int) -> NDArray[np.float64]:
+    """The running sums of so many steps, the newest of them `ago` steps before the last."""
+    newest = len(sums) - ago
+    return sums[newest - ends : newest]
+
+
+@cache
+def _out_of_neighbours(mels: int) -> NDArray[np.float32]:
+    """(mels, mels): takes from each band the mean of its neighbours, mirrored at the edges."""
+    reach = max(NEIGHBOURS)
+    bands = np.pad(np.arange(mels), reach, mode="reflect")
+    matrix = np.eye(mels, dtype=np.float32)
+    for by in NEIGHBOURS:
+        np.subtract.at(matrix, (bands[reach + by : reach + by + mels], np.arange(mels)), 1 / len(NEIGHBOURS))
+    matrix.setflags(write=False)  # cached: shared by every caller
+    return matrix
+
+
 def prominence(log_mel: LogMel) -> Prominence:
     """How the bands of a chunk stand out. log_mel: (32, mels) dB."""
-    power = np.power(10.0, log_mel / 10.0)
-    steps = 10.0 * np.log10((power[::2] + power[1::2]) / 2.0)
-    reach = max(NEIGHBOURS)
-    padded = np.pad(steps, ((0, 0), (reach, reach)), mode="reflect")
-    mels = steps.shape[1]
-    around = sum(padded[:, reach + by : reach + by + mels] for by in NEIGHBOURS) / len(NEIGHBOURS)
-    prominent: Prominence = np.clip(steps - around, LEAST_DB, MOST_DB).astype(np.float32)
+    power = np.exp(log_mel * np.float32(1.0 / DB))
+    steps = np.log((power[::2] + power[1::2]) * np.float32(0.5)) * np.float32(DB)
+    prominent: Prominence = np.clip(steps @ _out_of_neighbours(log_mel.shape[1]), LEAST_DB, MOST_DB)
     return prominent

@@ -136,13 +136,11 @@ class Publisher:
 
     def poll(self) -> int:
         """Answer the replay requests that wait, a few at most, without ever blocking; how many."""
-        for answered in range(REQUESTS_A_POLL):
-            try:
-                frames = self._router.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return answered
-            self._answer(frames)
-        return REQUESTS_A_POLL
+        answered = 0
+        while answered < REQUESTS_A_POLL and self._router.poll(0):
+            self._answer(self._router.recv_multipart(zmq.NOBLOCK))
+            answered += 1
+        return answered
 
     def close(self) -> None:
         """Close the sockets, giving the last message a moment to leave. A second call does nothing."""
