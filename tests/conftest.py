@@ -14,6 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from edgecap.export.checkpoint import Checkpoint
+    from edgecap.training.scenes import Composer
 
 ROOT = Path(__file__).parent.parent
 MADE_FROM = ("export", "runtime/bundle.py", "runtime/audio.py", "training/models", "training/streaming.py")
@@ -76,6 +77,25 @@ def write_tiny_checkpoint(folder: Path, seed: int = 0) -> Path:
     (folder / "about.json").write_bytes(msgspec.json.encode(about))
     (folder / "MODEL_CARD.md").write_text("# room-tiny\n\nRandom weights, for tests.\n", encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of four labels, four clips each, written here."""
+    from tests.made_corpus import write_corpus
+
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="session")
+def composer(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Composer":
+    """What composes scenes of its training clips."""
+    from edgecap.training.data import may_ship, open_corpus
+    from edgecap.training.scenes import Composer, sound_labels
+
+    corpus = open_corpus(corpus_folder, tmp_path_factory.mktemp("cache"))
+    clips = corpus.split("train", may_ship)
+    return Composer(corpus, clips, sound_labels(corpus, clips))
 
 
 @pytest.fixture(scope="session")

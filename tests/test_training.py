@@ -1,12 +1,10 @@
 """Training, start to end at the smallest size, on a corpus made here; and what decides what is taught."""
 
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
@@ -14,19 +12,8 @@ from edgecap.runtime.bundle import Bundle
 from edgecap.runtime.engine import Engine
 from edgecap.runtime.errors import BundleError, ConfigError, DataError, InputMissingError
 from edgecap.training import captions, losses, segments, signals
-from edgecap.training.data import Corpus, Label, may_ship, open_corpus
+from edgecap.training.data import Corpus, Label, open_corpus
 from edgecap.training.distil import EncoderSettings, judgement_loss, train_encoder
-from edgecap.training.head import (
-    Alone,
-    HeadSettings,
-    Heard,
-    Streamed,
-    Stretches,
-    fit,
-    hear_alone,
-    hear_lasting,
-    train_head,
-)
 from edgecap.training.kinds import CADENCED
 from edgecap.training.models import room
 from edgecap.training.models.convnext import CausalConvNeXt
@@ -36,55 +23,9 @@ from edgecap.training.scenes import Composer, Scene, Sound, Stream, lull, sound_
 from edgecap.training.start import begin_from
 from edgecap.training.tokenizer import FREE, build_tokenizer
 from edgecap.training.train import read_recipe, train
+from tests.made_corpus import LABELS
 
 RECIPES = Path(__file__).parent.parent / "training" / "recipes"
-LABELS = [
-    Label("dog_bark", "a dog barks", "animals"),
-    Label("rain", "rain falls", "weather and water"),
-    Label("door_knock", "someone knocks on a door", "home and office"),
-    Label("room_tone", "a quiet room", "home and office"),
-]
-
-
-def burst(rng: np.random.Generator, label: str) -> np.ndarray:
-    """A second or two that differs by label: enough for a corpus that nobody listens to."""
-    time = np.arange(int(rng.uniform(1.0, 2.0) * RATE)) / RATE
-    if label == "rain":
-        return rng.normal(0, 0.1, len(time))
-    if label == "room_tone":
-        return rng.normal(0, 0.0005, len(time))
-    hz = 400 if label == "dog_bark" else 90
-    return 0.5 * np.sin(2 * np.pi * hz * time) * (np.sin(2 * np.pi * 2 * time) > 0)
-
-
-@pytest.fixture(scope="module")
-def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus")
-    rng = np.random.default_rng(0)
-    rows = []
-    for label in LABELS:
-        for i in range(4):
-            name = f"{label.name}-{i}.wav"
-            soundfile.write(folder / name, burst(rng, label.name), RATE if i % 2 else 44_100)
-            licence = "CC BY-NC-ND 4.0" if i == 3 else "CC0 1.0"
-            split = "test" if i == 2 else "train"
-            rows.append([name[:-4], name, "made", f"made:{name}", label.name, label.name, split, licence])
-    with (folder / "clips.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["id", "file", "source", "recording", "label", "labels", "split", "licence"])
-        table.writerows(rows)
-    with (folder / "labels.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["label", "phrase", "category"])
-        table.writerows(LABELS)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def composer(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Composer:
-    corpus = open_corpus(corpus_folder, tmp_path_factory.mktemp("cache"))
-    clips = corpus.split("train", may_ship)
-    return Composer(corpus, clips, sound_labels(corpus, clips))
 
 
 def test_a_recipe_runs_start_to_end_and_resumes(corpus_folder: Path, tmp_path: Path) -> None:
@@ -149,72 +90,6 @@ def test_what_the_teacher_judges_alike_costs_nothing() -> None:
     assert not other.grad[:, 16].any()  # no whole window
 
 
-def test_a_head_fitted_again_leaves_the_trunk_and_is_loaded_once_done(
-    composer: Composer, tmp_path: Path
-) -> None:
-    torch.manual_seed(0)
-    encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
-    before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    clips = [
-        clip for group in composer.pools.values() for recordings in group.values() for clip in recordings
-    ]
-    settings = HeadSettings(hours=0.05, steps=30)
-    train_head(encoder, composer, clips, Run(tmp_path, "head"), settings)
-    changed = {name for name, value in encoder.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed == {"head.weight", "head.bias"}
-    again = CausalConvNeXt("nano", 32, len(composer.labels))
-    train_head(again, composer, clips, Run(tmp_path, "head"), settings)
-    assert torch.equal(again.head.weight, encoder.head.weight)
-    alone = hear_alone(encoder, composer, clips)
-    clip = min((c for c in clips if c.label in composer.index), key=lambda clip: clip.stop - clip.start)
-    of_one = alone.embeddings[0]
-    chunks = -(-(clip.stop - clip.start) // CHUNK_SAMPLES) + 1  # one of hiss comes before
-    assert alone.mask.sum(1)[0] == chunks
-    assert of_one[:chunks].abs().sum(1).all()
-    assert not of_one[chunks:].any()
-    again = hear_alone(encoder, composer, clips, takes=2)
-    n = len(alone.label)
-    assert torch.equal(again.embeddings[:n, : alone.mask.shape[1]], alone.embeddings)
-    assert torch.equal(again.label, alone.label.repeat(2))
-    assert all(
-        not torch.equal(*pair) for pair in zip(again.embeddings[:n], again.embeddings[n:], strict=True)
-    )
-
-
-def test_a_head_learns_silence_from_streams_and_names_from_clips() -> None:
-    rng = torch.Generator().manual_seed(0)
-    kinds = torch.randn(4, 16, generator=rng)
-    sounding = torch.randint(3, (600,), generator=rng)  # streams hold three of four sounds, and silence
-    heard = torch.nn.functional.one_hot(sounding, 4).bool()
-    heard[300:] = False
-    embeddings = torch.where(heard.any(1, keepdim=True), kinds[sounding], torch.zeros(16))
-    embeddings = embeddings + 0.3 * torch.randn(600, 16, generator=rng)
-    label = torch.arange(4).repeat(10)
-    sequences = torch.zeros(40, 6, 16)
-    sequences[:, 2:5] = kinds[label][:, None]  # the sound is three chunks of six
-    others = torch.zeros(40, 4, dtype=torch.bool)
-    onset = torch.full((40,), 2)
-    alone = Alone(sequences, torch.ones(40, 6, dtype=torch.bool), label, others, onset)
-    streamed = Streamed(embeddings, heard, torch.ones(600, 4, dtype=torch.bool))
-    nowhere = Stretches(torch.zeros(0, 6, 16), torch.zeros(0, 4), torch.zeros(0, 4))
-    told = Heard(streamed, alone, nowhere, nowhere)
-    settings = HeadSettings(steps=150)
-    head = fit(told, settings)
-    assert head(kinds).argmax(1).tolist() == [0, 1, 2, 3]  # the fourth is known from its clips alone
-    assert (head(torch.zeros(16)).sigmoid() < 0.2).all()
-    excused = alone._replace(others=(label[:, None] == 2) & (torch.arange(4) == 3))
-    assert head(kinds)[2, 3] < fit(told._replace(clips=excused), settings)(kinds)[2, 3]
-    odd = kinds[3] + torch.randn(16, generator=rng)  # what a room sounds like for a moment
-    rooms = torch.zeros(30, 6, 16)
-    rooms[:, 2:5] = odd
-    still = Stretches(rooms, torch.zeros(30, 4), torch.ones(30, 4))
-    wiser = fit(told._replace(rooms=still), settings)
-    assert wiser(odd)[3] < head(odd)[3] - 1
-    assert wiser(kinds).argmax(1).tolist() == [0, 1, 2, 3]
-    goes_on = Stretches(rooms, torch.tensor([0.0, 0, 0, 1]).repeat(30, 1), torch.ones(30, 4))
-    assert fit(told._replace(lasting=goes_on), settings)(odd)[3] > wiser(odd)[3] + 1
-
-
 def test_a_crowd_is_mixed_from_single_voices_where_none_was_recorded(composer: Composer) -> None:
     crowd = Label("crowd_chatter", "people chat", "human voice")
     voice = Label("man_speech", "a man speaks", "human voice")
@@ -238,29 +113,6 @@ def test_a_crowd_is_mixed_from_single_voices_where_none_was_recorded(composer: C
     rooms = composer.rooms(np.random.default_rng(0), 20 * RATE)
     assert rooms.shape == (20 * RATE,)
     assert 0 < np.abs(rooms).max() < 0.2
-
-
-def test_a_corpus_without_steady_sounds_has_nothing_lasting(composer: Composer) -> None:
-    knocks = [clip for group in composer.pools["door_knock"].values() for clip in group]
-    encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
-    settings = HeadSettings(hours=0.05)
-    none = hear_lasting(encoder, Composer(composer.corpus, knocks, composer.labels), settings)
-    assert len(none.embeddings) == len(none.heard) == len(none.weight) == 0
-    some = hear_lasting(encoder, composer, settings)
-    assert some.heard.sum(1).min() >= 1
-    assert len(some.embeddings) == len(composer.pools["rain"])
-
-
-def test_of_a_clip_that_has_only_begun_no_more_is_judged_than_was_heard(composer: Composer) -> None:
-    encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
-    clips = composer.corpus.split("train")
-    alone = hear_alone(encoder, composer, clips)
-    rows = torch.arange(len(alone.label))
-    begun = alone.heard_for(rows, torch.full_like(rows, 2))
-    heard = torch.minimum(alone.onset + 2, alone.mask.sum(1))
-    assert torch.equal(begun.sum(1), heard)
-    assert torch.equal(alone.heard_for(rows, torch.full_like(rows, 99)), alone.mask)
-    assert (alone.onset >= 1).all()  # a chunk of hiss comes first
 
 
 def test_a_training_goes_on_from_a_bundles_encoder() -> None:
