@@ -91,7 +91,8 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def composer(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Composer":
     """What composes scenes of its training clips."""
     from edgecap.training.data import may_ship, open_corpus
-    from edgecap.training.scenes import Composer, sound_labels
+    from edgecap.training.scenes import Composer
+    from edgecap.training.sounds import sound_labels
 
     corpus = open_corpus(corpus_folder, tmp_path_factory.mktemp("cache"))
     clips = corpus.split("train", may_ship)

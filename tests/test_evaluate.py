@@ -311,7 +311,7 @@ def test_a_tagger_speaks_from_its_threshold_on_and_when_its_best_changes() -> No
 def test_the_signals_of_the_trials_are_known_to_the_composer() -> None:
     tried = setting(("bell", handmade.bell()))
     assert set(safety.ALLOWED_S) <= set(MAKERS)
-    assert set(MAKERS) <= set(Composer(tried.corpus, tried.clips, LABELS).names)
+    assert set(MAKERS) <= set(Composer(tried.corpus, tried.clips, LABELS).library.names)
 
 
 @pytest.fixture

@@ -28,7 +28,10 @@ def test_a_head_fitted_again_leaves_the_trunk_and_is_loaded_once_done(
     encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     clips = [
-        clip for group in composer.pools.values() for recordings in group.values() for clip in recordings
+        clip
+        for group in composer.library.pools.values()
+        for recordings in group.values()
+        for clip in recordings
     ]
     settings = HeadSettings(hours=0.05, steps=30)
     train_head(encoder, composer, clips, Run(tmp_path, "head"), settings)
@@ -38,7 +41,9 @@ def test_a_head_fitted_again_leaves_the_trunk_and_is_loaded_once_done(
     train_head(again, composer, clips, Run(tmp_path, "head"), settings)
     assert torch.equal(again.head.weight, encoder.head.weight)
     alone = hear_alone(encoder, composer, clips)
-    clip = min((c for c in clips if c.label in composer.index), key=lambda clip: clip.stop - clip.start)
+    clip = min(
+        (c for c in clips if c.label in composer.library.index), key=lambda clip: clip.stop - clip.start
+    )
     of_one = alone.embeddings[0]
     chunks = -(-(clip.stop - clip.start) // CHUNK_SAMPLES) + 1  # one of hiss comes before
     assert alone.mask.sum(1)[0] == chunks
@@ -88,19 +93,19 @@ def test_a_head_learns_silence_from_streams_and_names_from_clips() -> None:
 
 
 def test_a_corpus_without_steady_sounds_has_nothing_lasting(composer: Composer) -> None:
-    knocks = [clip for group in composer.pools["door_knock"].values() for clip in group]
+    knocks = [clip for group in composer.library.pools["door_knock"].values() for clip in group]
     encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
     settings = HeadSettings(hours=0.05)
-    none = hear_lasting(encoder, Composer(composer.corpus, knocks, composer.labels), settings)
+    none = hear_lasting(encoder, Composer(composer.library.corpus, knocks, composer.labels), settings)
     assert len(none.embeddings) == len(none.heard) == len(none.weight) == 0
     some = hear_lasting(encoder, composer, settings)
     assert some.heard.sum(1).min() >= 1
-    assert len(some.embeddings) == len(composer.pools["rain"])
+    assert len(some.embeddings) == len(composer.library.pools["rain"])
 
 
 def test_of_a_clip_that_has_only_begun_no_more_is_judged_than_was_heard(composer: Composer) -> None:
     encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
-    clips = composer.corpus.split("train")
+    clips = composer.library.corpus.split("train")
     alone = hear_alone(encoder, composer, clips)
     rows = torch.arange(len(alone.label))
     begun = alone.heard_for(rows, torch.full_like(rows, 2))

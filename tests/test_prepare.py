@@ -21,8 +21,9 @@ from edgecap.training.prepare.lexicon import conjugations, plural
 from edgecap.training.prepare.parse import Parsed, Refused, parse
 from edgecap.training.prepare.plan import Plan, open_plans
 from edgecap.training.prepare.render import Renderer
-from edgecap.training.scenes import Scene, sound_labels
+from edgecap.training.scenes import Scene
 from edgecap.training.signals import MAKERS
+from edgecap.training.sounds import sound_labels
 
 CLIPS = Path(__file__).parent / "data" / "clips"
 AUDIOSET = Path(__file__).parent.parent / "training" / "models" / "audioset.csv"

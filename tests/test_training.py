@@ -19,7 +19,8 @@ from edgecap.training.models import room
 from edgecap.training.models.convnext import CausalConvNeXt
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound
 from edgecap.training.run import Run
-from edgecap.training.scenes import Composer, Scene, Sound, Stream, lull, sound_labels
+from edgecap.training.scenes import Composer, Scene, Stream
+from edgecap.training.sounds import Sound, lull, sound_labels
 from edgecap.training.start import begin_from
 from edgecap.training.tokenizer import FREE, build_tokenizer
 from edgecap.training.train import read_recipe, train
@@ -93,24 +94,29 @@ def test_what_the_teacher_judges_alike_costs_nothing() -> None:
 def test_a_crowd_is_mixed_from_single_voices_where_none_was_recorded(composer: Composer) -> None:
     crowd = Label("crowd_chatter", "people chat", "human voice")
     voice = Label("man_speech", "a man speaks", "human voice")
-    clips = [clip._replace(label="man_speech", labels=("man_speech",)) for clip in composer.corpus.clips[:6]]
-    corpus = Corpus(clips, [crowd, voice], composer.corpus._samples)
+    clips = [
+        clip._replace(label="man_speech", labels=("man_speech",))
+        for clip in composer.library.corpus.clips[:6]
+    ]
+    corpus = Corpus(clips, [crowd, voice], composer.library.corpus._samples)
     labels = sound_labels(corpus, clips)
     assert {"crowd_chatter", "man_speech"} <= {label.name for label in labels}
     mixing = Composer(corpus, clips, labels)
-    assert "crowd_chatter" in mixing.names
-    one, same, other = (mixing.pick(np.random.default_rng(seed), "crowd_chatter") for seed in (1, 1, 2))
-    assert one.labels == (mixing.index["crowd_chatter"],)
+    assert "crowd_chatter" in mixing.library.names
+    one, same, other = (
+        mixing.library.pick(np.random.default_rng(seed), "crowd_chatter") for seed in (1, 1, 2)
+    )
+    assert one.labels == (mixing.library.index["crowd_chatter"],)
     assert np.array_equal(one.samples, same.samples)
     assert not np.array_equal(one.samples, other.samples)
     assert np.isfinite(one.samples).all()
-    both = [mixing.index[name] for name in ("crowd_chatter", "man_speech")]
+    both = [mixing.library.index[name] for name in ("crowd_chatter", "man_speech")]
     assert mixing.related[both[0], both[1]]  # a man may be heard in a crowd
     assert not mixing.related[both[1], both[0]]  # but is none
     recorded = [*clips, clips[0]._replace(label="crowd_chatter", labels=("crowd_chatter",))]
-    assert not Composer(corpus, recorded, labels).crowds  # a real one is better
-    assert not composer.crowds  # nor can dogs and rain be mixed to one
-    rooms = composer.rooms(np.random.default_rng(0), 20 * RATE)
+    assert not Composer(corpus, recorded, labels).library.crowds  # a real one is better
+    assert not composer.library.crowds  # nor can dogs and rain be mixed to one
+    rooms = composer.library.rooms(np.random.default_rng(0), 20 * RATE)
     assert rooms.shape == (20 * RATE,)
     assert 0 < np.abs(rooms).max() < 0.2
 
@@ -198,7 +204,8 @@ def test_an_alarm_over_noise_goes_on_through_its_pauses(composer: Composer) -> N
     alarm = next(
         scene
         for scene in iter(lambda: composer.warning(rng), None)
-        if scene.events[-1].labels == (composer.index["co_alarm"],) and scene.events[-1].active.sum() > 15
+        if scene.events[-1].labels == (composer.library.index["co_alarm"],)
+        and scene.events[-1].active.sum() > 15
     )
     active, (label,) = alarm.events[-1].active, alarm.events[-1].labels
     first, last = np.flatnonzero(active)[[0, -1]]
@@ -215,7 +222,7 @@ def test_targets_say_what_sounds_and_not_what_is_drowned(composer: Composer) -> 
     mix = np.zeros(chunks * CHUNK_SAMPLES, np.float32)
     time = np.arange(4 * CHUNK_SAMPLES) / RATE
     tone = np.sin(2 * np.pi * 500 * time).astype(np.float32)
-    dog, rain = composer.index["dog_bark"], composer.index["rain"]
+    dog, rain = composer.library.index["dog_bark"], composer.library.index["rain"]
     loud = composer._place(mix, Sound(tone, (dog,)), 5 * CHUNK_SAMPLES, -20.0, True)
     faint = composer._place(mix, Sound(np.tile(tone, 5), (rain,)), 0, -50.0, False)
     targets = composer.targets(Scene(mix, [loud, faint]))
@@ -233,7 +240,7 @@ def test_sisters_are_taught_apart_and_only_narrower_names_are_excused(corpus_fol
     names = ["electronic_chime", *signals.PHRASES]
     composer = Composer(corpus, [], [Label(name, name, "") for name in names])
     tone = np.sin(np.arange(3 * CHUNK_SAMPLES) * 0.6).astype(np.float32)
-    label = composer.index
+    label = composer.library.index
 
     def excused(sounding: str, other: str) -> bool:
         mix = np.zeros(len(tone), np.float32)
@@ -264,7 +271,7 @@ def test_segments_survive_being_kept_and_never_caption_what_is_not_in_them(
     composer: Composer, tmp_path: Path
 ) -> None:
     encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
-    clip = next(clip for clip in composer.corpus.clips if clip.label in composer.pools)
+    clip = next(clip for clip in composer.library.corpus.clips if clip.label in composer.library.pools)
     piece = Piece(clip.id, 0, clip.stop - clip.start, CHUNK_SAMPLES, clip.stop - clip.start)
     sound = PlannedSound(clip.label, (piece,), -20.0)
     plan = Plan("1", "Something is heard, twice", "", 12, 0, -70.0, (sound,))

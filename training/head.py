@@ -32,7 +32,8 @@ from .frontend import LogMel
 from .kinds import SYNTHETIC_SHARE
 from .models.convnext import CausalConvNeXt
 from .run import Run, team
-from .scenes import Composer, Sound, Stream
+from .scenes import Composer, Stream
+from .sounds import Sound
 
 STREAMS, CHUNKS = 16, 32
 """Streams heard side by side, and the chunks between two cuts."""
@@ -139,8 +140,7 @@ def train_head(
                 hear_rooms(encoder, composer, settings, progress),
                 hear_lasting(encoder, composer, settings, progress),
             )
-            made = [composer.index[name] for name, share in SYNTHETIC_SHARE.items()
-                    if share >= 0.5 and name in composer.index]  # fmt: skip
+            made = composer.library.indices(name for name, share in SYNTHETIC_SHARE.items() if share >= 0.5)
             head = fit(heard, settings, made, run)
             run.save(settings.steps, head=head.state_dict())
             run.curves()
@@ -176,13 +176,14 @@ def hear_alone(
     progress: Callable[[float, str], None] = lambda done, what: None, *, takes: int = 1,
 ) -> Alone:  # fmt: skip
     """Each clip from a fresh state, after a chunk of hiss; the first take of all of them, then the next."""
-    known = [clip for clip in clips if clip.label in composer.index]
+    library = composer.library
+    known = [clip for clip in clips if clip.label in library.index]
     known.sort(key=lambda clip: clip.stop - clip.start)  # neighbours are heard together
     rng, front_end = np.random.default_rng(0), LogMel(encoder.mels)
     heard: list[tuple[Tensor, int]] = []  # embeddings, and how many of them are of the clip
     onsets: list[int] = []
     for take, at in product(range(takes), range(0, len(known), BATCH)):
-        sounds = [composer.corpus.audio(clip) for clip in known[at : at + BATCH]]
+        sounds = [library.corpus.audio(clip) for clip in known[at : at + BATCH]]
         if take:
             sounds = [_retake(rng, sound) for sound in sounds]
         lengths = [1 - -len(sound) // CHUNK_SAMPLES for sound in sounds]
@@ -203,10 +204,10 @@ def hear_alone(
     for at, (vectors, length) in enumerate(heard):
         embeddings[at, :length] = vectors[:length]
         mask[at, :length] = True
-    label = torch.tensor([composer.index[clip.label] for clip in known])
+    label = torch.tensor([library.index[clip.label] for clip in known])
     others = torch.from_numpy(np.stack([composer.related[i] for i in label.tolist()])).bool()
     for row, clip in enumerate(known):
-        others[row, [composer.index[name] for name in clip.labels if name in composer.index]] = True
+        others[row, [*library.indices(clip.labels)]] = True
         others[row, label[row]] = False
     return Alone(embeddings, mask, label.repeat(takes), others.repeat(takes, 1), torch.tensor(onsets))
 
@@ -219,7 +220,7 @@ def hear_rooms(
     """An hour or so of rooms in which nothing sounds."""
     rng = np.random.default_rng([settings.seed, 12])
     stretches = max(1, round(ROOMS * settings.hours / HOURS))
-    streams = [composer.rooms(rng, stretches * STRETCH * CHUNK_SAMPLES) for _ in range(STREAMS)]
+    streams = [composer.library.rooms(rng, stretches * STRETCH * CHUNK_SAMPLES) for _ in range(STREAMS)]
     heard = _hear_long(encoder, streams, "head: listening to empty rooms", progress)
     heard = heard.reshape(-1, STRETCH, heard.shape[2])
     nothing = torch.zeros(len(heard), len(composer.labels))
@@ -234,12 +235,12 @@ def hear_lasting(
     """Every recording of a steady sound for a quarter of a minute, and crowds that are mixed."""
     rng = np.random.default_rng([settings.seed, 13])
     crowds = round(CROWD_STRETCHES * settings.hours / HOURS)
-    sounds = [composer.pick(rng, crowd) for crowd in composer.crowds for _ in range(crowds)]
-    for name in composer.steady:
-        for group in composer.pools.get(name, {}).values():
+    library = composer.library
+    sounds = [library.pick(rng, crowd) for crowd in library.crowds for _ in range(crowds)]
+    for name in library.steady:
+        for group in library.pools.get(name, {}).values():
             clip = group[int(rng.integers(len(group)))]
-            labels = tuple(composer.index[one] for one in clip.labels if one in composer.index)
-            sounds.append(Sound(composer.corpus.audio(clip), labels))
+            sounds.append(Sound(library.corpus.audio(clip), library.indices(clip.labels)))
     n = STRETCH * CHUNK_SAMPLES
     heard = torch.zeros(len(sounds), len(composer.labels))
     weight = torch.ones_like(heard)

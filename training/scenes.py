@@ -12,11 +12,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ..runtime.audio import CHUNK_SAMPLES, HOP, RATE, Samples
+from ..runtime.audio import CHUNK_SAMPLES, RATE, Samples
 from . import augment
 from .data import Clip, Corpus, Label
-from .kinds import ALARMS, BROADER, CADENCED, CROWDS, QUIET, STEADY, SYNTHETIC_SHARE, TOGETHER
-from .signals import MAKERS, PHRASES
+from .kinds import ALARMS, BROADER, CADENCED, CROWDS, STEADY, TOGETHER
+from .signals import MAKERS
+from .sounds import Library, Sound, excerpt
 
 FADING = 2
 """Chunks after a sound's end in which the encoder may still name it, or not."""
@@ -33,15 +34,6 @@ MASKED_DB = -15.0
 """Below everything else by this much, an event can't be heard."""
 PATIENCE = 4
 """Chunks (of 320 ms) that a pause inside one event may last."""
-VOICES = (5, 17)
-"""Of a crowd that is mixed, at least and at most."""
-
-
-class Sound(NamedTuple):
-    """A dry sound for a scene, and what it is labelled with."""
-
-    samples: Samples
-    labels: tuple[int, ...]
 
 
 class Event(NamedTuple):
@@ -67,56 +59,6 @@ class Targets(NamedTuple):
     weight: NDArray[np.float32]
 
 
-def excerpt(rng: Generator, sound: Sound, length_s: float) -> Sound:
-    """So many seconds of a sound, around a moment drawn by its loudness; faded in and out over 10 ms."""
-    n = int(length_s * RATE)
-    if len(sound.samples) <= n:
-        return sound
-    samples = sound.samples
-    power = np.mean(samples[: len(samples) // HOP * HOP].reshape(-1, HOP) ** 2, axis=1) ** 0.5 + 1e-9
-    moment = HOP * int(rng.choice(len(power), p=power / power.sum()))
-    start = min(max(moment - int(rng.uniform(0, 0.7) * n), 0), len(samples) - n)
-    cut = samples[start : start + n].copy()
-    cut[:HOP] *= np.linspace(0, 1, HOP, dtype=np.float32)
-    cut[-HOP:] *= np.linspace(1, 0, HOP, dtype=np.float32)
-    return Sound(cut, sound.labels)
-
-
-def lull(samples: Samples) -> Samples | None:
-    """The quietest half second of a recording, as a loop without a seam: its room, without its sound.
-
-    None where nothing is 15 dB quieter than the loudest half second, or only digital silence is.
-    """
-    n, step = RATE // 2, RATE // 20
-    if len(samples) < 3 * n:
-        return None
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    starts = np.arange(0, len(samples) - n, step)
-    power = (energy[starts + n] - energy[starts]) / n
-    audible = np.flatnonzero(power > 1e-9)
-    if not len(audible):
-        return None
-    best = int(audible[np.argmin(power[audible])])
-    if power[best] > power.max() * 10**-1.5:
-        return None
-    quiet = samples[starts[best] : starts[best] + n]
-    fade = n // 4
-    ramp = np.linspace(0, 1, fade, dtype=np.float32)
-    loop: Samples = quiet[:-fade] - quiet.mean()
-    loop[:fade] = loop[:fade] * ramp + (quiet[-fade:] - quiet.mean()) * (1 - ramp)
-    return loop
-
-
-def sound_labels(corpus: Corpus, clips: list[Clip]) -> list[Label]:
-    """The labels that a model taught with these clips can score: theirs, but silence; the synthesised, and
-    the crowds that they can be mixed to."""
-    present = {clip.label for clip in clips} | set(MAKERS)
-    present |= {crowd for crowd, voices in CROWDS.items() if present & set(voices)}
-    own = [label for label in corpus.labels if label.name in present and label.name != QUIET]
-    known = {label.name for label in own}
-    return own + [Label(name, phrase, kind) for name, (phrase, kind) in PHRASES.items() if name not in known]
-
-
 def _pairs(relation: Mapping[str, set[str]], index: Mapping[str, int]) -> Iterator[tuple[int, int]]:
     for name, others in relation.items():
         yield from ((index[name], index[o]) for o in sorted(others) if name in index and o in index)
@@ -130,53 +72,18 @@ class Composer:
     """Makes scenes from clips, at random but reproducibly: the same generator gives the same scenes."""
 
     def __init__(self, corpus: Corpus, clips: list[Clip], labels: list[Label]) -> None:
-        self.corpus, self.labels = corpus, labels
-        self.index = {label.name: i for i, label in enumerate(labels)}
-        self.pools: dict[str, dict[str, list[Clip]]] = {}
-        for clip in clips:
-            self.pools.setdefault(clip.label, {}).setdefault(clip.recording, []).append(clip)
-        self.quiet = [
-            clip for pool in (self.pools.pop(QUIET, {}),) for group in pool.values() for clip in group
-        ]
-        self.crowds = {
-            crowd: [group for voice in voices for group in self.pools.get(voice, {}).values()]
-            for crowd, voices in CROWDS.items()
-            if crowd in self.index and crowd not in self.pools and self.pools.keys() & set(voices)
-        }
-        """Label -> the recordings of its voices: of crowds that none of the clips is a recording of."""
-        names = sorted({*self.pools, *MAKERS, *self.crowds})
-        weights = np.array([self._weight(name) for name in names])
-        self.names, self.weights = names, weights / weights.sum()
-        self.steady = [name for name in names if name in STEADY]
+        self.labels = labels
+        self.library = Library(corpus, clips, labels)
+        index = self.library.index
         self.related = np.zeros((len(labels), len(labels)), bool)
         """[i, j]: where i sounds, nothing is taught of j."""
-        for one, other in _pairs(TOGETHER, self.index):
+        for one, other in _pairs(TOGETHER, index):
             self.related[[one, other], [other, one]] = True
-        for broader, narrower in _pairs(BROADER, self.index):
+        for broader, narrower in _pairs(BROADER, index):
             self.related[broader, narrower] = True
-        for crowd in self.crowds:  # mixed, it is known to be one; and that a single voice is none
-            voices = [self.index[voice] for voice in CROWDS[crowd] if voice in self.index]
-            self.related[voices, self.index[crowd]] = False
-
-    def _weight(self, name: str) -> float:
-        # Rare labels are heard more often than their share, but three recordings can't carry a twelfth.
-        is_made = name in SYNTHETIC_SHARE or name in self.crowds
-        return float(np.sqrt(min(len(self.pools.get(name, {})), 40) + (25 if is_made else 0)))
-
-    def pick(self, rng: Generator, name: str) -> Sound:
-        """A sound of this label, dry, up to 10 s."""
-        if name in self.crowds:
-            return Sound(self._crowd(rng, self.crowds[name]), (self.index[name],))
-        if name not in self.pools or rng.random() < SYNTHETIC_SHARE.get(name, 0.0):
-            samples, label = MAKERS[name](rng)
-            return Sound(samples, (self.index[label],))
-        recordings = self.pools[name]
-        group = recordings[list(recordings)[int(rng.integers(len(recordings)))]]
-        clip = group[int(rng.integers(len(group)))]
-        samples = self.corpus.audio(clip)
-        if rng.random() < 0.5:
-            samples = augment.change_speed(samples, rng.uniform(0.86, 1.16))
-        return Sound(samples, tuple(self.index[name] for name in clip.labels if name in self.index))
+        for crowd in self.library.crowds:  # mixed, it is known to be one; and that a single voice is none
+            voices = [index[voice] for voice in CROWDS[crowd] if voice in index]
+            self.related[voices, index[crowd]] = False
 
     def scene(self, rng: Generator) -> Scene:
         """The next few seconds of a room: 3 to 11 s, sometimes with nothing in them."""
@@ -187,21 +94,19 @@ class Composer:
         response = augment.room_response(rng) if rng.random() < 0.4 else None
         if rng.random() < 0.85:
             samples += augment.noise(rng, n) * np.float32(10 ** (rng.uniform(-80, -42) / 20))
-        if self.quiet and rng.random() < 0.2:
-            tone = self.corpus.audio(self.quiet[int(rng.integers(len(self.quiet)))])
-            samples += np.resize(tone, n) * np.float32(10 ** (rng.uniform(-6, 12) / 20))
+        if self.library.quiet and rng.random() < 0.2:
+            samples += np.resize(self.library.tone(rng), n) * np.float32(10 ** (rng.uniform(-6, 12) / 20))
         if rng.random() < 0.08:
             if rng.random() < 0.5:  # loud but meaningless: noise that is no known sound
                 samples += augment.noise(rng, n) * np.float32(10 ** (rng.uniform(-45, -22) / 20))
             return Scene(samples, events)
         count = int(rng.choice([1, 2, 3, 4], p=[0.3, 0.35, 0.22, 0.13]))
         if rng.random() < 0.3:
-            name = self.steady[int(rng.integers(len(self.steady)))]
-            sound = self.pick(rng, name)
+            sound = self.library.pick_steady(rng)
             sound = Sound(np.resize(sound.samples, n), sound.labels)
             events.append(self._place(samples, sound, 0, rng.uniform(-48, -26), False))
-        for name in rng.choice(self.names, size=count, p=self.weights):
-            sound = self.pick(rng, str(name))
+        for name in rng.choice(self.library.names, size=count, p=self.library.weights):
+            sound = self.library.pick(rng, str(name))
             dry = sound.samples
             if name in CADENCED:
                 sound = excerpt(rng, sound, rng.uniform(4.0, 9.0))
@@ -234,16 +139,17 @@ class Composer:
         """
         if rng.random() < STILL:
             n = int(rng.uniform(3, 10) * RATE / CHUNK_SAMPLES) * CHUNK_SAMPLES
-            return Scene(self._room(rng, n, rng.uniform(-75, -30)), [])
-        name = str(rng.choice(self.names, p=self.weights))
+            return Scene(self.library.room(rng, n, rng.uniform(-75, -30)), [])
+        name = str(rng.choice(self.library.names, p=self.library.weights))
         lasts = name in CADENCED or (name in STEADY and rng.random() < 0.3)
-        sound = excerpt(rng, self.pick(rng, name), rng.uniform(4.0, 9.0) if lasts else rng.uniform(1.0, 4.0))
+        dry = self.library.pick(rng, name)
+        sound = excerpt(rng, dry, rng.uniform(4.0, 9.0) if lasts else rng.uniform(1.0, 4.0))
         if rng.random() < 0.3:
             wet = augment.reverberate(sound.samples, augment.room_response(rng))
             sound = sound._replace(samples=wet)
         start = int(rng.uniform(0.1, 0.6) * RATE)
         chunks = -(-(start + len(sound.samples)) // CHUNK_SAMPLES) + int(rng.integers(0, 3))
-        samples = self._room(rng, chunks * CHUNK_SAMPLES, rng.uniform(-85, -50))
+        samples = self.library.room(rng, chunks * CHUNK_SAMPLES, rng.uniform(-85, -50))
         event = self._place(samples, sound, start, rng.uniform(-40, -12), True)
         return Scene(np.clip(samples, -1.0, 1.0), [event])
 
@@ -253,7 +159,7 @@ class Composer:
         The alarm lies 6 dB below the noise at the worst. The noise comes first and stays to the end.
         """
         others = [name for name in MAKERS if name not in ALARMS]
-        signal = self.pick(rng, str(rng.choice(list(ALARMS) if rng.random() < WARNED else others)))
+        signal = self.library.pick(rng, str(rng.choice(list(ALARMS) if rng.random() < WARNED else others)))
         if rng.random() < 0.3:
             signal = excerpt(rng, signal, rng.uniform(5.0, 9.0))
         if rng.random() < 0.7:
@@ -261,60 +167,15 @@ class Composer:
             signal = signal._replace(samples=wet)
         start = int(rng.uniform(0.2, 3.0) * RATE)
         n = -(-(start + min(len(signal.samples), 11 * RATE)) // CHUNK_SAMPLES) * CHUNK_SAMPLES
-        samples = self._room(rng, n, rng.uniform(-80, -50))
+        samples = self.library.room(rng, n, rng.uniform(-80, -50))
         level_db = rng.uniform(-42, -18)
         events = []
-        if self.steady and rng.random() < 0.8:
-            noise = self.pick(rng, self.steady[int(rng.integers(len(self.steady)))])
+        if self.library.steady and rng.random() < 0.8:
+            noise = self.library.pick_steady(rng)
             noise = noise._replace(samples=np.resize(noise.samples, n))
             events.append(self._place(samples, noise, 0, level_db - rng.uniform(-6, 18), False))
         events.append(self._place(samples, signal, start, level_db, True))
         return Scene(np.clip(samples, -1.0, 1.0), events)
-
-    def _room(self, rng: Generator, n: int, level_db: float) -> Samples:
-        """(n,) of a room in which nothing sounds, recorded or made, at this level in dBFS."""
-        tone = self._lull(rng) if rng.random() < 0.4 else None
-        if tone is None and self.quiet and rng.random() < 0.4:
-            tone = self.corpus.audio(self.quiet[int(rng.integers(len(self.quiet)))])
-        if tone is None:
-            return augment.noise(rng, n) * np.float32(10 ** (level_db / 20))
-        tone = augment.change_speed(np.roll(tone, int(rng.integers(len(tone)))), rng.uniform(0.8, 1.25))
-        loudness = 10 ** (level_db / 20) / max(float(np.sqrt(np.mean(tone**2))), 1e-6)
-        return np.asarray(np.resize(tone, n) * np.float32(min(loudness, 1e3)), np.float32)
-
-    def _lull(self, rng: Generator) -> Samples | None:
-        """The room that some clip was recorded in, where it has a quiet moment."""
-        if not self.pools:
-            return None
-        groups = list(self.pools[list(self.pools)[int(rng.integers(len(self.pools)))]].values())
-        group = groups[int(rng.integers(len(groups)))]
-        return lull(self.corpus.audio(group[int(rng.integers(len(group)))]))
-
-    def _crowd(self, rng: Generator, voices: list[list[Clip]]) -> Samples:
-        """Ten seconds of many voices at once, near and far; often in a room, or by a dull microphone."""
-        n = 10 * RATE
-        mixed = np.zeros(n, np.float32)
-        for _ in range(int(rng.integers(VOICES[0], VOICES[1] + 1))):
-            group = voices[int(rng.integers(len(voices)))]
-            voice = self.corpus.audio(group[int(rng.integers(len(group)))])
-            voice = augment.change_speed(voice, rng.uniform(0.85, 1.2))
-            loudness = 10 ** (rng.uniform(-12, 0) / 20) / max(float(np.sqrt(np.mean(voice**2))), 1e-6)
-            mixed += np.resize(np.roll(voice, int(rng.integers(len(voice)))), n) * np.float32(loudness)
-        if rng.random() < 0.6:
-            mixed = augment.reverberate(mixed, augment.room_response(rng))[:n]
-        if rng.random() < 0.5:
-            mixed = augment.dull(mixed, rng.uniform(3500, 12000))
-        return mixed
-
-    def rooms(self, rng: Generator, n: int) -> Samples:
-        """(n,) of rooms in which nothing sounds: one fades into the next every few seconds."""
-
-        def endless() -> Iterator[Samples]:
-            while True:
-                yield self._room(rng, int(rng.uniform(3, 12) * RATE), rng.uniform(-75, -36))
-
-        seconds = itertools.islice(augment.joined(endless()), -(-n // RATE))
-        return np.concatenate([*seconds])[:n]
 
     def _place(
         self,

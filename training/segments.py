@@ -130,7 +130,7 @@ def listen(
     clear, warnings: the shares of such scenes, as in `Composer.draw`. plans: scenes after people's
     captions; half of all, where there are any.
     """
-    renderer = Renderer(composer.corpus, composer.labels)
+    renderer = Renderer(composer.library.corpus, composer.labels)
 
     def draw(rng: Generator) -> tuple[Scene, str]:
         if plans and rng.random() < 0.5:

@@ -32,8 +32,9 @@ from .models.see import AdapterConfig
 from .paper import PaperRecipe
 from .prepare.plan import open_plans
 from .run import Run, team
-from .scenes import Composer, sound_labels
+from .scenes import Composer
 from .sentence import sentence_model
+from .sounds import sound_labels
 from .start import begin_from
 from .teacher import Teacher
 from .text import TextSettings, train_text

@@ -19,8 +19,8 @@ from ...runtime.errors import DataError, InputMissingError
 from ...runtime.frontend import FrontEnd
 from ..data import Corpus, Split
 from ..prepare.plan import PLANS, Plan, open_plans
-from ..scenes import sound_labels
 from ..sentence import Embed, sentence_model
+from ..sounds import sound_labels
 from . import text
 from .baselines import (
     SIGNAL_CLASSES,

@@ -21,9 +21,10 @@ from .. import augment, captions
 from ..data import Corpus, Label, Split
 from ..prepare.plan import Plan
 from ..prepare.render import Renderer
-from ..scenes import MASKED_DB, Composer, Scene, sound_labels
+from ..scenes import MASKED_DB, Composer, Scene
 from ..segments import LEAST
 from ..signals import PHRASES
+from ..sounds import sound_labels
 from .hearing import AFTER, BEFORE, ROOM_DB, caption_events
 from .naming import ENOUGH
 from .setting import Stage

@@ -22,7 +22,7 @@ import numpy as np
 from ...runtime.audio import CHUNK_SAMPLES, RATE
 from ...runtime.errors import DataError, InputMissingError
 from ..data import LICENCES, Clip, Licence, Split, open_corpus
-from ..scenes import sound_labels
+from ..sounds import sound_labels
 from .arrange import Shelf, Unplayable, arrange
 from .hear import Ear, Opinion
 from .parse import Parsed, Refused, parse
