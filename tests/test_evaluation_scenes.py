@@ -86,7 +86,7 @@ def test_the_same_spec_is_the_same_scene_of_the_splits_own_clips(corpus: Corpus)
     assert one.known == again.known
     assert not np.array_equal(one.samples, scenes.make(corpus, scenes.Spec("val", 3, 5)).samples)
     assert 0 < one.first < one.last <= len(one.samples) // CHUNK_SAMPLES
-    used = scenes._composer(corpus, "test").pools
+    used = scenes._composer(corpus, "test").library.pools
     splits = {c.split for pool in used.values() for clips in pool.values() for c in clips}
     assert splits == {"test"}
 
