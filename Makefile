@@ -26,6 +26,9 @@ MIC_PACKAGES := gcc portaudio19-dev libasound2-plugins
 # The tests play clips into a microphone that PulseAudio makes up, and let systemd check the units.
 TEST_PACKAGES := pulseaudio pulseaudio-utils alsa-utils sox systemd
 
+# ONNX Runtime reports to its maker where this is not set before it is imported.
+export ORT_DISABLE_TELEMETRY := 1
+
 .PHONY: setup setup-dev run test lint bench bench-gpu model soak install-service
 
 setup: $(VENV)/.base

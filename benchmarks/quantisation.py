@@ -27,11 +27,11 @@ from edgecap.export.export import describe
 from edgecap.export.quantize import quantize, quantize_calibrated
 from edgecap.export.to_onnx import to_onnx
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
-from edgecap.runtime.bundle import TOKENIZER_FILE, GraphFile
 from edgecap.runtime.decoder import Decoder, Vocabulary
 from edgecap.runtime.encoder import Encoder
 from edgecap.runtime.engine import Engine
 from edgecap.runtime.frontend import FrontEnd
+from edgecap.runtime.manifest import TOKENIZER_FILE, GraphFile
 from edgecap.runtime.session import SPEAKING
 from edgecap.training.captions import clause
 from edgecap.training.data import Clip, Corpus, open_corpus

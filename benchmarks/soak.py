@@ -20,11 +20,11 @@ import psutil
 
 from edgecap.runtime import scene
 from edgecap.runtime.audio import RATE, seconds
+from edgecap.runtime.blocks import Block
 from edgecap.runtime.bundle import Bundle
 from edgecap.runtime.config import Config
 from edgecap.runtime.daemon import Daemon
 from edgecap.runtime.session import Model, Session
-from edgecap.runtime.sources import Block
 
 SCENES = 5
 """Different ones; synthesising each anew would cost more than captioning it."""

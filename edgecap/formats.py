@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from edgecap.runtime.policy import Caption
+    from edgecap.runtime.events import Caption
 
 LINE = 42
 """Characters a subtitle line, two lines a subtitle (DCMP Captioning Key, BBC guidelines)."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecap.runtime.audio import CHUNK, CHUNK_SAMPLES, HOP, RATE, Samples, seconds
+from edgecap.runtime.blocks import Block
 from edgecap.runtime.bundle import Bundle
 from edgecap.runtime.encoder import Encoder
 from edgecap.runtime.engine import Engine
@@ -25,7 +26,7 @@ from edgecap.runtime.errors import DataError, UnavailableError
 from edgecap.runtime.frontend import FrontEnd
 from edgecap.runtime.scene import Scene
 from edgecap.runtime.session import Model, Session
-from edgecap.runtime.sources import Block, file_blocks, paced
+from edgecap.runtime.sources import file_blocks, paced
 
 HOPS_PER_S = RATE / CHUNK_SAMPLES
 ROUNDS = 9

@@ -11,9 +11,9 @@ from typing import cast
 import numpy as np
 
 from ..runtime.audio import CHUNK_SAMPLES, HOP, RATE
-from ..runtime.bundle import TOKENIZER_FILE, GraphFile
 from ..runtime.decoder import Decoder, Vocabulary
 from ..runtime.engine import Array, Engine, State
+from ..runtime.manifest import TOKENIZER_FILE, GraphFile
 from ..runtime.session import SPEAKING
 from .checkpoint import Checkpoint
 from .hearing import log_mels

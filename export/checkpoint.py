@@ -12,9 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from ..runtime.bundle import LABELS_FILE, TOKENIZER_FILE, Thresholds, parse_labels
+from ..runtime.bundle import parse_labels
 from ..runtime.decoder import Vocabulary
 from ..runtime.errors import BundleError, InputMissingError, UsageError
+from ..runtime.manifest import LABELS_FILE, TOKENIZER_FILE, Thresholds
 from ..runtime.text import VOCABULARY_FILE
 from ..training.models import room, tagger, text
 from ..training.models.convnext import load_public

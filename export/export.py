@@ -12,8 +12,8 @@ from typing import Literal, cast
 import msgspec
 import torch
 
-from ..runtime.bundle import FORMAT, MANIFEST_FILE, GraphFile, Manifest, audio_contract
 from ..runtime.errors import UsageError
+from ..runtime.manifest import FORMAT, MANIFEST_FILE, GraphFile, Manifest, audio_contract
 from ..training.models.graph import ExportGraph, Extent
 from .calibrate import CALIBRATED, Feeds, record_feeds
 from .checkpoint import Checkpoint, read_checkpoint

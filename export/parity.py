@@ -15,10 +15,10 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from ..runtime.audio import CHUNK, HOP, POWER_FLOOR, RATE
-from ..runtime.bundle import TOKENIZER_FILE, GraphFile
 from ..runtime.decoder import BOS, Decoder, Vocabulary
 from ..runtime.engine import Array, Engine
 from ..runtime.errors import BundleError
+from ..runtime.manifest import TOKENIZER_FILE, GraphFile
 from ..runtime.session import SPEAKING
 from ..training.models.graph import ExportGraph
 from ..training.torch_engine import TorchEngine

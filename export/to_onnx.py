@@ -15,9 +15,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from ..runtime.bundle import Graph
-from ..runtime.bundle import Tensor as Port
 from ..runtime.errors import EdgecapError
+from ..runtime.manifest import Graph
+from ..runtime.manifest import Tensor as Port
 from ..training.models.graph import ExportGraph, reduced
 from .fold import fold_scales
 

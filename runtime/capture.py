@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from threading import Event, Thread
 
 from .audio import RATE, Samples
+from .blocks import Block
 from .errors import MicrophoneError
 from .microphone import Heard, Microphone, stable_name
 from .ring import Ring
-from .sources import Block
 from .watchdog import Health, Watchdog
 
 log = logging.getLogger(__name__)

@@ -17,16 +17,7 @@ from msgspec import Meta
 
 from .endpoint import is_local
 from .errors import ConfigError
-
-
-def _key(doc: str, allowed: str, **limits: Any) -> Meta:
-    """The explanation of a key and the words for what it may hold; limits as msgspec.Meta takes them."""
-    return Meta(description=doc, extra={"allowed": allowed}, **limits)
-
-
-def _number(low: int, high: int, doc: str) -> Meta:
-    return _key(doc, f"a number from {low} to {high}", ge=low, le=high)
-
+from .options import Captions, key, number
 
 _OR_NULL = ", or null for the bundle's own"
 _ENDPOINT = "tcp://ADDRESS:PORT or ipc://PATH"
@@ -37,50 +28,26 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: Annotated[
         Literal["microphone", "file", "stdin"],
-        _key(
+        key(
             "Kind of source; stdin takes raw 16-bit little-endian samples, or a WAV.",
             "microphone, file or stdin",
         ),
     ] = "microphone"
     name: Annotated[
         str,
-        _key(
-            "A microphone's index, part of its name, or default (`edgecap devices`); a file's path.", "text"
-        ),
+        key("A microphone's index, part of its name, or default (`edgecap devices`); a file's path.", "text"),
     ] = "default"
-    rate: Annotated[int, _number(1_000, 384_000, "Samples a second on stdin.")] = 32_000
-    channels: Annotated[int, _number(1, 64, "Channels on stdin, interleaved.")] = 1
-
-
-class Captions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When something is said. None takes the bundle's own, calibrated value."""
-
-    confidence: (
-        Annotated[float, _number(0, 1, "Nothing is said plainly below this probability of being right.")]
-        | None
-    ) = None
-    hedge: (
-        Annotated[float, _number(0, 1, 'From here up to confidence it says "Possibly …"; below, nothing.')]
-        | None
-    ) = None
-    interval: Annotated[
-        float, _number(0, 60, "Seconds between two revisions of one caption, at the least.")
-    ] = 1.0
-    level: (
-        Annotated[float, _number(-100, 0, "Sound quieter than this (dB of full scale) counts as silence.")]
-        | None
-    ) = None
+    rate: Annotated[int, number(1_000, 384_000, "Samples a second on stdin.")] = 32_000
+    channels: Annotated[int, number(1, 64, "Channels on stdin, interleaved.")] = 1
 
 
 class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """CurveZMQ key files (docs/wire.md): with them, only known readers connect, and nobody listens in."""
 
     secret: Annotated[
-        str, _key("File of this room's own secret key, *.key_secret; empty for none.", "text")
+        str, key("File of this room's own secret key, *.key_secret; empty for none.", "text")
     ] = ""
-    readers: Annotated[str, _key("Folder with the public *.key of each reader that may connect.", "text")] = (
-        ""
-    )
+    readers: Annotated[str, key("Folder with the public *.key of each reader that may connect.", "text")] = ""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,37 +55,37 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     room: Annotated[
         str,
-        _key(
+        key(
             "The room's name, in every topic and message.",
             "1 to 64 characters without spaces, dots or slashes",
             pattern=r"^[^\s./\x00-\x1f]{1,64}$",
         ),
     ] = "room"
-    source: Annotated[Source, _key("Where sound comes from.", "keys: kind, name, rate, channels")] = Source()
+    source: Annotated[Source, key("Where sound comes from.", "keys: kind, name, rate, channels")] = Source()
     bundle: Annotated[
         str,
-        _key("The model: a bundle's folder, its .zip, or the name of one that ships here.", "text"),
+        key("The model: a bundle's folder, its .zip, or the name of one that ships here.", "text"),
     ] = "room-small"
     provider: Annotated[
         Literal["auto", "cpu", "cuda", "tensorrt", "openvino"],
-        _key(
+        key(
             "What computes: ONNX Runtime's provider; auto is the bundle's engines where they run, else cpu.",
             "auto, cpu, cuda, tensorrt or openvino",
         ),
     ] = "auto"
-    publish: Annotated[str, _key("Captions and status go out here (ZeroMQ PUB).", _ENDPOINT)] = (
+    publish: Annotated[str, key("Captions and status go out here (ZeroMQ PUB).", _ENDPOINT)] = (
         "tcp://127.0.0.1:7310"
     )
-    replay: Annotated[str, _key("Missed captions are asked for here (ZeroMQ ROUTER).", _ENDPOINT)] = (
+    replay: Annotated[str, key("Missed captions are asked for here (ZeroMQ ROUTER).", _ENDPOINT)] = (
         "tcp://127.0.0.1:7311"
     )
     captions: Annotated[
-        Captions, _key("When something is said.", "keys: confidence, hedge, interval, level")
+        Captions, key("When something is said.", "keys: confidence, hedge, interval, level")
     ] = Captions()
-    keys: Annotated[Keys, _key("For readers beyond this machine.", "keys: secret, readers")] = Keys()
+    keys: Annotated[Keys, key("For readers beyond this machine.", "keys: secret, readers")] = Keys()
     insecure: Annotated[
         bool,
-        _key("Allow other machines without keys; whoever reaches it reads what is heard.", "true or false"),
+        key("Allow other machines without keys; whoever reaches it reads what is heard.", "true or false"),
     ] = False
 
 
@@ -249,18 +216,18 @@ def _explain(message: str, keys: Mapping[str, Any], where: str, noun: str) -> Co
 
 
 def _refuse_unsafe(config: Config, where: str) -> None:
-    for key in ("publish", "replay"):
-        endpoint = getattr(config, key)
+    for socket in ("publish", "replay"):
+        endpoint = getattr(config, socket)
         problem = _endpoint_problem(endpoint)
         if problem:
             raise ConfigError(
-                f"{where}: {key} is {endpoint!r}",
+                f"{where}: {socket} is {endpoint!r}",
                 why=f"{problem}; allowed is {_ENDPOINT}",
                 fix="take for example tcp://127.0.0.1:7310",
             )
         if not (config.insecure or config.keys.secret or is_local(endpoint)):
             raise ConfigError(
-                f"{where}: {key} is {endpoint}, which other machines can reach",
+                f"{where}: {socket} is {endpoint}, which other machines can reach",
                 why="whoever reaches it can read what is heard in this room",
                 fix="use tcp://127.0.0.1:PORT or ipc://PATH, give keys, or say insecure: true (--insecure)",
             )

@@ -19,16 +19,17 @@ from types import FrameType
 
 from . import wire
 from .audio import Samples, seconds
+from .blocks import Block
 from .capture import Capture, Reader
 from .config import Config
 from .errors import DataError
+from .events import Caption
 from .keys import ServerKeys
 from .notify import Notifier
-from .policy import Caption
 from .publisher import Publisher
 from .ring import Closed, Item
 from .session import Session
-from .sources import Block, file_blocks, paced, pcm_blocks
+from .sources import file_blocks, paced, pcm_blocks
 
 log = logging.getLogger(__name__)
 

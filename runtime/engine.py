@@ -7,8 +7,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .bundle import Graph, GraphFile, Tensor
 from .errors import BundleError, UnavailableError
+from .manifest import Graph, GraphFile, Tensor
 
 Array = NDArray[Any]
 State = dict[str, Array]

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from .bundle import Build, Bundle, GraphFile, Tensor
+from .bundle import Bundle
 from .cuda import Device, DeviceArray
 from .engine import Array, Engine, Provider, State, zero_state
 from .errors import BundleError, UnavailableError
+from .manifest import Build, GraphFile, Tensor
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 
 from .audio import RATE
+from .blocks import BLOCK_S, Block, Converter
 from .errors import MicrophoneError, UnavailableError
 from .ring import Ring
-from .sources import BLOCK_S, Block, Converter
 
 RATES = (RATE, 48_000, 44_100)
 CHANNELS = (1, 2)

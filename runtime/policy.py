@@ -14,39 +14,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from .audio import CHUNK_SAMPLES, RATE
-from .bundle import Calibration
 from .decoder import Hypothesis
+from .events import Caption, Sound
+from .manifest import Calibration
 from .meaning import Meaning, Sounds
 from .news import News
 from .segment import HOLD_SAMPLES, Segment, cosine_distance
 from .wording import clauses, hedged, sentence
-
-
-class Sound(msgspec.Struct, frozen=True):
-    """A known sound and how sure the encoder is of it, 0 to 1."""
-
-    label: str
-    score: float
-
-
-class Caption(msgspec.Struct, frozen=True):
-    """An event of a session: a caption appears, is revised, or ends. Times are in samples."""
-
-    kind: Literal["new", "update", "end"]
-    id: str
-    text: str
-    confidence: float
-    sounds: tuple[Sound, ...]
-    start: int
-    end: int | None = None
-
 
 FIRST_EMBEDDINGS = 4
 """A clear onset gets its first sentence after so many: 1.28 s, within the promised 1.5."""

@@ -16,8 +16,8 @@ from . import wire
 from .audio import CHUNK_SAMPLES, seconds
 from .endpoint import bind, is_local, release
 from .errors import ConfigError, WireError
+from .events import Caption
 from .keys import ServerKeys, admit, guard
-from .policy import Caption
 
 HOP_S = seconds(CHUNK_SAMPLES)
 HIGH_WATER = 64

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .audio import RATE, Samples
-from .sources import BLOCK_S, Block
+from .blocks import BLOCK_S, Block
 
 Signal = NDArray[np.float64]
 """(n,) float64 at 32 kHz while sounds are being built."""

@@ -13,17 +13,19 @@ import numpy as np
 
 from .alarms import Alarms
 from .audio import CHUNK_SAMPLES, RATE, Samples
-from .bundle import Bundle, Thresholds
-from .config import Captions
+from .bundle import Bundle
 from .decoder import Decoder, Vocabulary
 from .encoder import Encoder
 from .engine import Engine, Provider, State
 from .engine_tensorrt import load_engines
 from .errors import UsageError
+from .events import Caption
 from .frontend import FrontEnd
+from .manifest import Thresholds
 from .meaning import Sounds
 from .namer import name_sounds
-from .policy import FIRST_EMBEDDINGS, Caption, Limits, Policy
+from .options import Captions
+from .policy import FIRST_EMBEDDINGS, Limits, Policy
 from .segment import SILENT_DB, Heard, Segment, Segmenter, levels_db, mean_level_db
 
 SPEAKING = ("adapter", "decoder_prefill", "decoder_step")

@@ -8,20 +8,15 @@ import re
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import soundfile
-import soxr
-from numpy.typing import NDArray
 
-from .audio import CHUNK_SAMPLES, RATE, Samples, seconds
+from .audio import seconds
+from .blocks import BLOCK_S, Block, Converter
 from .errors import DataError, InputMissingError
-
-BLOCK_S = seconds(CHUNK_SAMPLES) / 2
-"""160 ms. Each wake costs, and a chunk of the model is full exactly when a block comes."""
 
 Sample = Literal["s16le", "f32le"]
 
@@ -30,58 +25,6 @@ class Pipe(Protocol):
     """What bytes can be read from: a file, a pipe, buffered or not."""
 
     def read(self, size: int, /) -> bytes | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Some sound and where it stands: `index` counts samples at 32 kHz from the start, gaps included."""
-
-    samples: Samples
-    index: int
-
-
-class Converter:
-    """Any rate and channel count to mono 32 kHz float32 within [-1, 1], as a stream.
-
-    Channels are averaged. Samples that are no finite number become zeros and are counted.
-    """
-
-    def __init__(self, rate: int, channels: int) -> None:
-        self._rate, self._channels = rate, channels
-        self._resampler = self._new_resampler()
-        self.not_finite = 0
-
-    def push(self, frames: NDArray[Any]) -> Samples:
-        """(n, channels) or (n * channels,) float32, or int16 in full scale -> (m,) at 32 kHz.
-
-        The resampler holds back up to 15 ms, which `flush` gives.
-        """
-        frames = frames.reshape(-1, self._channels)
-        is_int16 = frames.dtype == np.int16
-        frames = frames * np.float32(1 / 32768) if is_int16 else self._finite(frames)  # 2^-15 is exact
-        mono = frames[:, 0] if self._channels == 1 else frames.mean(axis=1, dtype=np.float32)
-        if self._resampler is None:
-            return mono
-        return _clipped(self._resampler.resample_chunk(mono))
-
-    def flush(self) -> Samples:
-        """What was held back; the converter may then begin a new stream."""
-        if self._resampler is None:
-            return np.zeros(0, np.float32)
-        rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-        self._resampler = self._new_resampler()
-        return _clipped(rest)
-
-    def _new_resampler(self) -> Any:
-        return None if self._rate == RATE else soxr.ResampleStream(self._rate, RATE, 1, dtype="float32")
-
-    def _finite(self, frames: Samples) -> Samples:
-        bad = ~np.isfinite(frames)
-        if bad.any():
-            self.not_finite += int(bad.sum())
-            frames = np.where(bad, np.float32(0), frames)
-        # Clipped before the mean: one channel of 1e38 would leave nothing of the others.
-        return _clipped(frames)
 
 
 def file_blocks(path: Path) -> Iterator[Block]:
@@ -159,11 +102,6 @@ def paced(
     for block in blocks:
         sleep(max(0.0, start + seconds(block.index + len(block.samples)) - clock()))
         yield block
-
-
-def _clipped(samples: Samples) -> Samples:
-    clipped: Samples = np.clip(samples, -1.0, 1.0, dtype=np.float32)
-    return clipped
 
 
 def _open(path: Path) -> soundfile.SoundFile:

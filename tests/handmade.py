@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edgecap.runtime.audio import RATE, Samples
-from edgecap.runtime.bundle import GraphFile, Tensor, Thresholds
 from edgecap.runtime.decoder import Decoder, Vocabulary
 from edgecap.runtime.engine import Engine
+from edgecap.runtime.manifest import GraphFile, Tensor, Thresholds
 from edgecap.runtime.meaning import Sounds
 from edgecap.runtime.session import Model
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from edgecap.runtime.audio import Samples
-from edgecap.runtime.policy import Caption
+from edgecap.runtime.events import Caption
 
 T = TypeVar("T")
 

@@ -53,7 +53,7 @@ def test_what_is_left_out_is_said(tiny_bundle: Path) -> None:
 
     import msgspec
 
-    from edgecap.runtime.bundle import Build
+    from edgecap.runtime.manifest import Build
 
     bundle = Bundle.open(tiny_bundle)
     build = Build(library="tensorrt", version="11.0", source="")

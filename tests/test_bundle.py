@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecap.runtime import bundle as bundles
-from edgecap.runtime.bundle import Bundle, Graph, Label, Manifest, Tensor
+from edgecap.runtime import manifest
+from edgecap.runtime.bundle import Bundle
 from edgecap.runtime.engine import Engine
 from edgecap.runtime.errors import BundleError, InputMissingError
+from edgecap.runtime.manifest import Graph, Label, Manifest, Tensor
 from edgecap.runtime.onnx_file import OnnxFacts, read_onnx_facts
 from edgecap.runtime.session import Model, Session
 
@@ -366,8 +368,8 @@ def test_any_value_of_any_key_opens_or_is_refused(key: str, value: object, tiny_
             return json.dumps(json.loads(content) | {key: value}).encode()
 
     with suppress(BundleError):
-        manifest = bundles._read_manifest(Edited())  # type: ignore[arg-type]  # as much of Files as is used
-        bundles._check_sizes(tiny_bundle, manifest)
+        read = bundles._read_manifest(Edited())  # type: ignore[arg-type]  # as much of Files as is used
+        bundles._check_sizes(tiny_bundle, read)
 
 
 def test_engine_takes_a_path_or_bytes(tiny_bundle: Path) -> None:
@@ -384,11 +386,11 @@ def test_engine_takes_a_path_or_bytes(tiny_bundle: Path) -> None:
     "struct",
     [
         Manifest,
-        bundles.GraphFile,
-        bundles.Build,
-        bundles.AudioContract,
-        bundles.Thresholds,
-        bundles.Calibration,
+        manifest.GraphFile,
+        manifest.Build,
+        manifest.AudioContract,
+        manifest.Thresholds,
+        manifest.Calibration,
         Tensor,
     ],
 )

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from edgecap.cli import app
 from edgecap.runtime.audio import RATE
-from edgecap.runtime.bundle import FORMAT, GraphFile, Manifest, Thresholds, audio_contract
+from edgecap.runtime.manifest import FORMAT, GraphFile, Manifest, Thresholds, audio_contract
 from tests import handmade
 from tests.handmade import bell, dog, silence
 

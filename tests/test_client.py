@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgecap.client import Received, Subscriber, replay_beside
 from edgecap.runtime import wire
 from edgecap.runtime.errors import UnavailableError, UsageError
-from edgecap.runtime.policy import Caption
+from edgecap.runtime.events import Caption
 from edgecap.runtime.publisher import Publisher
 
 ANY = "tcp://127.0.0.1:*"

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecap.commands import options
-from edgecap.runtime.config import Captions, Config, Keys, Source, find, load, places, render
+from edgecap.runtime.config import Config, Keys, Source, find, load, places, render
 from edgecap.runtime.errors import ConfigError
+from edgecap.runtime.options import Captions
 
 unit = st.floats(0, 1)
 configs = st.builds(

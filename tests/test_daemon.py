@@ -17,12 +17,12 @@ import zmq
 
 from edgecap.runtime import wire
 from edgecap.runtime.audio import RATE, Samples
+from edgecap.runtime.blocks import Block
 from edgecap.runtime.capture import Reader
 from edgecap.runtime.config import Config, Source
 from edgecap.runtime.daemon import Daemon, Timeline
 from edgecap.runtime.errors import DataError, InputMissingError, UnavailableError
 from edgecap.runtime.session import Session
-from edgecap.runtime.sources import Block
 from tests import handmade
 
 ANY = "tcp://127.0.0.1:*"

@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgecap.runtime.bundle import GraphFile, Tensor
 from edgecap.runtime.engine import PROVIDERS, Engine, installed_providers
 from edgecap.runtime.errors import BundleError, UnavailableError
+from edgecap.runtime.manifest import GraphFile, Tensor
 from tests.handmade import encoder_bytes, encoder_file
 
 

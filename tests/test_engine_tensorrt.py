@@ -8,11 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgecap.runtime.bundle import Build, Bundle
+from edgecap.runtime.bundle import Bundle
 from edgecap.runtime.cuda import Device
 from edgecap.runtime.engine import Engine
 from edgecap.runtime.engine_tensorrt import check_build, load_engines, load_library
 from edgecap.runtime.errors import UnavailableError
+from edgecap.runtime.manifest import Build
 
 NAMES = ("encoder", "adapter", "decoder_prefill", "decoder_step")
 BUILD = Build(library="tensorrt-rtx", version="1.7.1.116", capabilities=("8.6", "12.0"), source="")

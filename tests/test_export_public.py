@@ -15,9 +15,9 @@ from edgecap.export.parity import check_parity
 from edgecap.export.quantize import quantize
 from edgecap.runtime.audio import CHUNK
 from edgecap.runtime.bundle import Bundle
-from edgecap.runtime.config import Captions
 from edgecap.runtime.encoder import Encoder
 from edgecap.runtime.errors import BundleError, UsageError
+from edgecap.runtime.options import Captions
 from edgecap.runtime.session import Model, Session
 from edgecap.training.models import tagger
 from edgecap.training.models.convnext import WindowedConvNeXt, load_public

@@ -14,8 +14,9 @@ from edgecap.export.export import export_bundle
 from edgecap.export.options import Options
 from edgecap.export.parity import TOLERANCES
 from edgecap.export.to_tensorrt import build_engine
-from edgecap.runtime.bundle import Bundle, GraphFile
+from edgecap.runtime.bundle import Bundle
 from edgecap.runtime.engine import Engine
+from edgecap.runtime.manifest import GraphFile
 from edgecap.runtime.session import SPEAKING
 from edgecap.training.models.graph import Extent
 

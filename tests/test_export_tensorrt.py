@@ -13,8 +13,9 @@ from edgecap.export.export import describe_bundle, export_bundle, write_engine
 from edgecap.export.options import Options
 from edgecap.export.pack import pack
 from edgecap.export.to_torch_tensorrt import export_program, load_torch_tensorrt, shapes
-from edgecap.runtime.bundle import Bundle, Tensor
+from edgecap.runtime.bundle import Bundle
 from edgecap.runtime.errors import BundleError, UnavailableError, UsageError
+from edgecap.runtime.manifest import Tensor
 from edgecap.runtime.session import SPEAKING
 
 GRAPHS = ("encoder", *SPEAKING)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edgecap.formats import Entry, clock, csv_text, fold, json_line, srt, table, vtt, write_whole
 from edgecap.runtime.audio import RATE
 from edgecap.runtime.errors import UnavailableError
-from edgecap.runtime.policy import Caption, Sound
+from edgecap.runtime.events import Caption, Sound
 
 DOG = (Sound("dog", 0.91),)
 EVENTS = [

@@ -12,8 +12,8 @@ import zmq.auth
 
 from edgecap.client import Subscriber
 from edgecap.runtime.errors import ConfigError
+from edgecap.runtime.events import Caption
 from edgecap.runtime.keys import ReaderKeys, ServerKeys
-from edgecap.runtime.policy import Caption
 from edgecap.runtime.publisher import Publisher
 
 ANY = "tcp://127.0.0.1:*"

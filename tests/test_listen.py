@@ -14,7 +14,7 @@ from typing import IO, Literal
 
 import pytest
 
-from edgecap.runtime.policy import Caption
+from edgecap.runtime.events import Caption
 from edgecap.runtime.publisher import Publisher
 from edgecap.runtime.wire import CaptionMessage
 

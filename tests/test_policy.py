@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
-from edgecap.runtime.bundle import Calibration
 from edgecap.runtime.decoder import Hypothesis
 from edgecap.runtime.encoder import Embedding
+from edgecap.runtime.events import Caption, Sound
+from edgecap.runtime.manifest import Calibration
 from edgecap.runtime.meaning import Sounds
 from edgecap.runtime.namer import name_sounds
-from edgecap.runtime.policy import BADLY_PUT, Caption, Limits, Policy, Sound
+from edgecap.runtime.policy import BADLY_PUT, Limits, Policy
 from edgecap.runtime.segment import Segment
 from edgecap.runtime.wording import clauses, content_words, hedged, sentence, stem
 from tests.laws import assert_every_caption_closes

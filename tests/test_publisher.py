@@ -20,7 +20,7 @@ from edgecap.runtime import publisher as publisher_module
 from edgecap.runtime import wire
 from edgecap.runtime.endpoint import is_local
 from edgecap.runtime.errors import ConfigError, UnavailableError
-from edgecap.runtime.policy import Caption, Sound
+from edgecap.runtime.events import Caption, Sound
 from edgecap.runtime.publisher import REQUESTS_A_POLL, Publisher
 
 ANY = "tcp://127.0.0.1:*"

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE, Samples
-from edgecap.runtime.bundle import Bundle, Thresholds
-from edgecap.runtime.config import Captions
+from edgecap.runtime.bundle import Bundle
 from edgecap.runtime.errors import UsageError
+from edgecap.runtime.events import Caption
+from edgecap.runtime.manifest import Thresholds
 from edgecap.runtime.meaning import Sounds
-from edgecap.runtime.policy import Caption
+from edgecap.runtime.options import Captions
 from edgecap.runtime.session import Model, Session
 from tests import handmade
 from tests.handmade import bell, dog, rain, silence

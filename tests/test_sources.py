@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgecap.runtime.audio import RATE, Samples
+from edgecap.runtime.blocks import Block, Converter
 from edgecap.runtime.errors import DataError, EdgecapError, InputMissingError
-from edgecap.runtime.sources import Block, Converter, file_blocks, paced, pcm_blocks
+from edgecap.runtime.sources import file_blocks, paced, pcm_blocks
 
 
 def joined(blocks: Iterable[Block]) -> Samples:

@@ -6,7 +6,7 @@ import logging
 import pytest
 from rich.console import Console
 
-from edgecap.runtime.policy import Sound
+from edgecap.runtime.events import Sound
 from edgecap.runtime.wire import CaptionMessage, State, StatusMessage
 from edgecap.terminal import STATES, LiveLine, PlainLines, Progress, _meter, logs_to_stderr
 

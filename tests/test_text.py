@@ -14,8 +14,9 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from edgecap.export.checkpoint import read_checkpoint
 from edgecap.export.export import describe, write_graph
-from edgecap.runtime.bundle import MANIFEST_FILE, Bundle
+from edgecap.runtime.bundle import Bundle
 from edgecap.runtime.errors import BundleError, InputMissingError, UsageError
+from edgecap.runtime.manifest import MANIFEST_FILE
 from edgecap.runtime.text import GRAPH, LONGEST, UNK, VOCABULARY_FILE, TextEncoder, WordPieces
 from edgecap.training.data import Label
 from edgecap.training.models import text as model

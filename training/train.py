@@ -15,9 +15,10 @@ import torch
 import yaml
 from msgspec import Meta
 
-from ..runtime.bundle import Bundle, Calibration, Thresholds
-from ..runtime.bundle import Label as BundleLabel
+from ..runtime.bundle import Bundle
 from ..runtime.errors import ConfigError, InputMissingError
+from ..runtime.manifest import Calibration, Thresholds
+from ..runtime.manifest import Label as BundleLabel
 from . import segments as segments_of
 from .captioner import StageSettings, train_decoder, train_semantic
 from .captions import sayable

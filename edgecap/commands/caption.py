@@ -12,10 +12,10 @@ from . import options
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edgecap.runtime.blocks import Block
     from edgecap.runtime.config import Config
-    from edgecap.runtime.policy import Caption
+    from edgecap.runtime.events import Caption
     from edgecap.runtime.session import Model, Session
-    from edgecap.runtime.sources import Block
     from edgecap.terminal import View
 
 

@@ -10,7 +10,8 @@ import typer
 from . import options
 
 if TYPE_CHECKING:
-    from edgecap.runtime.bundle import Bundle, GraphFile, Tensor
+    from edgecap.runtime.bundle import Bundle
+    from edgecap.runtime.manifest import GraphFile, Tensor
 
 
 def export(

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ...runtime.audio import HOP, RATE, Samples
 from ...runtime.bundle import Bundle
-from ...runtime.config import Captions
-from ...runtime.policy import Caption
+from ...runtime.events import Caption
+from ...runtime.options import Captions
 from ...runtime.session import Model, Session
 from .. import augment
 from ..data import Clip

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 
 from ...runtime.audio import RATE
-from ...runtime.bundle import Calibration
-from ...runtime.config import Captions
+from ...runtime.manifest import Calibration
+from ...runtime.options import Captions
 from ...runtime.session import Model
 from ..data import Clip, may_ship
 from ..kinds import QUIET

@@ -13,9 +13,9 @@ from msgspec import Meta
 from torch import Tensor, nn
 
 from ...runtime.audio import CHUNK
-from ...runtime.bundle import Graph
-from ...runtime.bundle import Tensor as Port
 from ...runtime.errors import BundleError, InputMissingError
+from ...runtime.manifest import Graph
+from ...runtime.manifest import Tensor as Port
 from .checkpoint import fill, read_tensors, write_tensors
 from .convnext import MEL_STRIDE, SIZES, CausalConvNeXt
 from .gpt import GptConfig, GptDecoder

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ...runtime.audio import CHUNK
-from ...runtime.bundle import Graph
-from ...runtime.bundle import Tensor as Port
 from ...runtime.errors import BundleError
+from ...runtime.manifest import Graph
+from ...runtime.manifest import Tensor as Port
 from .convnext import WindowedConvNeXt
 from .graph import ExportGraph, Extent
 

@@ -13,9 +13,9 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...runtime.bundle import Graph
-from ...runtime.bundle import Tensor as Port
 from ...runtime.errors import BundleError, InputMissingError
+from ...runtime.manifest import Graph
+from ...runtime.manifest import Tensor as Port
 from ...runtime.text import GRAPH, LONGEST, PAD, VOCABULARY_FILE, WordPieces
 from .attention import attend, join_heads, split_heads
 from .checkpoint import fill, read_tensors, write_tensors

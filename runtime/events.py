@@ -1,0 +1,24 @@
+"""Events: what a session yields, as plain values. Times are in samples."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Sound(msgspec.Struct, frozen=True):
+    """A known sound and how sure the encoder is of it, 0 to 1."""
+
+    label: str
+    score: float
+
+
+class Caption(msgspec.Struct, frozen=True):
+    """An event of a session: a caption appears, is revised, or ends. Times are in samples."""
+
+    kind: Literal["new", "update", "end"]
+    id: str
+    text: str
+    confidence: float
+    sounds: tuple[Sound, ...]
+    start: int
+    end: int | None = None
