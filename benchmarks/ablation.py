@@ -26,24 +26,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgecap.training import segments as segments_of
-from edgecap.training.captioner import StageSettings, train_decoder, train_semantic
-from edgecap.training.data import LICENCES, Corpus, Label, Split, open_corpus
-from edgecap.training.distil import EncoderSettings, train_encoder
-from edgecap.training.evaluation.text import cider_d, tokenise
-from edgecap.training.kinds import QUIET
+from edgecap.training.data.corpus import LICENCES, Corpus, Label, Split, open_corpus
+from edgecap.training.evaluation.metrics.text import cider_d, tokenise
 from edgecap.training.models import room
 from edgecap.training.models.convnext import SIZES, Block, CausalConvNeXt
 from edgecap.training.models.gpt import GptConfig
 from edgecap.training.models.see import AdapterConfig, Noise
-from edgecap.training.paper import PaperCaptioner
-from edgecap.training.run import Run
+from edgecap.training.papers.see import PaperCaptioner
+from edgecap.training.room import stream_features as segments_of
+from edgecap.training.room.encoder import EncoderSettings, train_encoder
+from edgecap.training.room.see_stages import StageSettings, train_decoder, train_semantic
+from edgecap.training.room.stream_features import Example, Segments
+from edgecap.training.room.teacher import Teacher
+from edgecap.training.run_folder import Run
 from edgecap.training.say import speaker
-from edgecap.training.scenes import Composer
-from edgecap.training.segments import Example, Segments
 from edgecap.training.sentence import Embed, sentence_model
+from edgecap.training.sound.compose import Composer
+from edgecap.training.sound.taxonomy import QUIET
 from edgecap.training.streaming import CausalDepthwise
-from edgecap.training.teacher import Teacher
 from edgecap.training.tokenizer import CaptionTokenizer, open_tokenizer
 
 FULL = Noise(layout="mix", where="pre", scale=0.1)

@@ -17,7 +17,7 @@ import torch
 from edgecap.export.checkpoint import read_checkpoint
 from edgecap.export.parity import Pair
 from edgecap.runtime.audio import CHUNK, CHUNK_SAMPLES, RATE
-from edgecap.runtime.bundle import Bundle
+from edgecap.runtime.model.bundle import Bundle
 
 
 def main() -> None:

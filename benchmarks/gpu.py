@@ -22,15 +22,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from edgecap.backends import BATCHES, HOP_S
+from edgecap.bench.backends import BATCHES, HOP_S
 from edgecap.export.export import describe, write_engine
 from edgecap.export.options import Options
 from edgecap.export.to_onnx import to_onnx
-from edgecap.runtime.cuda import Device
-from edgecap.runtime.engine import Array, Engine, Provider
-from edgecap.runtime.engine_tensorrt import TensorRtEngine
 from edgecap.runtime.errors import EdgecapError, UnavailableError
-from edgecap.runtime.manifest import GraphFile
+from edgecap.runtime.model.cuda import Device
+from edgecap.runtime.model.engine import Array, Engine, Provider
+from edgecap.runtime.model.engine_tensorrt import TensorRtEngine
+from edgecap.runtime.model.manifest import GraphFile
 from edgecap.training.models.convnext import CausalConvNeXt
 from edgecap.training.models.graph import ExportGraph, reduced
 from edgecap.training.models.room import encoder_graph

@@ -27,16 +27,16 @@ from edgecap.export.export import describe
 from edgecap.export.quantize import quantize, quantize_calibrated
 from edgecap.export.to_onnx import to_onnx
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
-from edgecap.runtime.decoder import Decoder, Vocabulary
-from edgecap.runtime.encoder import Encoder
-from edgecap.runtime.engine import Engine
-from edgecap.runtime.frontend import FrontEnd
-from edgecap.runtime.manifest import TOKENIZER_FILE, GraphFile
+from edgecap.runtime.hearing.encoder import Encoder
+from edgecap.runtime.hearing.frontend import FrontEnd
+from edgecap.runtime.model.engine import Engine
+from edgecap.runtime.model.manifest import TOKENIZER_FILE, GraphFile
+from edgecap.runtime.saying.decoder import Decoder, Vocabulary
 from edgecap.runtime.session import SPEAKING
-from edgecap.training.captions import clause
-from edgecap.training.data import Clip, Corpus, open_corpus
-from edgecap.training.evaluation.hearing import BEFORE, in_room
-from edgecap.training.evaluation.text import cider_d, tokenise
+from edgecap.training.data.corpus import Clip, Corpus, open_corpus
+from edgecap.training.evaluation.captioned import BEFORE, in_room
+from edgecap.training.evaluation.metrics.text import cider_d, tokenise
+from edgecap.training.sound.templates import clause
 
 GRAPHS = ("encoder", *SPEAKING)
 ROUNDS, HOPS = 9, 24

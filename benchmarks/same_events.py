@@ -70,7 +70,7 @@ def record(corpus: Path, split: str, scenes: int, bundle: str, to: Path) -> None
     try:
         from edgecap.runtime.model.bundle import Bundle
     except ImportError:  # where it stood before the folders were the way of the data
-        from edgecap.runtime.bundle import Bundle  # type: ignore[import-not-found,no-redef]
+        from edgecap.runtime.model.bundle import Bundle  # type: ignore[import-not-found,no-redef]
     try:
         from edgecap.runtime.hearing.model import Model
     except ImportError:

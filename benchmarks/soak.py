@@ -18,13 +18,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `edgecap run` has it; b
 import numpy as np
 import psutil
 
-from edgecap.runtime import scene
 from edgecap.runtime.audio import RATE, seconds
-from edgecap.runtime.blocks import Block
-from edgecap.runtime.bundle import Bundle
-from edgecap.runtime.config import Config
+from edgecap.runtime.config.schema import Config
 from edgecap.runtime.daemon import Daemon
+from edgecap.runtime.demo import scene
+from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.session import Model, Session
+from edgecap.runtime.sound.blocks import Block
 
 SCENES = 5
 """Different ones; synthesising each anew would cost more than captioning it."""

@@ -11,7 +11,7 @@ import sys
 
 import torch
 
-from edgecap import backends
+from edgecap.bench import backends
 from edgecap.training.models.convnext import SIZES, CausalConvNeXt
 from edgecap.training.models.room import encoder_graph, encoder_window_graph
 

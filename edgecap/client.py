@@ -9,9 +9,9 @@ from typing import Self
 
 import zmq
 
-from edgecap.runtime import wire
 from edgecap.runtime.errors import UnavailableError, UsageError, WireError
-from edgecap.runtime.keys import ReaderKeys, introduce
+from edgecap.runtime.telling import wire
+from edgecap.runtime.telling.keys import ReaderKeys, introduce
 
 PUBLISH = "tcp://127.0.0.1:7310"
 REPLAY = "tcp://127.0.0.1:7311"

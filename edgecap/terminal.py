@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from edgecap.runtime.wire import CaptionMessage, StatusMessage
+    from edgecap.runtime.telling.wire import CaptionMessage, StatusMessage
 
 METER_CELLS = 24
 METER_FLOOR_DB = -80.0
@@ -75,7 +75,7 @@ class JsonLines(_Plain):
     """Each caption event as the wire has it, one object a line."""
 
     def show(self, message: "CaptionMessage | StatusMessage") -> None:
-        from edgecap.runtime.wire import encode
+        from edgecap.runtime.telling.wire import encode
 
         if message.type == "caption":
             print(encode(message).decode(), flush=True)
@@ -155,7 +155,7 @@ class LiveLine:
 
         line = Text.assemble((f"{_local(message.start)}  ", "dim"), message.text)
         if message.end is not None:
-            from edgecap.runtime.wire import moment
+            from edgecap.runtime.telling.wire import moment
 
             lasted = (moment(message.end) - moment(message.start)).total_seconds()
             line.append(f"  {_lasted(lasted)}", style="dim")
@@ -233,7 +233,7 @@ def _meter(level_db: float) -> str:
 
 def _local(timestamp: str) -> str:
     """The wire's UTC as this machine's time of day."""
-    from edgecap.runtime.wire import moment
+    from edgecap.runtime.telling.wire import moment
 
     return f"{moment(timestamp).astimezone():%H:%M:%S}"
 

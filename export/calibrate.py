@@ -11,12 +11,12 @@ from typing import cast
 import numpy as np
 
 from ..runtime.audio import CHUNK_SAMPLES, HOP, RATE
-from ..runtime.decoder import Decoder, Vocabulary
-from ..runtime.engine import Array, Engine, State
-from ..runtime.manifest import TOKENIZER_FILE, GraphFile
+from ..runtime.model.engine import Array, Engine, State
+from ..runtime.model.manifest import TOKENIZER_FILE, GraphFile
+from ..runtime.saying.decoder import Decoder, Vocabulary
 from ..runtime.session import SPEAKING
 from .checkpoint import Checkpoint
-from .hearing import log_mels
+from .sound_stream import log_mels
 
 MINUTES = 5.0
 """Of sound."""

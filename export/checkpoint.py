@@ -12,11 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from ..runtime.bundle import parse_labels
-from ..runtime.decoder import Vocabulary
 from ..runtime.errors import BundleError, InputMissingError, UsageError
-from ..runtime.manifest import LABELS_FILE, TOKENIZER_FILE, Thresholds
-from ..runtime.text import VOCABULARY_FILE
+from ..runtime.model.bundle import parse_labels
+from ..runtime.model.manifest import LABELS_FILE, TOKENIZER_FILE, Thresholds
+from ..runtime.model.text import VOCABULARY_FILE
+from ..runtime.saying.decoder import Vocabulary
 from ..training.models import room, tagger, text
 from ..training.models.convnext import load_public
 from ..training.models.graph import ExportGraph

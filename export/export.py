@@ -13,7 +13,7 @@ import msgspec
 import torch
 
 from ..runtime.errors import UsageError
-from ..runtime.manifest import FORMAT, MANIFEST_FILE, GraphFile, Manifest, audio_contract
+from ..runtime.model.manifest import FORMAT, MANIFEST_FILE, GraphFile, Manifest, audio_contract
 from ..training.models.graph import ExportGraph, Extent
 from .calibrate import CALIBRATED, Feeds, record_feeds
 from .checkpoint import Checkpoint, read_checkpoint

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from ..runtime.engine_tensorrt import Library
 from ..runtime.errors import UsageError
+from ..runtime.model.engine_tensorrt import Library
 from .to_tensorrt import check_capabilities
 
 PRECISIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(

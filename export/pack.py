@@ -12,9 +12,9 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..runtime.bundle import Bundle
 from ..runtime.errors import InputMissingError, UsageError
-from ..runtime.manifest import MANIFEST_FILE
+from ..runtime.model.bundle import Bundle
+from ..runtime.model.manifest import MANIFEST_FILE
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)

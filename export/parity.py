@@ -15,15 +15,15 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from ..runtime.audio import CHUNK, HOP, POWER_FLOOR, RATE
-from ..runtime.decoder import BOS, Decoder, Vocabulary
-from ..runtime.engine import Array, Engine
 from ..runtime.errors import BundleError
-from ..runtime.manifest import TOKENIZER_FILE, GraphFile
+from ..runtime.model.engine import Array, Engine
+from ..runtime.model.manifest import TOKENIZER_FILE, GraphFile
+from ..runtime.saying.decoder import BOS, Decoder, Vocabulary
 from ..runtime.session import SPEAKING
 from ..training.models.graph import ExportGraph
 from ..training.torch_engine import TorchEngine
 from .checkpoint import Checkpoint
-from .hearing import log_mels
+from .sound_stream import log_mels
 
 HOPS_PER_SENTENCE = 16
 """A sentence every 5 s: the encoder runs always, the rest often enough to meet every length of segment."""

@@ -23,8 +23,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from ..runtime.engine import Array
 from ..runtime.errors import EdgecapError
+from ..runtime.model.engine import Array
 from .to_onnx import serialise, strip
 
 PRODUCTS = ["MatMul", "Gemm"]

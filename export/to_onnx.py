@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ..runtime.errors import EdgecapError
-from ..runtime.manifest import Graph
-from ..runtime.manifest import Tensor as Port
+from ..runtime.model.manifest import Graph
+from ..runtime.model.manifest import Tensor as Port
 from ..training.models.graph import ExportGraph, reduced
 from .fold import fold_scales
 

@@ -10,10 +10,10 @@ this very build.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..runtime.cuda import Device
-from ..runtime.engine_tensorrt import Library, load_library
 from ..runtime.errors import BundleError, UsageError
-from ..runtime.manifest import Build
+from ..runtime.model.cuda import Device
+from ..runtime.model.engine_tensorrt import Library, load_library
+from ..runtime.model.manifest import Build
 from ..training.models.graph import Extent
 
 FP16_ONLY = ("7.5",)

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..runtime.cuda import Device
-from ..runtime.engine_tensorrt import load_library
 from ..runtime.errors import UnavailableError
-from ..runtime.manifest import Build, GraphFile
+from ..runtime.model.cuda import Device
+from ..runtime.model.engine_tensorrt import load_library
+from ..runtime.model.manifest import Build, GraphFile
 from ..training.models.graph import ExportGraph, Extent, reduced
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]

@@ -12,7 +12,7 @@ The text is the protobuf `ModelConfig` of Triton's model_config.proto; a test pa
 from collections.abc import Sequence
 
 from ..runtime.audio import CHUNK_SAMPLES, RATE
-from ..runtime.manifest import Graph, Tensor
+from ..runtime.model.manifest import Graph, Tensor
 
 IDLE_S = 30
 """A room silent for so long has gone: its state is dropped."""

@@ -17,19 +17,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 
-from . import wire
 from .audio import Samples, seconds
-from .blocks import Block
-from .capture import Capture, Reader
-from .config import Config
+from .config.schema import Config
 from .errors import DataError
 from .events import Caption
-from .keys import ServerKeys
 from .notify import Notifier
-from .publisher import Publisher
-from .ring import Closed, Item
 from .session import Session
-from .sources import file_blocks, paced, pcm_blocks
+from .sound.blocks import Block
+from .sound.capture import Capture, Reader
+from .sound.ring import Closed, Item
+from .sound.sources import file_blocks, paced, pcm_blocks
+from .telling import wire
+from .telling.keys import ServerKeys
+from .telling.publisher import Publisher
 
 log = logging.getLogger(__name__)
 

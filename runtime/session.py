@@ -11,22 +11,22 @@ from typing import Literal
 
 import numpy as np
 
-from .alarms import Alarms
 from .audio import CHUNK_SAMPLES, RATE, Samples
-from .bundle import Bundle
-from .decoder import Decoder, Vocabulary
-from .encoder import Encoder
-from .engine import Engine, Provider, State
-from .engine_tensorrt import load_engines
 from .errors import UsageError
 from .events import Caption
-from .frontend import FrontEnd
-from .manifest import Thresholds
-from .meaning import Sounds
-from .namer import name_sounds
+from .hearing.alarms import Alarms
+from .hearing.encoder import Encoder
+from .hearing.frontend import FrontEnd
+from .hearing.segment import SILENT_DB, Heard, Segment, Segmenter, levels_db, mean_level_db
+from .model.bundle import Bundle
+from .model.engine import Engine, Provider, State
+from .model.engine_tensorrt import load_engines
+from .model.manifest import Thresholds
 from .options import Captions
-from .policy import FIRST_EMBEDDINGS, Limits, Policy
-from .segment import SILENT_DB, Heard, Segment, Segmenter, levels_db, mean_level_db
+from .saying.decoder import Decoder, Vocabulary
+from .saying.labels import Sounds
+from .saying.namer import name_sounds
+from .saying.policy import FIRST_EMBEDDINGS, Limits, Policy
 
 SPEAKING = ("adapter", "decoder_prefill", "decoder_step")
 """The graphs that make sentences, in the order of the way; a tagger's bundle has none."""
@@ -215,7 +215,7 @@ class Session:
         """As before the stream's first sample."""
         self._past = self.frontend.initial_state()
         self._encoder_state = self.encoder.initial_state()
-        self._alarms = Alarms(self.sounds, self._mels)
+        self._alarms = Alarms(self.sounds.cadences, self.sounds.alarm, self._mels)
 
     def _clean(self, samples: Samples) -> Samples:
         """Finite and within [-1, 1], so that one bad sample can't poison the carried state."""

@@ -14,10 +14,16 @@ import pytest
 
 if TYPE_CHECKING:
     from edgecap.export.checkpoint import Checkpoint
-    from edgecap.training.scenes import Composer
+    from edgecap.training.sound.compose import Composer
 
 ROOT = Path(__file__).parent.parent
-MADE_FROM = ("export", "runtime/bundle.py", "runtime/audio.py", "training/models", "training/streaming.py")
+MADE_FROM = (
+    "export",
+    "runtime/model/manifest.py",
+    "runtime/audio.py",
+    "training/models",
+    "training/streaming.py",
+)
 """What decides the bytes of the tiny bundle."""
 
 MADE_AT = 1_750_000_000
@@ -90,9 +96,9 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def composer(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Composer":
     """What composes scenes of its training clips."""
-    from edgecap.training.data import may_ship, open_corpus
-    from edgecap.training.scenes import Composer
-    from edgecap.training.sounds import sound_labels
+    from edgecap.training.data.corpus import may_ship, open_corpus
+    from edgecap.training.sound.bank import sound_labels
+    from edgecap.training.sound.compose import Composer
 
     corpus = open_corpus(corpus_folder, tmp_path_factory.mktemp("cache"))
     clips = corpus.split("train", may_ship)

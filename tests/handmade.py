@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edgecap.runtime.audio import RATE, Samples
-from edgecap.runtime.decoder import Decoder, Vocabulary
-from edgecap.runtime.engine import Engine
-from edgecap.runtime.manifest import GraphFile, Tensor, Thresholds
-from edgecap.runtime.meaning import Sounds
+from edgecap.runtime.model.engine import Engine
+from edgecap.runtime.model.manifest import GraphFile, Tensor, Thresholds
+from edgecap.runtime.saying.decoder import Decoder, Vocabulary
+from edgecap.runtime.saying.labels import Sounds
 from edgecap.runtime.session import Model
 
 MELS = 8

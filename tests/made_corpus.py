@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 
 from edgecap.runtime.audio import RATE
-from edgecap.training.data import Label
+from edgecap.training.data.corpus import Label
 
 LABELS = [
     Label("dog_bark", "a dog barks", "animals"),

@@ -80,10 +80,12 @@ def test_help_is_instant() -> None:
 
 def test_the_edge_imports_without_torch() -> None:
     modules = [
-        f"edgecap.runtime.{path.stem}" for path in (ROOT / "runtime").glob("*.py") if path.stem != "__init__"
+        f"edgecap.runtime.{'.'.join(path.relative_to(ROOT / 'runtime').with_suffix('').parts)}"
+        for path in (ROOT / "runtime").rglob("*.py")
+        if path.stem != "__init__"
     ]
     training_only = "torch", "onnx", "onnxscript", "tokenizers", "safetensors", "scipy", "pyaudio", "pulsectl"
-    optional = {"edgecap.runtime.engine_tensorrt"}
+    optional = {"edgecap.runtime.model.engine_tensorrt"}
     done = python(
         "".join(f"import {module}\n" for module in modules if module not in optional), *training_only
     )

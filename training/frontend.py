@@ -1,6 +1,6 @@
 """Log-mel front ends in torch, for training: ours, causal, and the published one, centred.
 
-`LogMel` is the twin of runtime/frontend.py. The centred pair keeps the names and tensors of
+`LogMel` is the twin of runtime/hearing/frontend.py. The centred pair keeps the names and tensors of
 torchlibrosa's modules, as public checkpoints hold them.
 """
 

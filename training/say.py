@@ -2,8 +2,8 @@
 
 from typing import cast
 
-from ..runtime.decoder import Decoder, Vocabulary
-from ..runtime.engine import Engine
+from ..runtime.model.engine import Engine
+from ..runtime.saying.decoder import Decoder, Vocabulary
 from .models import room
 from .models.gpt import GptDecoder
 from .models.see import SemanticAdapter

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..runtime.engine import Array, State, zero_state
-from ..runtime.manifest import Graph, GraphFile
+from ..runtime.model.engine import Array, State, zero_state
+from ..runtime.model.manifest import Graph, GraphFile
 from .models.graph import ExportGraph, reduced
 
 

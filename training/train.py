@@ -15,30 +15,30 @@ import torch
 import yaml
 from msgspec import Meta
 
-from ..runtime.bundle import Bundle
 from ..runtime.errors import ConfigError, InputMissingError
-from ..runtime.manifest import Calibration, Thresholds
-from ..runtime.manifest import Label as BundleLabel
-from . import segments as segments_of
-from .captioner import StageSettings, train_decoder, train_semantic
-from .captions import sayable
-from .data import LICENCES, Clip, Label, Licence, open_corpus
-from .distil import EncoderSettings, train_encoder
-from .head import HeadSettings, train_head
-from .kinds import manner
+from ..runtime.model.bundle import Bundle
+from ..runtime.model.manifest import Calibration, Thresholds
+from ..runtime.model.manifest import Label as BundleLabel
+from .data.corpus import LICENCES, Clip, Label, Licence, open_corpus
 from .models import room
 from .models import text as text_side
 from .models.gpt import GptConfig, GptSizes
 from .models.see import AdapterConfig
-from .paper import PaperRecipe
+from .papers.see import PaperRecipe
 from .prepare.plan import open_plans
-from .run import Run, team
-from .scenes import Composer
+from .room import stream_features as segments_of
+from .room.encoder import EncoderSettings, train_encoder
+from .room.head import HeadSettings, train_head
+from .room.see_stages import StageSettings, train_decoder, train_semantic
+from .room.teacher import Teacher
+from .room.text_side import TextSettings, train_text
+from .room.warm_start import begin_from
+from .run_folder import Run, team
 from .sentence import sentence_model
-from .sounds import sound_labels
-from .start import begin_from
-from .teacher import Teacher
-from .text import TextSettings, train_text
+from .sound.bank import sound_labels
+from .sound.compose import Composer
+from .sound.taxonomy import manner
+from .sound.templates import sayable
 from .tokenizer import FREE, CaptionTokenizer, build_tokenizer
 
 Progress = Callable[[float, str], None]

@@ -12,8 +12,8 @@ from . import options
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from edgecap.backends import Candidate, Rooms, Timing
-    from edgecap.measure import Comparison, Live, Stages
+    from edgecap.bench.backends import Candidate, Rooms, Timing
+    from edgecap.bench.measure import Comparison, Live, Stages
 
 LIVE_S = 20.0
 
@@ -61,12 +61,12 @@ def bench(
     import numpy as np
     import soundfile
 
-    from edgecap import backends, measure
+    from edgecap.bench import backends, measure
     from edgecap.runtime.audio import RATE
-    from edgecap.runtime.bundle import Bundle
-    from edgecap.runtime.config import load
-    from edgecap.runtime.engine import Engine
-    from edgecap.runtime.scene import synthesise
+    from edgecap.runtime.config.schema import load
+    from edgecap.runtime.demo.scene import synthesise
+    from edgecap.runtime.model.bundle import Bundle
+    from edgecap.runtime.model.engine import Engine
     from edgecap.runtime.session import Model
 
     peers = measure.find_peers(peer) if peer else []
@@ -104,7 +104,7 @@ def bench(
 
 
 def _beside(checkpoint: Path) -> "list[Candidate]":
-    from edgecap.backends import beside
+    from edgecap.bench.backends import beside
     from edgecap.runtime.errors import UnavailableError
 
     try:

@@ -12,10 +12,10 @@ from . import options
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgecap.runtime.blocks import Block
-    from edgecap.runtime.config import Config
+    from edgecap.runtime.config.schema import Config
     from edgecap.runtime.events import Caption
     from edgecap.runtime.session import Model, Session
+    from edgecap.runtime.sound.blocks import Block
     from edgecap.terminal import View
 
 
@@ -44,7 +44,7 @@ def run(
 
     Ends by Ctrl-C. Nothing is recorded. Not a smoke alarm and no life-safety device.
     """
-    from edgecap.runtime import config
+    from edgecap.runtime.config import schema as config
 
     flags = options.given(
         bundle=bundle,
@@ -87,7 +87,8 @@ def demo(
 
     Knocking, doorbell, footsteps, speech-like babble, rain and a smoke alarm, with quiet between them.
     """
-    from edgecap.runtime import config, scene
+    from edgecap.runtime.config import schema as config
+    from edgecap.runtime.demo import scene
 
     flags = options.given(bundle=bundle, provider=provider, room=room, publish=publish, replay=replay)
     settings = config.load(config_file, flags)
@@ -125,7 +126,7 @@ def caption(
     level: options.Level = None,
 ) -> None:
     """Caption recordings: what can be heard in them, and when."""
-    from edgecap.runtime import config
+    from edgecap.runtime.config import schema as config
     from edgecap.runtime.errors import EdgecapError
     from edgecap.runtime.session import Session
 
@@ -223,7 +224,7 @@ def _daemon(
 
 def _model(settings: "Config") -> "tuple[Model, str]":
     """The loaded model and its name as it stands in messages."""
-    from edgecap.runtime.bundle import Bundle
+    from edgecap.runtime.model.bundle import Bundle
     from edgecap.runtime.session import Model
 
     opened = Bundle.open(settings.bundle)
@@ -253,7 +254,7 @@ def _check_formats(files: Sequence[Path], json: bool, style: str | None, output:
 def _caption_file(session: "Session", file: Path, progress: "_Progress") -> "list[Caption]":
     """Every event of one recording. Raises DataError or InputMissingError with nothing said."""
     from edgecap.runtime.audio import seconds
-    from edgecap.runtime.sources import file_blocks
+    from edgecap.runtime.sound.sources import file_blocks
 
     events: list[Caption] = []
     for block in file_blocks(file):

@@ -10,7 +10,7 @@ import typer
 from . import options
 
 if TYPE_CHECKING:
-    from edgecap.runtime.config import Config
+    from edgecap.runtime.config.schema import Config
 
 UNAVAILABLE = 69
 LISTEN_S = 1.0
@@ -19,7 +19,7 @@ LISTEN_S = 1.0
 def devices(json: options.Json = False) -> None:
     """The microphones, as `run --name` takes them: by index, or by part of the name."""
     from edgecap.runtime.errors import MicrophoneError
-    from edgecap.runtime.microphone import devices as microphones
+    from edgecap.runtime.sound.microphone import devices as microphones
 
     found = microphones()
     if not found:
@@ -62,7 +62,7 @@ def config(
 
     edgecap config > ~/.config/edgecap/config.yaml
     """
-    from edgecap.runtime.config import load, render
+    from edgecap.runtime.config.schema import load, render
 
     flags = options.given(
         bundle=bundle,
@@ -126,7 +126,7 @@ def _print(finding: Finding) -> None:
 
 
 def _examine(config_file: "options.ConfigFile") -> Iterator[Finding]:
-    from edgecap.runtime import config as configuration
+    from edgecap.runtime.config import schema as configuration
     from edgecap.runtime.errors import ConfigError
 
     yield _python()
@@ -154,8 +154,8 @@ def _onnxruntime(_: "Config") -> Finding:
 
 
 def _bundle(settings: "Config") -> Finding:
-    from edgecap.runtime.bundle import Bundle
     from edgecap.runtime.errors import BundleError, InputMissingError, UnavailableError
+    from edgecap.runtime.model.bundle import Bundle
     from edgecap.runtime.session import Model
 
     try:
@@ -173,7 +173,7 @@ def _microphone(settings: "Config") -> Finding:
     import numpy as np
 
     from edgecap.runtime.errors import MicrophoneError, UnavailableError
-    from edgecap.runtime.microphone import Microphone
+    from edgecap.runtime.sound.microphone import Microphone
 
     if settings.source.kind != "microphone":
         return Finding("microphone", "missing", f"not asked for: the source is {settings.source.kind}")
@@ -210,8 +210,8 @@ def _microphone(settings: "Config") -> Finding:
 def _addresses(settings: "Config") -> Finding:
     import zmq
 
-    from edgecap.runtime.endpoint import bind, release
     from edgecap.runtime.errors import EdgecapError
+    from edgecap.runtime.telling.endpoint import bind, release
 
     context = zmq.Context()
     try:
@@ -261,9 +261,9 @@ def _systemd(_: "Config") -> Finding:
 
 def _gpu(_: "Config") -> Finding:
     """Installed is not yet working: a provider may miss its hardware, which shows when it is chosen."""
-    from edgecap.runtime.cuda import Device
-    from edgecap.runtime.engine import installed_providers
     from edgecap.runtime.errors import UnavailableError
+    from edgecap.runtime.model.cuda import Device
+    from edgecap.runtime.model.engine import installed_providers
 
     found = [f"--provider {name}" for name in installed_providers() if name != "cpu"]
     with contextlib.suppress(UnavailableError):

@@ -13,7 +13,7 @@ from . import options
 from .train import Cache, Corpus, progress_bar, room
 
 if TYPE_CHECKING:
-    from edgecap.training.evaluation.setting import Setting
+    from edgecap.training.evaluation.context import Setting
 
 
 def evaluate(
@@ -83,8 +83,8 @@ def evaluate(
     from .evaluate_tables import show
 
     with room("train"):
-        from edgecap.training.evaluation import calibration
-        from edgecap.training.evaluation.parts import PARTS, PLAIN
+        from edgecap.training.evaluation.questions import calibration
+        from edgecap.training.evaluation.suite import PARTS, PLAIN
         from edgecap.training.train import write_calibration
     if split not in ("val", "test"):
         raise UsageError(f"--split {split}", why="it must be val or test: train is not held out")
@@ -116,7 +116,7 @@ def evaluate(
     if plot:
         calibration.draw(figures["calibration"], plot)
     if report:
-        from edgecap.training.evaluation import report as page
+        from edgecap.training.evaluation.page import report as page
 
         page.write(figures, report)
     if json:
@@ -130,7 +130,7 @@ def evaluate(
 @contextmanager
 def _setting(bundle: str, corpus: Path, cache: Path, jobs: int, **choices: Any) -> "Iterator[Setting]":
     """Bundle and corpus open, and processes that have them open too."""
-    from edgecap.training.evaluation.setting import Setting, open_stage, workers
+    from edgecap.training.evaluation.context import Setting, open_stage, workers
 
     with progress_bar() as progress:
         stage = open_stage(bundle, corpus, cache, progress)  # first: it fills the cache
@@ -147,7 +147,7 @@ def _about(bundle: str, setting: "Setting") -> dict[str, Any]:
     import onnxruntime
 
     from edgecap import __version__
-    from edgecap.runtime.bundle import Bundle
+    from edgecap.runtime.model.bundle import Bundle
 
     opened = Bundle.open(bundle)
     clips = (setting.folder / "clips.csv").read_bytes()

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgecap.client import Received, Subscriber
-    from edgecap.runtime.keys import ReaderKeys
-    from edgecap.runtime.wire import CaptionMessage
+    from edgecap.runtime.telling.keys import ReaderKeys
+    from edgecap.runtime.telling.wire import CaptionMessage
 
 SILENCE_S = 5.0
 """A daemon that is there says its status every second; after so many without, say that it is not."""
@@ -20,7 +20,7 @@ def reader_keys(secret: Path | None, server: Path | None) -> "ReaderKeys | None"
     Raises UsageError where one is named without the other.
     """
     from edgecap.runtime.errors import UsageError
-    from edgecap.runtime.keys import ReaderKeys
+    from edgecap.runtime.telling.keys import ReaderKeys
 
     if (secret is None) != (server is None):
         lacking = "--server" if server is None else "--secret"
@@ -66,7 +66,7 @@ def _show_until_silence(
     subscriber: "Subscriber", first: "Received", json_lines: bool, states: dict[str, str | None]
 ) -> None:
     """One view while there is a daemon: where it shows the state, it must not go on when nothing comes."""
-    from edgecap.runtime.wire import StatusMessage
+    from edgecap.runtime.telling.wire import StatusMessage
     from edgecap.terminal import STATES, view
 
     view_tells_state = not json_lines and sys.stdout.isatty()
@@ -94,7 +94,7 @@ def _for_eyes(message: "Received", names_room: bool) -> "Received":
     """The message as a terminal may show it, with the room before the sentence where there are several."""
     import msgspec
 
-    from edgecap.runtime.wire import StatusMessage
+    from edgecap.runtime.telling.wire import StatusMessage
 
     room = _printable(message.room)
     if isinstance(message, StatusMessage):

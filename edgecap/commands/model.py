@@ -10,8 +10,8 @@ import typer
 from . import options
 
 if TYPE_CHECKING:
-    from edgecap.runtime.bundle import Bundle
-    from edgecap.runtime.manifest import GraphFile, Tensor
+    from edgecap.runtime.model.bundle import Bundle
+    from edgecap.runtime.model.manifest import GraphFile, Tensor
 
 
 def export(
@@ -125,7 +125,7 @@ def inspect(
     json: options.Json = False,
 ) -> None:
     """What is in a bundle: graphs, shapes, state, precision, hashes, licence, proof and size."""
-    from edgecap.runtime.bundle import Bundle
+    from edgecap.runtime.model.bundle import Bundle
 
     opened = Bundle.open(bundle)
     if json:

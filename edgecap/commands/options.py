@@ -1,6 +1,6 @@
 """The flags that several commands share: every configuration key is one.
 
-The words are those of runtime/config.py, written again because importing it would slow every
+The words are those of runtime/config/schema.py, written again because importing it would slow every
 `--help`; a test holds the two equal.
 """
 

@@ -47,10 +47,10 @@ def train(
     curves into FOLDER/STAGE/curves.png. A recipe of the paper (clotho-ref.yaml) learns from a public corpus
     and ends with its scores in FOLDER/scores.json.
     """
-    from edgecap.runtime.bundle import Bundle
+    from edgecap.runtime.model.bundle import Bundle
 
     with room("train"):
-        from edgecap.training.paper import PaperRecipe, train_paper
+        from edgecap.training.papers.see import PaperRecipe, train_paper
         from edgecap.training.train import read_recipe
         from edgecap.training.train import train as run
     plan = read_recipe(recipe)

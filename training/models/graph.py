@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ...runtime.manifest import Graph
-from ...runtime.manifest import Tensor as Port
+from ...runtime.model.manifest import Graph
+from ...runtime.model.manifest import Tensor as Port
 
 
 @dataclass(frozen=True)

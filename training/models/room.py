@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ...runtime.audio import CHUNK
 from ...runtime.errors import BundleError, InputMissingError
-from ...runtime.manifest import Graph
-from ...runtime.manifest import Tensor as Port
+from ...runtime.model.manifest import Graph
+from ...runtime.model.manifest import Tensor as Port
 from .checkpoint import fill, read_tensors, write_tensors
 from .convnext import MEL_STRIDE, SIZES, CausalConvNeXt
 from .gpt import GptConfig, GptDecoder

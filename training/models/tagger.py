@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ...runtime.audio import CHUNK
 from ...runtime.errors import BundleError
-from ...runtime.manifest import Graph
-from ...runtime.manifest import Tensor as Port
+from ...runtime.model.manifest import Graph
+from ...runtime.model.manifest import Tensor as Port
 from .convnext import WindowedConvNeXt
 from .graph import ExportGraph, Extent
 

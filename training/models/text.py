@@ -1,7 +1,7 @@
 """The text side of search and alerts: word pieces -> a vector in the sentence model's space.
 
 Half a million weights and a table of word pieces, distilled from a sentence model of twenty million
-(training/text.py), so that a question in plain words is answered where no torch is.
+(training/room/text_side.py), so that a question in plain words is answered where no torch is.
 """
 
 from pathlib import Path
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...runtime.errors import BundleError, InputMissingError
-from ...runtime.manifest import Graph
-from ...runtime.manifest import Tensor as Port
-from ...runtime.text import GRAPH, LONGEST, PAD, VOCABULARY_FILE, WordPieces
+from ...runtime.model.manifest import Graph
+from ...runtime.model.manifest import Tensor as Port
+from ...runtime.model.text import GRAPH, LONGEST, PAD, VOCABULARY_FILE, WordPieces
 from .attention import attend, join_heads, split_heads
 from .checkpoint import fill, read_tensors, write_tensors
 from .graph import ExportGraph, Extent

@@ -21,14 +21,14 @@ import numpy as np
 
 from ...runtime.audio import CHUNK_SAMPLES, RATE
 from ...runtime.errors import DataError, InputMissingError
-from ..data import LICENCES, Clip, Licence, Split, open_corpus
-from ..sounds import sound_labels
-from .arrange import Shelf, Unplayable, arrange
-from .hear import Ear, Opinion
+from ..data.corpus import LICENCES, Clip, Licence, Split, open_corpus
+from ..sound.bank import sound_labels
 from .parse import Parsed, Refused, parse
 from .plan import Plan, write_plans
-from .render import Renderer
+from .plan_scene import Shelf, Unplayable, arrange
+from .play_plan import Renderer
 from .sample import write_sample
+from .teacher_check import Ear, Opinion
 
 SPLITS = {"development": "train", "validation": "val", "evaluation": "test"}
 """Clotho's names of splits -> ours. Captions without a split are for training."""

@@ -13,10 +13,10 @@ import soxr
 from numpy.typing import NDArray
 
 from ...runtime.audio import CHUNK_SAMPLES, RATE, Samples
-from ...runtime.frontend import FrontEnd
-from ..scenes import Scene
+from ...runtime.hearing.frontend import FrontEnd
+from ..sound.compose import Scene
 from .plan import Plan
-from .render import Renderer
+from .play_plan import Renderer
 
 MELS = 64
 PLAYED_RATE = 16_000

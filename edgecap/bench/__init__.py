@@ -1,0 +1,1 @@
+"""What captioning costs on this machine."""

@@ -1,0 +1,1 @@
+"""A built-in scene, for where there is no microphone."""

@@ -1,0 +1,256 @@
+"""Segments: where one situation ends and the next begins, from level and from novelty of the embedding.
+
+Level says whether there is a sound at all, and when one has stopped: the encoder's memory of 11 s
+cannot. Novelty says that what sounds now is another situation than what sounded before. Steady sound
+above the level threshold keeps a segment open, rain and fan alike: whether it is worth a sentence is
+for its scores to say.
+"""
+
+from collections import deque
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..audio import POWER_FLOOR, RATE, Samples
+from .encoder import Embedding
+
+WINDOW = 1280
+"""Samples that a level is taken over: 40 ms, the encoder's own column; a knock fills one."""
+SILENT_DB = -100.0
+HYSTERESIS_DB = 4.0
+"""A sound that is on stays on until it is this much below the threshold."""
+STANDS_OUT_DB = 8.0
+"""Above the noise floor by this much, a sound is an event and not the room."""
+FADE_DB = 12.0
+"""A fall by this much, back to the room's own level, ends what was sounding."""
+FLOOR_RISE_DB, FLOOR_FALL_DB = 0.3, 3.0
+"""The noise floor moves so much in a chunk: about 1 dB a second up, 10 down."""
+LOUDEST_DECAY_DB = 0.3
+HOLD_SAMPLES = 2 * RATE
+"""Pauses shorter than this belong to the sound: between barks, or a smoke alarm's threes (1.5 s)."""
+AFTERGLOW_SAMPLES = RATE
+"""After a sound stops the encoder still learns what it was; later embeddings are of the silence."""
+RECENT = 3
+"""Embeddings that are "now" for novelty: about a second."""
+EVIDENCE, AGREEING = 6, 2
+"""Chunks whose scores count as evidence, about two seconds; so many of them must agree."""
+SETTLED, AGREEING_LATER = 12, 4
+"""After so many chunks nothing is new in a segment, and more must agree: of hours of a fan, some moment
+sounds like a train."""
+
+
+class Heard(NamedTuple):
+    """One chunk, as the segmenter sees it."""
+
+    start: int  # sample of the stream, gaps counted
+    end: int
+    levels: NDArray[np.float64]  # (8,) dBFS, one every 40 ms
+    embedding: Embedding
+
+
+def levels_db(chunk: Samples) -> NDArray[np.float64]:
+    """(8,) level of each 40 ms of a chunk in dB of full scale (a square wave's RMS), floored at -100.
+
+    Each window's mean is taken off first: a constant offset is no sound.
+    """
+    windows = chunk.reshape(-1, WINDOW)
+    moving = windows - windows.mean(axis=1, keepdims=True)
+    power = np.einsum("wn,wn->w", moving, moving) / WINDOW
+    levels: NDArray[np.float64] = 10.0 * np.log10(np.maximum(power, POWER_FLOOR, dtype=np.float64))
+    return levels
+
+
+def mean_level_db(levels: NDArray[np.float64]) -> float:
+    """One level for several windows: the mean of their powers, in dB."""
+    return float(10.0 * np.log10(np.mean(10.0 ** (levels / 10.0))))
+
+
+class Segment:
+    """One situation: from its onset to the last moment that it was heard. Bounded by the window L."""
+
+    def __init__(self, start: int, is_onset: bool, window: int) -> None:
+        self.start = start
+        self.end = start
+        """Sample after the last moment that was loud enough."""
+        self.is_onset = is_onset
+        """Whether it began with a clear rise or change, not by the fading of another."""
+        self.count = 0
+        """Embeddings heard, also those no longer kept."""
+        self.ended_by: Literal["silence", "fade", "change", "gap"] | None = None
+        self._vectors: deque[NDArray[np.float32]] = deque(maxlen=window)
+        self._scores: deque[NDArray[np.float32]] = deque(maxlen=EVIDENCE)
+        self._evidence: NDArray[np.float32] | None = None  # of the chunks so far, once asked for
+        self._past: NDArray[np.float32] | None = None  # running mean of all but the RECENT newest
+
+    def add(self, embedding: Embedding) -> None:
+        """One more chunk."""
+        if len(self._vectors) >= RECENT:
+            leaving = self._vectors[-RECENT]
+            weight = 1.0 / min(self.count - RECENT + 1, 16)  # a mean at first, then about 5 s of memory
+            self._past = leaving if self._past is None else self._past + weight * (leaving - self._past)
+        self._evidence = None
+        self._vectors.append(embedding.vector)
+        self._scores.append(embedding.scores)
+        self.count += 1
+
+    def embeddings(self) -> NDArray[np.float32]:
+        """(n, width), the last n <= L, oldest first."""
+        return np.stack(self._vectors)
+
+    def recent(self) -> NDArray[np.float32]:
+        """(width,) mean of the last second's embeddings."""
+        mean: NDArray[np.float32] = np.mean([*self._vectors][-RECENT:], axis=0)
+        return mean
+
+    @property
+    def latest(self) -> NDArray[np.float32]:
+        """(sounds,) scores of the newest chunk."""
+        return self._scores[-1]
+
+    def evidence(self) -> NDArray[np.float32]:
+        """(sounds,) how sure each sound is: the mean of its best scores of the last two seconds.
+
+        Two chunks must agree at first, so that one wild score convinces nobody; and a single knock, over
+        before the second chunk, still counts while the encoder remembers it. Four later on.
+        """
+        if self._evidence is None:
+            agreeing = AGREEING if self.count <= SETTLED else AGREEING_LATER
+            best = np.sort(np.stack(self._scores), axis=0)[-agreeing:]
+            self._evidence = best.sum(axis=0) / np.float32(agreeing)
+        return self._evidence
+
+    def novelty(self) -> float:
+        """Cosine distance between the last second and what came before; 0 while there is too little."""
+        if self._past is None or self.count < 3 * RECENT:
+            return 0.0
+        return cosine_distance(self.recent(), self._past)
+
+    def tail(self) -> list[Embedding]:
+        """The RECENT newest chunks, with which a next segment begins."""
+        return [
+            Embedding(vector, scores)
+            for vector, scores in zip([*self._vectors][-RECENT:], [*self._scores][-RECENT:], strict=True)
+        ]
+
+
+def cosine_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """1 - cosine, 0 (same direction) to 2; 0 if either is zero."""
+    norms = float(np.sqrt(np.dot(a, a) * np.dot(b, b)))
+    return 1.0 - float(np.dot(a, b)) / norms if norms > 0 else 0.0
+
+
+def _first_above(heard: Heard, threshold_db: float) -> int:
+    """Sample where the chunk first exceeds the threshold."""
+    return heard.start + WINDOW * int(np.argmax(heard.levels > threshold_db))
+
+
+def _last_above(heard: Heard, threshold_db: float) -> int:
+    """Sample after the last window of the chunk that exceeds the threshold."""
+    is_loud = heard.levels > threshold_db
+    if is_loud[-1] or not is_loud.any():
+        return heard.end
+    last = int(np.flatnonzero(is_loud)[-1]) + 1
+    return min(heard.start + WINDOW * last, heard.end)  # a recording's last chunk may end earlier
+
+
+class Segmenter:
+    """Opens and closes segments, chunk by chunk. At most one is open."""
+
+    def __init__(self, window: int, level_db: float, novelty: float) -> None:
+        """window: embeddings kept of a segment (L). level_db, novelty: thresholds."""
+        self.open: Segment | None = None
+        self._window, self._level, self._novelty = window, level_db, novelty
+        self._floor = level_db - STANDS_OUT_DB
+        self._loudest = SILENT_DB
+        self._stood_out_at = 0
+        self._novel_starts: deque[int] = deque(maxlen=RECENT)  # where the chunks of tail() began
+        self._was_novel = False
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing above the level threshold, and no pause inside a sound either."""
+        return self.open is None
+
+    def step(self, heard: Heard) -> Segment | None:
+        """Take one chunk. Returns the segment that it ended, if any; `open` is the one going on."""
+        peak = float(heard.levels.max())
+        stands_out = peak > self._floor + STANDS_OUT_DB
+        risen = stands_out and heard.start - self._stood_out_at >= HOLD_SAMPLES
+        if stands_out:
+            self._stood_out_at = heard.end
+        self._track_floor(float(heard.levels.min()))
+        self._loudest = max(peak, self._loudest - LOUDEST_DECAY_DB)
+        segment = self.open
+        if segment is None:
+            if peak > self._level:
+                self._begin(heard, _first_above(heard, self._level), stands_out)
+            return None
+
+        threshold = self._level - HYSTERESIS_DB
+        if not stands_out:
+            threshold = max(threshold, self._loudest - FADE_DB)
+        if peak > threshold:
+            segment.end = _last_above(heard, threshold)
+        if heard.end - segment.end >= HOLD_SAMPLES:
+            return self._end_faded(segment, heard, peak)
+        if risen:  # something new over a steady background
+            segment.ended_by = "change"
+            onset = _first_above(heard, self._floor + STANDS_OUT_DB)
+            segment.end = min(segment.end, onset)
+            self._begin(heard, onset, True)
+            return segment
+        if heard.end - segment.end <= AFTERGLOW_SAMPLES:
+            segment.add(heard.embedding)
+            self._novel_starts.append(heard.start)
+            return self._split_if_novel(segment)
+        return None
+
+    def close(self) -> Segment | None:
+        """End what is open, because the sound was cut here. Returns it."""
+        segment, self.open = self.open, None
+        if segment is not None:
+            segment.ended_by = "gap"
+        return segment
+
+    def _begin(self, heard: Heard, start: int, is_onset: bool) -> None:
+        self.open = Segment(start, is_onset, self._window)
+        self.open.end = max(start, _last_above(heard, self._level - HYSTERESIS_DB))
+        self.open.add(heard.embedding)
+        self._loudest = float(heard.levels.max())
+        self._novel_starts.clear()
+        self._novel_starts.append(heard.start)
+        self._was_novel = False
+
+    def _end_faded(self, segment: Segment, heard: Heard, peak: float) -> Segment:
+        """The sound is over; what stays, if it is not silence, is a situation of its own."""
+        still_on = peak > self._level
+        segment.ended_by = "fade" if still_on else "silence"
+        self.open = None
+        if still_on:
+            self._begin(heard, heard.start, False)
+        return segment
+
+    def _split_if_novel(self, segment: Segment) -> Segment | None:
+        novelty = segment.novelty()
+        # Two chunks in a row must say so; between 0.7 of the threshold and the threshold nothing changes.
+        if novelty > self._novelty and self._was_novel:
+            segment.ended_by = "change"
+            self._begin_with_tail(segment)
+            return segment
+        if novelty > self._novelty or novelty < 0.7 * self._novelty:
+            self._was_novel = novelty > self._novelty
+        return None
+
+    def _begin_with_tail(self, before: Segment) -> None:
+        start = self._novel_starts[0]
+        self.open = Segment(start, True, self._window)
+        for embedding in before.tail():
+            self.open.add(embedding)
+        self.open.end = before.end
+        before.end = start
+        self._was_novel = False
+
+    def _track_floor(self, quietest: float) -> None:
+        step = min(max(quietest - self._floor, -FLOOR_FALL_DB), FLOOR_RISE_DB)
+        self._floor = max(self._floor + step, self._level - STANDS_OUT_DB)

@@ -1,0 +1,104 @@
+"""Keys for captions that leave the machine: CurveZMQ. Only known readers connect, and nobody listens in.
+
+Key files are pyzmq's certificates, as zmq.auth.create_certificates(folder, "kitchen") writes them:
+kitchen.key is public, kitchen.key_secret is not.
+"""
+
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import zmq
+from zmq.auth import load_certificate, load_certificates
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from zmq.auth.thread import ThreadAuthenticator
+
+DOMAIN = "captions"
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class ServerKeys(NamedTuple):
+    """The room's own secret key file, and the folder with the public key file of each reader allowed."""
+
+    secret: Path
+    clients: Path
+
+
+class ReaderKeys(NamedTuple):
+    """The reader's own secret key file, and the room's public one."""
+
+    secret: Path
+    server: Path
+
+
+class _Allowed:
+    """Looks the folder up anew for each connection: a key added or removed counts from then on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def callback(self, _domain: str, key: bytes) -> bool:
+        try:
+            return key in load_certificates(self._folder)
+        except (OSError, ValueError):  # gone, or a file in it is damaged: nobody is let in by accident
+            return False
+
+
+def admit(context: "zmq.Context[zmq.Socket[bytes]]", keys: ServerKeys) -> "ThreadAuthenticator":
+    """Start the check of readers, before any socket is bound; `stop` it before the context ends."""
+    from zmq.auth.thread import ThreadAuthenticator  # brings asyncio, which nobody else needs
+
+    if not keys.clients.is_dir():
+        raise ConfigError(
+            f"{keys.clients}: no such folder of readers' keys",
+            why="without it nobody could connect",
+            fix="make it, and put each reader's public .key file in",
+        )
+    authenticator = ThreadAuthenticator(context)
+    authenticator.start()
+    authenticator.configure_curve_callback(domain=DOMAIN, credentials_provider=_Allowed(keys.clients))
+    return authenticator
+
+
+def guard(socket: "zmq.Socket[bytes]", keys: ServerKeys) -> None:
+    """Before bind: only readers that `admit` knows get through."""
+    public, secret = _secret(keys.secret)
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
+    socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
+    socket.setsockopt(zmq.CURVE_SERVER, 1)
+    socket.setsockopt_string(zmq.ZAP_DOMAIN, DOMAIN)
+
+
+def introduce(socket: "zmq.Socket[bytes]", keys: ReaderKeys) -> None:
+    """Before connect: say who we are, and whom we expect."""
+    public, secret = _secret(keys.secret)
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, public)
+    socket.setsockopt(zmq.CURVE_SECRETKEY, secret)
+    socket.setsockopt(zmq.CURVE_SERVERKEY, _load(keys.server)[0])
+
+
+def _secret(path: Path) -> tuple[bytes, bytes]:
+    public, secret = _load(path)
+    if secret is None:
+        raise ConfigError(f"{path} has no secret key", fix="name the .key_secret file")
+    if path.stat().st_mode & OTHERS:
+        raise ConfigError(
+            f"{path} can be read by others",
+            why="a secret key is its owner's alone",
+            fix=f"run chmod 600 {path}",
+        )
+    return public, secret
+
+
+def _load(path: Path) -> tuple[bytes, bytes | None]:
+    try:
+        return load_certificate(path)
+    except (OSError, ValueError) as unreadable:
+        raise ConfigError(
+            f"{path} is no key file",
+            why=(unreadable.strerror if isinstance(unreadable, OSError) else None) or str(unreadable),
+            fix="make keys with zmq.auth.create_certificates (docs/wire.md)",
+        ) from unreadable

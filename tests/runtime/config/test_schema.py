@@ -1,0 +1,210 @@
+"""The configuration: every key checked, every refusal says where, what was found and what is allowed."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgecap.commands import options
+from edgecap.runtime.config.schema import Config, Keys, Source, find, load, places, render
+from edgecap.runtime.errors import ConfigError
+from edgecap.runtime.options import Captions
+
+unit = st.floats(0, 1)
+configs = st.builds(
+    Config,
+    room=st.from_regex(r"\A[^\s./\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,20}\Z"),
+    source=st.builds(
+        Source,
+        kind=st.sampled_from(["microphone", "file", "stdin"]),
+        name=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30),
+        rate=st.integers(1_000, 384_000),
+        channels=st.integers(1, 64),
+    ),
+    captions=st.builds(
+        lambda pair, interval, level: Captions(max(pair), min(pair), interval, level),
+        st.tuples(unit, unit),
+        st.floats(0, 60),
+        st.none() | st.floats(-100, 0),
+    ),
+    publish=st.sampled_from(["tcp://127.0.0.1:7310", "ipc:///run/edgecap/captions", "tcp://[::1]:7000"]),
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "room.yaml"
+
+
+@pytest.fixture(autouse=True)
+def nobodys_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+
+
+def refusal(file: Path, text: str) -> str:
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    assert caught.value.code == 78
+    return str(caught.value)
+
+
+def test_defaults_are_those_of_the_design() -> None:
+    config = load()
+    assert (config.publish, config.replay) == ("tcp://127.0.0.1:7310", "tcp://127.0.0.1:7311")
+    assert (config.bundle, config.source.kind, config.source.name) == ("room-small", "microphone", "default")
+
+
+@given(config=configs)
+def test_what_is_printed_reads_back_as_the_same(
+    config: Config, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.mktemp("config") / "c.yaml"
+    file.write_text(render(config), encoding="utf-8")
+    assert load(file) == config
+
+
+def test_every_key_is_printed_with_its_explanation() -> None:
+    lines = render(Config()).splitlines()
+    keys = [i for i, line in enumerate(lines) if line and not line.lstrip().startswith("#")]
+    assert len(keys) == sum(len(struct.__struct_fields__) for struct in (Config, Source, Captions, Keys))
+    assert all(lines[i - 1].lstrip().startswith("# ") for i in keys)
+
+
+def test_flags_overrule_the_file(file: Path) -> None:
+    file.write_text("room: kitchen\ncaptions: {level: -50, interval: 2}\n")
+    config = load(file, {"captions.level": -40.0, "source.name": "USB"})
+    assert (config.room, config.captions.level, config.captions.interval) == ("kitchen", -40.0, 2.0)
+    assert config.source.name == "USB"
+
+
+def test_the_users_file_is_found(tmp_path: Path) -> None:
+    user, system = places()
+    assert user == tmp_path / "home/edgecap/config.yaml"
+    assert system == Path("/etc/edgecap/config.yaml")
+    user.parent.mkdir(parents=True)
+    user.write_text("room: attic\n")
+    assert find() == user
+    assert load().room == "attic"
+
+
+def test_an_index_may_be_written_as_a_number(file: Path) -> None:
+    file.write_text("source: {name: 2}\n")
+    assert load(file).source.name == "2"
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "captions:\n", "source:\n  # name: USB\n"])
+def test_what_is_commented_out_is_the_default(file: Path, text: str) -> None:
+    file.write_text(text)
+    assert load(file) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("captions: {confidnce: 0.5}", ["unknown key captions.confidnce", "Write confidence"]),
+        ("rom: kitchen", ["unknown key rom", "Write room"]),
+        ("record: true", ["unknown key record", "known here are room, source"]),
+        ("3: 4", ["unknown key 3"]),
+        ("captions: {confidence: 1.5}", ["captions.confidence is 1.5", "allowed is a number from 0 to 1"]),
+        ("captions: {confidence: .nan}", ["captions.confidence is nan", "a number from 0 to 1"]),
+        ("captions: {level: .inf}", ["captions.level is inf", "a number from -100 to 0"]),
+        ("captions: {interval: soon}", ["captions.interval is 'soon'", "a number from 0 to 60"]),
+        ("captions: {interval: null}", ["captions.interval is empty", "a number from 0 to 60."]),
+        ("captions: 3", ["captions is 3", "allowed is keys: confidence, hedge, interval, level"]),
+        ("source: {kind: mic}", ["source.kind is 'mic'", "microphone, file or stdin"]),
+        ("source: {rate: 0}", ["source.rate is 0", "a number from 1000 to 384000"]),
+        ("room: a b", ["room is 'a b'", "without spaces"]),
+        ("room: ''", ["room is ''", "1 to 64 characters"]),
+        ("insecure: 1", ["insecure is 1", "true or false"]),
+        ("publish: [a]", ["publish is a list", "tcp://ADDRESS:PORT or ipc://PATH"]),
+        ("publish: 7310", ["publish is 7310"]),
+        ("publish: http://127.0.0.1:1", ["publish is 'http://127.0.0.1:1'", "neither tcp:// nor ipc://"]),
+        ("publish: tcp://127.0.0.1", ["the port is missing"]),
+        ("publish: tcp://127.0.0.1:99999", ["the port is no number from 1 to 65535"]),
+        (f"publish: ipc://{'x' * 108}", ["longer than 107 bytes"]),
+        ("captions: {confidence: 0.2, hedge: 0.9}", ["captions.hedge 0.9 is above", "Lower captions.hedge"]),
+        ("publish: tcp://127.0.0.1:7311", ["publish and replay are both"]),
+        ("room: a\nroom: b", ["line 1", "key room stands twice"]),
+        ("[1, 2]", ["found a list", "`key: value`"]),
+        ("room: [", ["line 1", "not valid YAML"]),
+        ("!!python/object/apply:os.system [true]", ["not valid YAML"]),
+    ],
+)  # fmt: skip
+def test_refusals_help(file: Path, text: str, says: list[str]) -> None:
+    message = refusal(file, text)
+    assert str(file) in message
+    for part in says:
+        assert part in message
+
+
+@pytest.mark.parametrize("key", ["publish", "replay"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "*", "192.168.1.5", "[::]", "kitchen.local"])
+def test_what_other_machines_reach_must_be_said_out_loud(file: Path, key: str, host: str) -> None:
+    text = f"{key}: 'tcp://{host}:7000'\n"
+    assert "which other machines can reach" in refusal(file, text)
+    file.write_text(f"{text}insecure: true\n")
+    assert load(file).insecure
+
+
+def test_keys_make_other_machines_safe(file: Path) -> None:
+    text = "publish: 'tcp://0.0.0.0:7000'\nkeys: {secret: /etc/edgecap/room.key_secret"
+    assert "keys.readers is empty" in refusal(file, text + "}\n")
+    file.write_text(text + ", readers: /etc/edgecap/readers}\n")
+    assert load(file).keys.readers == "/etc/edgecap/readers"
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere.yaml can't be read: No such file") as caught:
+        load(tmp_path / "nowhere.yaml")
+    assert caught.value.code == 78
+
+
+def test_bytes_that_are_no_text(file: Path) -> None:
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load(file)
+
+
+def test_a_flag_is_refused_by_its_own_name() -> None:
+    with pytest.raises(ConfigError, match="--confidence is 4"):
+        load(None, {"captions.confidence": 4.0})
+    with pytest.raises(ConfigError, match="--source is 'mic'"):
+        load(None, {"source.kind": "mic"})
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+        max_leaves=8,
+    ),
+    key=st.sampled_from(["", "source", "captions", "room", "publish"]),
+)
+def test_any_yaml_is_either_a_configuration_or_refused(
+    value: Any, key: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.mktemp("config") / "c.yaml"
+    file.write_text(yaml.safe_dump({key: value} if key else value), encoding="utf-8")
+    with contextlib.suppress(ConfigError):
+        assert isinstance(load(file), Config)
+
+
+def test_every_key_is_a_flag_with_the_same_words() -> None:
+    from edgecap.runtime.config import schema as config
+
+    flags = {
+        str(annotation.__metadata__[0].default).split("/")[0]: annotation.__metadata__[0].help
+        for annotation in vars(options).values()
+        if hasattr(annotation, "__metadata__")  # typer keeps the flag's name where a default would stand
+    }
+    for section, struct in (("", Config), ("source", Source), ("captions", Captions), ("keys", Keys)):
+        for name in struct.__struct_fields__:
+            if name in ("source", "captions", "keys"):
+                continue
+            flag = config._flag([section, name] if section else [name])
+            assert flags[flag] == config._meta(struct, name).description

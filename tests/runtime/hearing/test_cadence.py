@@ -1,0 +1,114 @@
+"""The rhythm of alarms, on tones of known lengths: T3 is told from whatever else beeps, in noise too."""
+
+import numpy as np
+import pytest
+
+from edgecap.runtime.audio import CHUNK_SAMPLES, RATE, Samples
+from edgecap.runtime.hearing.cadence import PATTERNS, Listener, prominence
+from edgecap.runtime.hearing.frontend import FrontEnd
+from tests.handmade import rain, silence, tone
+
+MELS = 64
+CHUNK_S = CHUNK_SAMPLES / RATE
+
+
+def beeps(hz: float, *lengths_s: float) -> Samples:
+    """A tone on, off, on, off ... for so long each."""
+    return np.concatenate(
+        [silence(length) if i % 2 else tone(hz, length) for i, length in enumerate(lengths_s)]
+    )
+
+
+def t3(hz: float = 3_100.0, tempo: float = 1.0, groups: int = 3) -> Samples:
+    return beeps(hz, *(tempo * s for s in (0.5, 0.5, 0.5, 0.5, 0.5, 1.5) * groups))
+
+
+def t4(hz: float = 3_100.0, groups: int = 3) -> Samples:
+    return beeps(hz, *(0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 5.1) * groups)
+
+
+def heard(name: str, samples: Samples) -> np.ndarray:
+    """(chunks,) how much each chunk completes the pattern, in a quiet room."""
+    samples = np.concatenate([silence(1.5), samples, silence(1.5)])
+    samples = samples + 1e-4 * np.random.default_rng(1).standard_normal(len(samples)).astype(np.float32)
+    front_end, listener = FrontEnd(MELS), Listener([PATTERNS[name]], MELS)
+    past, found = front_end.initial_state(), []
+    for at in range(0, len(samples) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES):
+        log_mel, past = front_end.step(samples[at : at + CHUNK_SAMPLES], past)
+        found += listener.step(prominence(log_mel))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("hz", [520.0, 2_900.0, 3_500.0])
+@pytest.mark.parametrize("tempo", [0.93, 1.0, 1.07])
+def test_a_smoke_alarm_shows_its_cadence_with_the_second_group(hz: float, tempo: float) -> None:
+    """ISO 8201 allows a tenth; the next group's first pulse has ended after 4.5 s."""
+    found = heard("T3", t3(hz, tempo))
+    assert found.max() > 0.85
+    first = float(np.flatnonzero(found > 0.8)[0] + 1) * CHUNK_S - 1.5
+    assert 4.5 * tempo < first < 4.5 * tempo + 0.35 + 2 * CHUNK_S
+
+
+@pytest.mark.parametrize("hz", [520.0, 3_100.0])
+def test_a_carbon_monoxide_alarm_shows_its_cadence_with_the_second_group(hz: float) -> None:
+    found = heard("T4", t4(hz))
+    assert found.max() > 0.7
+    first = float(np.flatnonzero(found > 0.7)[0] + 1) * CHUNK_S - 1.5
+    assert first < 5.8 + 0.7 + 0.6 + 2 * CHUNK_S
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        beeps(3_100, *(0.5, 0.5, 0.5, 0.5, 0.5)),  # a timer: one group, and no more
+        beeps(1_200, *(0.5, 0.5) * 12),  # a reversing lorry
+        beeps(2_000, *(0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.5) * 10),  # an alarm clock
+        beeps(3_100, *(1.0, 1.0) * 8),
+        tone(3_100, 12.0),
+        rain(12.0),
+        silence(12.0),
+    ],
+    ids=["timer", "reversing", "clock", "slow", "tone", "rain", "silence"],
+)
+@pytest.mark.parametrize(("name", "most"), [("T3", 0.7), ("T4", 0.66)])
+def test_what_beeps_otherwise_is_neither(name: str, most: float, other: Samples) -> None:
+    assert heard(name, other).max() < most
+
+
+def test_one_is_not_the_other() -> None:
+    assert heard("T3", t4()).max() < 0.7
+    assert heard("T4", t3()).max() < 0.6
+
+
+@pytest.mark.parametrize(("name", "alarm", "least"), [("T3", t3(), 0.85), ("T4", t4(), 0.68)])
+def test_noise_of_the_same_power_hides_no_cadence(name: str, alarm: Samples, least: float) -> None:
+    """White noise as strong as the pulses: their band still stands out of its neighbours."""
+    noise = rain(len(alarm) / RATE)
+    noise = noise * np.float32(0.1 / np.sqrt(2) / np.sqrt(np.mean(noise**2)))
+    assert heard(name, alarm + noise).max() > least
+
+
+def test_loudness_is_no_part_of_it() -> None:
+    """From a shout to a whisper the same, as far as the room's own noise allows."""
+    loud, faint = heard("T3", t3()), heard("T3", t3() * np.float32(0.1))
+    assert loud.max() == pytest.approx(faint.max(), abs=0.05)
+
+
+def test_what_came_long_before_changes_nothing() -> None:
+    """Running sums are begun anew before they lose what a chunk adds to them."""
+    front_end, rng = FrontEnd(MELS), np.random.default_rng(3)
+    alarm = t3() + 1e-4 * rng.standard_normal(len(t3())).astype(np.float32)
+    chunks = alarm[: len(alarm) // CHUNK_SAMPLES * CHUNK_SAMPLES].reshape(-1, CHUNK_SAMPLES)
+    before = rng.uniform(-6, 24, (225, 16, MELS)).astype(np.float32)
+    fresh, old = (Listener([PATTERNS["T3"]], MELS) for _ in range(2))
+    quiet = np.zeros((16, MELS), np.float32)
+    for one in before:
+        old.step(one)
+    for _ in range(40):  # longer than it remembers
+        old.step(quiet)
+        fresh.step(quiet)
+    past = front_end.initial_state()
+    for chunk in chunks:
+        log_mel, past = front_end.step(chunk, past)
+        prominent = prominence(log_mel)
+        assert old.step(prominent) == pytest.approx(fresh.step(prominent), abs=1e-6)

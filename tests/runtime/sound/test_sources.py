@@ -1,0 +1,236 @@
+"""Sources: whatever a file or pipe holds becomes mono 32 kHz, or one clear sentence."""
+
+import io
+import struct
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edgecap.runtime.audio import RATE, Samples
+from edgecap.runtime.errors import DataError, EdgecapError, InputMissingError
+from edgecap.runtime.sound.blocks import Block, Converter
+from edgecap.runtime.sound.sources import file_blocks, paced, pcm_blocks
+
+
+def joined(blocks: Iterable[Block]) -> Samples:
+    """All samples, after checking that they are what every source promises."""
+    parts, expected = [np.zeros(0, np.float32)], 0
+    for block in blocks:
+        assert block.samples.dtype == np.float32
+        assert block.samples.ndim == 1
+        assert len(block.samples)
+        assert np.isfinite(block.samples).all()
+        assert np.abs(block.samples).max() <= 1
+        assert block.index == expected
+        expected += len(block.samples)
+        parts.append(block.samples)
+    return np.concatenate(parts)
+
+
+def tone(rate: int, channels: int = 1, seconds: float = 1.0, hertz: float = 440.0) -> NDArray[np.float32]:
+    """(frames, channels), the same sine in each."""
+    sine = 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)
+    return np.repeat(sine[:, None], channels, axis=1).astype(np.float32)
+
+
+def loudest_hertz(samples: Samples) -> float:
+    return float(np.abs(np.fft.rfft(samples)).argmax() * RATE / len(samples))
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_any_rate_and_channel_count_keeps_pitch_level_and_length(
+    tmp_path: Path, rate: int, channels: int
+) -> None:
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, tone(rate, channels), rate, subtype="FLOAT")
+    samples = joined(file_blocks(path))
+    assert abs(len(samples) - RATE) <= 1
+    assert loudest_hertz(samples) == pytest.approx(440, abs=1)
+    middle = samples[RATE // 4 : -RATE // 4]
+    assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.01)
+
+
+@pytest.mark.parametrize("form", ["wav", "flac", "ogg", "mp3", "aiff"])
+def test_the_usual_formats_are_read_whole(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"tone.{form}"
+    soundfile.write(path, tone(RATE), RATE)
+    samples = joined(file_blocks(path))
+    assert len(samples) >= RATE
+    assert loudest_hertz(samples) == pytest.approx(440, abs=1)
+
+
+def test_sixteen_bits_at_our_rate_come_through_exactly(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(-(2**15), 2**15, 70_001).astype(np.int16)
+    path = tmp_path / "noise.wav"
+    soundfile.write(path, noise, RATE)
+    expected = noise / np.float32(32768)
+    np.testing.assert_array_equal(joined(file_blocks(path)), expected)
+    np.testing.assert_array_equal(joined(pcm_blocks(io.BytesIO(noise.tobytes()), RATE, 1)), expected)
+
+
+def test_three_samples_are_sound_too(tmp_path: Path) -> None:
+    path = tmp_path / "three.wav"
+    soundfile.write(path, np.array([0.25, -0.5, 0.75], np.float32), RATE, subtype="FLOAT")
+    assert joined(file_blocks(path)).tolist() == [0.25, -0.5, 0.75]
+
+
+def test_the_mean_is_taken_over_channels(tmp_path: Path) -> None:
+    path = tmp_path / "two.wav"
+    soundfile.write(path, np.array([[0.5, 0.25], [1.0, -1.0]], np.float32), RATE, subtype="FLOAT")
+    assert joined(file_blocks(path)).tolist() == [0.375, 0.0]
+
+
+def test_what_is_no_number_becomes_zero_and_is_counted() -> None:
+    converter = Converter(RATE, 1)
+    samples = converter.push(np.array([0.5, np.nan, np.inf, -np.inf, 0.25], np.float32))
+    assert samples.tolist() == [0.5, 0, 0, 0, 0.25]
+    assert converter.not_finite == 3
+
+
+def test_beyond_full_scale_is_clipped() -> None:
+    samples = Converter(RATE, 2).push(np.array([[3.0, -2.0], [3e38, 3e38], [2.0, 1.0]], np.float32))
+    assert samples.tolist() == [0.0, 1.0, 1.0]
+
+
+@given(
+    cuts=st.lists(st.integers(0, 4000), max_size=8),
+    rate=st.sampled_from([8_000, 32_000, 44_100, 48_000]),
+    data=st.data(),
+)
+def test_a_stream_of_anything_stays_finite_and_as_long_as_it_lasted(
+    cuts: list[int], rate: int, data: st.DataObject
+) -> None:
+    converter = Converter(rate, 1)
+    values = st.sampled_from([0.0, 1.0, -1.0, float("nan"), float("inf"), 3e38, 1e-40])
+    parts = [converter.push(np.full(size, data.draw(values), np.float32)) for size in cuts]
+    samples = np.concatenate([*parts, converter.flush()])
+    assert np.isfinite(samples).all()
+    assert (np.abs(samples) <= 1).all()
+    assert abs(len(samples) - sum(cuts) * RATE / rate) <= 1
+
+
+def test_a_recording_piped_to_a_file_is_not_called_truncated(tmp_path: Path) -> None:
+    path = tmp_path / "piped.wav"
+    soundfile.write(path, tone(RATE), RATE)
+    data = bytearray(path.read_bytes())
+    data[4:8] = data[40:44] = b"\xff\xff\xff\xff"  # the writer could not know the length
+    path.write_bytes(data)
+    assert len(joined(file_blocks(path))) == RATE
+
+
+@pytest.mark.parametrize("form", ["wav", "aiff", "flac", "ogg", "mp3"])
+def test_a_truncated_recording_is_refused(tmp_path: Path, form: str) -> None:
+    whole, cut = tmp_path / f"whole.{form}", tmp_path / f"cut.{form}"
+    soundfile.write(whole, np.random.default_rng(2).standard_normal(3 * RATE) * 0.1, RATE)
+    data = whole.read_bytes()
+    cut.write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match=r"cut\.\w+ (is truncated or damaged|holds no sound)"):
+        joined(file_blocks(cut))
+
+
+def test_each_file_that_is_no_recording_gets_its_own_sentence(tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("This is a shopping list.\n" * 50)
+    header = io.BytesIO()
+    soundfile.write(header, tone(RATE), RATE, format="WAV")
+    (tmp_path / "head.wav").write_bytes(header.getvalue()[:20])
+    soundfile.write(tmp_path / "none.wav", np.zeros(0), RATE)
+    cases: list[tuple[str, type[EdgecapError], str]] = [
+        ("missing.wav", InputMissingError, "does not exist. Check the path."),
+        ("empty.wav", DataError, "holds no sound: it is empty."),
+        ("none.wav", DataError, "holds no sound: it is empty."),
+        ("text.wav", DataError, "is not a recording that can be read: Format not recognised."),
+        ("head.wav", DataError, "is not a recording that can be read"),
+        ("", DataError, "is a folder."),
+    ]
+    for name, error, sentence in cases:
+        with pytest.raises(error) as refused:
+            next(file_blocks(tmp_path / name))
+        assert sentence in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_an_unreadable_file_is_refused_with_the_reason(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.wav"
+    loop.symlink_to(loop)
+    with pytest.raises(EdgecapError, match="loop"):
+        next(file_blocks(loop))
+
+
+@given(
+    data=st.binary(max_size=3000), rate=st.sampled_from([1_000, 8_000, 32_000]), channels=st.integers(1, 8)
+)
+def test_any_bytes_on_a_pipe_are_sound_or_our_error(data: bytes, rate: int, channels: int) -> None:
+    if data and not data.startswith(b"RIFF"):
+        joined(pcm_blocks(io.BytesIO(data), rate, channels))
+    else:
+        with pytest.raises(DataError):
+            joined(pcm_blocks(io.BytesIO(data), rate, channels))
+
+
+@given(tail=st.binary(max_size=200))
+def test_a_broken_wav_stream_is_sound_or_our_error(tail: bytes) -> None:
+    whole = io.BytesIO()
+    soundfile.write(whole, tone(8_000, seconds=0.01), 8_000, format="WAV")
+    for length in (4, 12, 20, 36, 44):
+        with suppress(DataError):
+            joined(pcm_blocks(io.BytesIO(whole.getvalue()[:length] + tail), RATE, 1))
+
+
+def test_raw_floats_and_raw_stereo() -> None:
+    stereo = tone(48_000, 2)
+    samples = joined(pcm_blocks(io.BytesIO(stereo.tobytes()), 48_000, 2, "f32le"))
+    assert len(samples) == RATE
+    assert loudest_hertz(samples) == pytest.approx(440, abs=1)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+def test_a_wav_on_a_pipe_tells_its_own_rate(subtype: str) -> None:
+    whole = io.BytesIO()
+    soundfile.write(whole, tone(44_100, 2), 44_100, format="WAV", subtype=subtype)
+    whole.seek(0)
+    samples = joined(pcm_blocks(whole, RATE, 1))
+    assert abs(len(samples) - RATE) <= 2
+    assert loudest_hertz(samples) == pytest.approx(440, abs=1)
+
+
+def test_a_wav_on_a_pipe_in_another_format_is_refused() -> None:
+    whole = io.BytesIO()
+    soundfile.write(whole, tone(RATE), RATE, format="WAV", subtype="PCM_24")
+    whole.seek(0)
+    with pytest.raises(DataError, match="24 bits"):
+        joined(pcm_blocks(whole, RATE, 1))
+    giant = b"RIFF\0\0\0\0WAVEjunk" + struct.pack("<I", 2**32 - 1)
+    with pytest.raises(DataError, match="4294967295 bytes"):
+        joined(pcm_blocks(io.BytesIO(giant), RATE, 1))
+
+
+def test_nothing_on_the_pipe_is_said() -> None:
+    with pytest.raises(DataError, match="Nothing came on standard input"):
+        joined(pcm_blocks(io.BytesIO(b""), RATE, 1))
+
+
+def test_a_frame_that_is_cut_is_dropped() -> None:
+    assert len(joined(pcm_blocks(io.BytesIO(b"\0" * 13), RATE, 2))) == 3
+
+
+def test_paced_blocks_come_when_a_microphone_would_give_them() -> None:
+    time = [50.0]
+
+    def sleep(seconds: float) -> None:
+        time[0] += seconds
+
+    given_at = []
+    for block in paced(pcm_blocks(io.BytesIO(bytes(2 * RATE)), RATE, 1), lambda: time[0], sleep):
+        given_at.append((time[0] - 50.0, (block.index + len(block.samples)) / RATE))
+        time[0] += 0.03  # the work between two blocks must not add up
+    assert len(given_at) == 7  # six whole blocks of 160 ms and what is left of the second
+    assert [when for when, _ in given_at] == pytest.approx([end for _, end in given_at])

@@ -1,0 +1,135 @@
+"""What a frozen extractor hears of a corpus, kept on the disk: SEE's paper mode trains on nothing else.
+
+A recording becomes (t, width) embeddings, and its log-mel after bn0, eight columns to an embedding, for the
+spectrogram noise. Extraction goes on where it was stopped.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...runtime.audio import RATE
+from ..models.convnext import WindowedConvNeXt, normalise
+from ..room.stream_features import Example
+from .corpora import Recording
+from .corpus import decode
+
+LONGEST_S = 30
+"""Of a longer recording only the beginning is heard: Clotho's longest have 30 s."""
+SHORTEST_S = 1
+"""A shorter one is followed by silence."""
+COLUMNS = 8
+"""Of the spectrogram to an embedding: four frames each."""
+
+
+class Heard(NamedTuple):
+    """Where a recording's embeddings lie: a line of index.jsonl."""
+
+    id: str
+    start: int
+    frames: int
+
+
+class Features:
+    """Recordings as an extractor heard them, memory-mapped, to draw examples from."""
+
+    def __init__(self, recordings: Sequence[Recording], folder: Path, width: int, mels: int) -> None:
+        """folder: where `extract` has left them, for these recordings and maybe others."""
+        heard = {place.id: place for place in _index(folder)}
+        self.recordings = list(recordings)
+        self._places = [heard[recording.id] for recording in recordings]
+        self._embeddings = np.memmap(folder / "embeddings.raw", np.float16, "r").reshape(-1, width)
+        self._spectra = np.memmap(folder / "spectra.raw", np.float16, "r").reshape(-1, mels)
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def embeddings(self, row: int) -> NDArray[np.float16]:
+        """(t, width) of a recording."""
+        _, start, frames = self._places[row]
+        return self._embeddings[start : start + frames]
+
+    def example(self, row: int, caption: str) -> Example:
+        """A recording with one of its captions."""
+        _, start, frames = self._places[row]
+        spectrogram = self._spectra[COLUMNS * start : COLUMNS * (start + frames)]
+        return Example(np.array(self.embeddings(row)), np.array(spectrogram), caption)
+
+    def batch(self, rng: Generator, size: int) -> list[Example]:
+        """Different recordings, each with one of its captions: what is a negative is never the same clip."""
+        rows = rng.choice(len(self), min(size, len(self)), replace=False)
+        return [
+            self.example(row, captions[int(rng.integers(len(captions)))])
+            for row in rows.tolist()
+            for captions in [self.recordings[row].captions]
+        ]
+
+
+@torch.inference_mode()
+def extract(
+    extractor: WindowedConvNeXt, recordings: Sequence[Recording], folder: Path,
+    device: torch.device, progress: Callable[[float, str], None] = lambda done, what: None,
+) -> None:  # fmt: skip
+    """Hear what was not heard yet. Raises DataError for a recording that can't be decoded."""
+    folder.mkdir(parents=True, exist_ok=True)
+    known = _index(folder)
+    frames = sum(place.frames for place in known)
+    heard = {place.id for place in known}
+    left = [recording for recording in recordings if recording.id not in heard]
+    extractor = extractor.to(device).eval()
+    width, mels = extractor.norm.normalized_shape[0], extractor.mels
+    # A line or a recording that was being written when it was stopped goes.
+    (folder / "index.jsonl").write_text("".join(map(_line, known)), encoding="utf-8")
+    embeddings, spectra = folder / "embeddings.raw", folder / "spectra.raw"
+    for path, row_bytes in ((embeddings, 2 * width), (spectra, 2 * mels * COLUMNS)):
+        path.touch()
+        with path.open("r+b") as raw:
+            raw.truncate(frames * row_bytes)
+    with (
+        embeddings.open("ab") as embedded,
+        spectra.open("ab") as spectral,
+        (folder / "index.jsonl").open("a", encoding="utf-8") as index,
+    ):
+        for done, recording in enumerate(left, 1):
+            sound = decode(recording.file)[: LONGEST_S * RATE].astype(np.float32) / 32768.0
+            silence = max(0, SHORTEST_S * RATE - len(sound))
+            samples = F.pad(torch.from_numpy(sound), (0, silence))[None].to(device)
+            found, spectrogram = hear(extractor, samples)
+            embedded.write(found.half().cpu().numpy().tobytes())
+            spectral.write(spectrogram.half().cpu().numpy().tobytes())
+            embedded.flush()
+            spectral.flush()
+            index.write(_line(Heard(recording.id, frames, len(found))))
+            index.flush()
+            frames += len(found)
+            progress(done / len(left), f"hearing {len(left)} recordings")
+
+
+def hear(extractor: WindowedConvNeXt, samples: Tensor) -> tuple[Tensor, Tensor]:
+    """(1, N) samples -> embeddings (t, width), and the spectrogram (8 t, mels) after bn0."""
+    embeddings = extractor.features(samples)[0]
+    log_mel = normalise(extractor.bn0, extractor.log_mel(samples))  # (1, 1, T, mels)
+    columns = F.interpolate(
+        log_mel, size=(COLUMNS * len(embeddings), log_mel.shape[3]), mode="bilinear", antialias=True
+    )
+    return embeddings, columns[0, 0]
+
+
+def _line(heard: Heard) -> str:
+    return json.dumps(heard._asdict()) + "\n"
+
+
+def _index(folder: Path) -> list[Heard]:
+    path = folder / "index.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [Heard(**json.loads(line)) for line in lines if line.endswith("\n")]

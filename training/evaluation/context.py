@@ -1,0 +1,119 @@
+"""What every part of an evaluation is given: the bundle, the sounds, the seed, and hands to work with."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar
+
+from ...runtime.session import Model
+from ..data.corpus import Clip, Corpus, Split, open_corpus
+from ..sound.taxonomy import QUIET
+from .captioned import open_model
+from .metrics.words import Names
+
+Progress = Callable[[float, str], None]
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Stage(NamedTuple):
+    """What a worker works with; each process opens its own."""
+
+    model: Model
+    corpus: Corpus
+    names: Names
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """One evaluation of one bundle. A part is a function of it, and gives what goes into the report."""
+
+    stage: Stage
+    folder: Path
+    """The corpus's."""
+    split: Split = "test"
+    hours: float = 0.2
+    """Of each sound that deserves silence; three times as much is listened to for false alarms."""
+    trials: int = 20
+    """Of each signal at each level."""
+    seed: int = 0
+    peer: Path | None = None
+    """Weights folder of mn04, to be heard on the same sounds."""
+    progress: Progress = lambda done, what: None
+    pool: Executor | None = None
+    """Processes that opened the same stage (`workers`); None: this one does all."""
+    scenes: int = 300
+    """Held-out scenes to caption."""
+    plans: Path | None = None
+    """Scenes of human captions: a folder of test/, val/ and perhaps train/, each from `edgecap prepare`."""
+    assets: Path | None = None
+    """What SPICE and FENSE need."""
+    sentences: Path | None = None
+    """The sentence model; None: the packaged one."""
+    wording: Literal["said", "free"] = "said"
+    """Of scenes: what the session says, or the decoder's own best beam, believed or not."""
+
+    @property
+    def model(self) -> Model:
+        """The bundle's."""
+        return self.stage.model
+
+    @property
+    def corpus(self) -> Corpus:
+        """All the clips, training's too."""
+        return self.stage.corpus
+
+    @cached_property
+    def clips(self) -> list[Clip]:
+        """The held-out clips of this split in which there is something to hear."""
+        return [clip for clip in self.corpus.split(self.split) if clip.label != QUIET]
+
+    def each(self, work: Callable[[Stage, T], R], items: Sequence[T], what: str) -> list[R]:
+        """work(stage, item) of every item, in order; what: the words for the progress.
+
+        `work` is a function of a module, and items and results are small: they go between processes.
+        """
+        results: list[R] = []
+        if self.pool is None:
+            found: Iterator[R] = (work(self.stage, item) for item in items)
+        else:
+            found = self.pool.map(_work, [work] * len(items), items)
+        for result in found:
+            results.append(result)
+            self.progress(len(results) / len(items), what)
+        return results
+
+
+@contextmanager
+def workers(bundle: str, folder: Path, cache: Path, jobs: int) -> Iterator[Executor | None]:
+    """So many processes, each with the bundle and the corpus open; None for one job."""
+    if jobs < 2:
+        yield None
+        return
+    # Spawned, not forked: ONNX Runtime's and torch's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=_open, initargs=(bundle, folder, cache)) as pool:
+        yield pool
+
+
+def open_stage(bundle: str, folder: Path, cache: Path, progress: Progress = lambda done, what: None) -> Stage:
+    """Open bundle and corpus; the corpus is decoded into `cache` the first time."""
+    corpus = open_corpus(folder, cache, progress)
+    return Stage(open_model(bundle), corpus, Names(corpus.labels))
+
+
+_stage: Stage | None = None  # a worker process's own
+
+
+def _open(bundle: str, folder: Path, cache: Path) -> None:
+    global _stage
+    _stage = open_stage(bundle, folder, cache)
+
+
+def _work(work: Callable[[Stage, T], R], item: T) -> R:
+    assert _stage is not None  # the pool's initializer opened it
+    return work(_stage, item)

@@ -1,0 +1,1 @@
+"""How near one sentence is to others."""

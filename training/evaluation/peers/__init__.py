@@ -1,0 +1,1 @@
+"""What has to be beaten, heard on the same sounds."""

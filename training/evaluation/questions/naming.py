@@ -1,0 +1,161 @@
+"""Do the captions name the sound? Of held-out clips, each heard in a quiet room.
+
+A second of the room comes before each clip, two after it. Scores are of words: the sounds that a
+caption names against the sounds that the clip is labelled with.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from ....runtime.audio import RATE
+from ....runtime.model.manifest import Calibration
+from ....runtime.options import Captions
+from ....runtime.session import Model
+from ...data.corpus import Clip, may_ship
+from ...sound.taxonomy import QUIET
+from ..captioned import BEFORE, Said, in_room, listen, onset
+from ..context import Setting, Stage
+from ..metrics.words import related
+
+ENOUGH = 8
+"""A class with fewer clips tells nothing by itself."""
+SAY_ALL = Captions(confidence=0.0, hedge=0.0)
+"""Options under which every sentence is said, to learn how often it is right."""
+
+
+class Uttered(NamedTuple):
+    """What was said of one clip, in order of saying, and where the clip began to sound."""
+
+    clip: Clip
+    onset: int
+    said: list[Said]
+
+    @property
+    def delay_s(self) -> float | None:
+        """Seconds of sound from the onset to the first caption."""
+        return (self.said[0].at - self.onset) / RATE if self.said else None
+
+
+@cache
+def utter(setting: Setting) -> list[Uttered]:
+    """Caption each held-out clip as heard in a quiet room; once, whichever parts ask for it."""
+    return setting.each(_utter, setting.clips, "captioning held-out clips")
+
+
+def utter_freely(setting: Setting, clips: Sequence[Clip]) -> list[Uttered]:
+    """The same with nothing held back."""
+    return setting.each(_utter_freely, clips, "captioning held-out clips, nothing held back")
+
+
+def utter_scores(setting: Setting, clips: Sequence[Clip]) -> list[Uttered]:
+    """The same with nothing held back; a caption's confidence is its sound's score, not yet calibrated."""
+    return setting.each(_utter_scores, clips, "captioning held-out clips, nothing held back")
+
+
+def _utter(stage: Stage, clip: Clip, options: Captions | None = None) -> Uttered:
+    sound = stage.corpus.audio(clip)
+    said = listen(stage.model, [in_room(clip, sound)], stage.names, options)
+    return Uttered(clip, BEFORE + onset(sound), said)
+
+
+def _utter_freely(stage: Stage, clip: Clip) -> Uttered:
+    return _utter(stage, clip, SAY_ALL)
+
+
+def _utter_scores(stage: Stage, clip: Clip) -> Uttered:
+    return _utter_freely(stage._replace(model=_credulous(stage.model)), clip)
+
+
+def _credulous(model: Model) -> Model:
+    """The model with the identity calibration."""
+    thresholds = msgspec.structs.replace(model.thresholds, calibration=Calibration())
+    return dataclasses.replace(model, thresholds=thresholds)
+
+
+def naming(said: Sequence[Uttered]) -> dict[str, float]:
+    """How often captions name the clip's sound.
+
+    spoken: clips with a caption. recall: clips whose sound some caption names. first_right: of the clips
+    with a caption, those whose first names it. kin: as first_right, a related sound counting too.
+    """
+    spoken = [u for u in said if u.said]
+    right = [u for u in spoken if u.said[0].named & set(u.clip.labels)]
+    kin = [u for u in spoken if any(u.said[0].named & related(label) for label in u.clip.labels)]
+    recalled = [u for u in said if any(one.named & set(u.clip.labels) for one in u.said)]
+    delays = [u.delay_s for u in spoken if u.delay_s is not None]
+    return {
+        "clips": float(len(said)),
+        "spoken": _share(len(spoken), len(said)),
+        "recall": _share(len(recalled), len(said)),
+        "first_right": _share(len(right), len(spoken)),
+        "kin": _share(len(kin), len(spoken)),
+        "captions_a_clip": _share(sum(one.kind == "new" for u in said for one in u.said), len(said)),
+        "delay_median_s": float(np.median(delays)) if delays else float("nan"),
+    }
+
+
+def _share(part: int, whole: int) -> float:
+    """Not a number where there is nothing to have a share of."""
+    return part / whole if whole else float("nan")
+
+
+def by_label(said: Sequence[Uttered]) -> dict[str, dict[str, float]]:
+    """`naming` of each label's clips."""
+    groups: dict[str, list[Uttered]] = {}
+    for uttered in said:
+        groups.setdefault(uttered.clip.label, []).append(uttered)
+    return {label: naming(group) for label, group in sorted(groups.items())}
+
+
+def mean_over_classes(classes: dict[str, dict[str, float]]) -> dict[str, float]:
+    """The mean of each figure over classes with 8 clips or more; a class never spoken of has no first."""
+    large = [row for row in classes.values() if row["clips"] >= ENOUGH]
+    means = {"classes": float(len(large))}
+    for key in ("spoken", "recall", "first_right", "kin"):
+        known = [row[key] for row in large if not np.isnan(row[key])]
+        means[key] = float(np.mean(known)) if known else float("nan")
+    return means
+
+
+def chance(clips: Sequence[Clip], taught: Sequence[Clip]) -> dict[str, float]:
+    """What ignorance would score on the same clips: a random known label, and always the most frequent."""
+    frequency = Counter(clip.label for clip in taught)
+    most = frequency.most_common(1)[0][0]
+    return {
+        "uniform": 1.0 / len(frequency),
+        "drawn_as_taught": float(
+            np.mean([frequency[clip.label] / sum(frequency.values()) for clip in clips])
+        ),
+        "most_frequent": float(np.mean([most in clip.labels for clip in clips])),
+    }
+
+
+def summary(said: Sequence[Uttered], taught: frozenset[str]) -> dict[str, Any]:
+    """`naming` over clips and over classes: of all, of the sounds taught, of the classes large enough."""
+    classes = by_label(said)
+    large = {label for label, row in classes.items() if row["clips"] >= ENOUGH}
+    return {
+        "clips": naming(said),
+        "clips of sounds that it was taught": naming([u for u in said if u.clip.label in taught]),
+        f"clips of classes with {ENOUGH} or more": naming([u for u in said if u.clip.label in large]),
+        f"mean over classes with {ENOUGH} or more": mean_over_classes(classes),
+        "by label": classes,
+    }
+
+
+def examine(setting: Setting) -> dict[str, Any]:
+    """Naming of the split's clips, beside chance."""
+    taught = frozenset(setting.model.sounds.labels)
+    said = utter(setting)
+    shown = [clip for clip in setting.corpus.split("train", may_ship) if clip.label != QUIET]
+    return {
+        **summary(said, taught),
+        "chance": chance(setting.clips, shown),
+        "examples": [{"label": u.clip.label, "said": [one.text for one in u.said]} for u in said[::20]],
+    }

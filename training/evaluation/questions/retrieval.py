@@ -1,0 +1,76 @@
+"""Does the embedding find sounds by words, and words by sounds?
+
+Of held-out scenes: the adapter's `semantic` vectors against the sentence model's of their captions. Several
+scenes may have the same caption; each of them is then a right answer.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....runtime.errors import DataError
+from ...sentence import sentence_model
+from ..context import Setting
+from .comparison import as_scenes, heard
+
+RANKS = (1, 5, 10)
+
+
+def retrieval(
+    queries: NDArray[np.float32], answers: NDArray[np.float32], right: NDArray[np.bool_]
+) -> dict[str, float]:
+    """R@1, R@5, R@10 (a right answer is among the first k) and mAP@10, each the mean over queries.
+
+    queries: (q, d), answers: (a, d), by cosine; right: (q, a), at least one a row. mAP@10 divides by as many
+    right answers as could be among ten.
+    """
+    cosine = _unit(queries) @ _unit(answers).T
+    order = np.argsort(-cosine, axis=1, kind="stable")
+    hits = np.take_along_axis(right, order, axis=1)
+    scores = {f"R@{k}": float(hits[:, :k].any(1).mean()) for k in RANKS}
+    ten = hits[:, :10]
+    precision = ten.cumsum(1) / np.arange(1, ten.shape[1] + 1)
+    possible = np.minimum(right.sum(1), 10)
+    scores["mAP@10"] = float(((precision * ten).sum(1) / possible).mean())
+    return scores
+
+
+def examine(setting: Setting) -> dict[str, Any]:
+    """Both directions, on the scenes of the comparison, beside what chance would find."""
+    found = {"composed": _between(setting, None)}
+    if setting.plans:
+        found["human captions"] = _between(setting, setting.plans)
+    return found
+
+
+def _between(setting: Setting, plans: Path | None) -> dict[str, Any]:
+    scenes = as_scenes(heard(setting, plans).scored)
+    if scenes.semantic is None:
+        raise DataError("the bundle has no decoder", why="so it has no embedding in the space of sentences")
+    spoken = [i for i, some in enumerate(scenes.references) if some]
+    captions = [scenes.references[i][0] for i in spoken]
+    distinct = sorted(set(captions))
+    texts = sentence_model(setting.sentences)(distinct).numpy()
+    sounds = scenes.semantic[spoken]
+    if texts.shape[1] != sounds.shape[1]:
+        raise DataError(
+            f"the sentence model gives {texts.shape[1]} numbers, the bundle {sounds.shape[1]}",
+            fix="name the sentence model that it was trained with: --sentences",
+        )
+    right = np.array([[caption == one for caption in captions] for one in distinct])
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal(sounds.shape).astype(np.float32)
+    return {
+        "scenes": len(captions),
+        "captions": len(distinct),
+        "text to audio": retrieval(texts, sounds, right),
+        "audio to text": retrieval(sounds, texts, right.T),
+        "text to audio, by chance": retrieval(texts, noise, right),
+        "audio to text, by chance": retrieval(noise, texts, right.T),
+    }
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))

@@ -1,0 +1,1 @@
+"""One file a paper: how it trains, as published."""

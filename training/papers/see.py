@@ -1,0 +1,169 @@
+"""SEE as in the paper, on public corpora: frozen ConvNeXt-Tiny features, stage 1, stage 2, then the score.
+
+recipe.yaml + corpus + public weights -> OUTPUT/{features,semantic,decoder}/ -> OUTPUT/model/, scores.json
+"""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import torch
+from msgspec import Meta
+from torch import nn
+
+from ...runtime.errors import InputMissingError
+from ..data.corpora import Corpora, Name, read_corpora
+from ..data.features import Features, extract
+from ..evaluation.metrics.text_scores import score_text
+from ..models import room
+from ..models.checkpoint import write_tensors
+from ..models.convnext import SIZES, load_public
+from ..models.gpt import GptConfig, GptDecoder, GptSizes
+from ..models.see import AdapterConfig, SemanticAdapter
+from ..room.see_stages import StageSettings, train_decoder, train_semantic
+from ..run_folder import Run, team
+from ..say import speaker
+from ..sentence import sentence_model
+from ..tokenizer import CaptionTokenizer, build_tokenizer
+
+Progress = Callable[[float, str], None]
+
+
+class PaperRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that decides a captioner of the paper, besides the sounds."""
+
+    name: str
+    version: str
+    licence: str
+    corpora: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    """What is taught; the test split of the first is what is scored."""
+    extractor: str = "convnext_tiny_465mAP_BL_AC_70kit.pth"
+    """The public ConvNeXt's file, in the folder of weights."""
+    size: Literal["tiny", "nano"] = "tiny"
+    """The extractor's; nano is for tests."""
+    sentence: str = "bge-base-en-v1.5"
+    """The sentence model's folder, in the folder of weights; "" takes the packaged one."""
+    adapter: AdapterConfig
+    decoder: GptSizes
+    semantic_stage: StageSettings = StageSettings()
+    """Left out where the adapter has no layers: the paper's Simple."""
+    decoder_stage: StageSettings = StageSettings()
+    seed: int = 1
+
+
+class PaperCaptioner(nn.Module):
+    """What is trained: the adapter and the decoder. config.encoder is the windowed extractor's size."""
+
+    def __init__(self, config: room.RoomConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.adapter = SemanticAdapter(
+            config.adapter, SIZES[config.encoder].widths[-1], config.decoder.width, config.decoder.vocabulary
+        )
+        self.decoder = GptDecoder(config.decoder)
+
+
+def train_paper(
+    recipe: PaperRecipe, corpus_folder: Path, weights: Path | None, output: Path,
+    progress: Progress = lambda done, what: None,
+) -> Path:  # fmt: skip
+    """Run the stages that are not done yet, then score; returns the folder of the checkpoint.
+
+    weights: a folder with the extractor's file and the sentence model's folder.
+    Raises InputMissingError that says what is to be put where.
+    """
+    workers = team()
+    torch.manual_seed(recipe.seed)
+    extractor_file, sentence_folder = _weights(recipe, weights)
+    corpora = read_corpora(corpus_folder, recipe.corpora)
+    _say(corpora, progress)
+    extractor = load_public(extractor_file)
+    with workers.leader_first():
+        extract(extractor, corpora.recordings, output / "features", workers.device, progress)
+    width, mels = SIZES[recipe.size].widths[-1], extractor.mels
+
+    recordings = [r for r in corpora.recordings if r.split == "train"]
+    taught = Features(recordings, output / "features", width, mels)
+    tokenizer = build_tokenizer(caption for r in recordings for caption in r.captions)
+    model = PaperCaptioner(
+        room.RoomConfig(
+            encoder=recipe.size, mels=mels, adapter=recipe.adapter,
+            decoder=GptConfig(vocabulary=len(tokenizer), **msgspec.structs.asdict(recipe.decoder)),
+        )
+    )  # fmt: skip
+    embed = sentence_model(sentence_folder, str(workers.device))
+    if recipe.adapter.layers:
+        run = Run(output, "semantic")
+        train_semantic(model, taught, tokenizer, embed, run, recipe.semantic_stage, progress)
+    train_decoder(model, taught, tokenizer, Run(output, "decoder"), recipe.decoder_stage, progress)
+    folder = output / "model"
+    if workers.leads:
+        save(model, tokenizer, recipe, corpora, folder)
+        ours = f"{recipe.corpora[0]}/"
+        held_out = [r for r in corpora.recordings if r.split == "test" and r.id.startswith(ours)]
+        if held_out:
+            features = Features(held_out, output / "features", width, mels)
+            score(model, tokenizer, features, output, progress)
+    return folder
+
+
+def save(
+    model: PaperCaptioner, tokenizer: CaptionTokenizer, recipe: PaperRecipe, corpora: Corpora, folder: Path
+) -> None:
+    """Weights, sizes, words, whose sound was heard. No bundle: the edge has no windowed encoder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / room.CONFIG_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(model.config)))
+    tokenizer.save(folder)
+    about = {
+        "name": recipe.name, "version": recipe.version, "licence": recipe.licence, "sources": recipe.corpora,
+        "licences": sorted({r.licence for r in corpora.recordings if r.split == "train"} - {""}),
+        "clips": sum(r.split == "train" for r in corpora.recordings),
+    }  # fmt: skip
+    (folder / "about.json").write_bytes(msgspec.json.format(msgspec.json.encode(about)))
+    write_tensors(model, folder / room.TENSORS_FILE)
+
+
+def score(
+    model: PaperCaptioner, tokenizer: CaptionTokenizer, held_out: Features, output: Path, progress: Progress
+) -> dict[str, float]:
+    """Caption the held-out recordings, beam 3, into captions.csv; their scores into scores.json.
+
+    All at once: the rarity of words in CIDEr comes from the references scored together.
+    """
+    said = []
+    decoder = speaker(model.config, model.adapter, model.decoder, tokenizer.words)
+    for row in range(len(held_out)):
+        said.append(" ".join(decoder.describe(held_out.embeddings(row).astype("float32"))[0].words))
+        progress((row + 1) / len(held_out), f"captioning {len(held_out)} held-out recordings")
+    with (output / "captions.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["recording", "caption"])
+        table.writerows(zip((r.id for r in held_out.recordings), said, strict=True))
+    if len(held_out) < 2:  # CIDEr knows no rare words then
+        return {}
+    scores = score_text(said, [r.captions for r in held_out.recordings])
+    (output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(scores)))
+    return scores.scores
+
+
+def _weights(recipe: PaperRecipe, folder: Path | None) -> tuple[Path, Path | None]:
+    wanted = f"the extractor {recipe.extractor}"
+    wanted += f" and the sentence model {recipe.sentence}/" if recipe.sentence else ""
+    if folder is None:
+        raise InputMissingError(
+            f"{recipe.name} needs public weights: {wanted}",
+            why="SEE trains on a frozen extractor",
+            fix="put them into one folder and name it with --weights; docs/training.md says where from",
+        )
+    extractor = folder / recipe.extractor
+    if not extractor.is_file():
+        raise InputMissingError(f"{folder} has no {recipe.extractor}", why=f"{recipe.name} needs {wanted}")
+    return extractor, folder / recipe.sentence if recipe.sentence else None
+
+
+def _say(corpora: Corpora, progress: Progress) -> None:
+    counts = {name: sum(r.split == name for r in corpora.recordings) for name in ("train", "val", "test")}
+    found = ", ".join(f"{count} {name}" for name, count in counts.items())
+    progress(0.0, f"{found}; {corpora.missing} recordings are missing, {corpora.leaks} held out elsewhere")

@@ -1,0 +1,1 @@
+"""The room model's own stages, in their order."""

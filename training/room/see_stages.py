@@ -1,0 +1,227 @@
+"""SEE's two stages on a frozen encoder, "semantic" and "decoder", as docs/readings.md reads them.
+
+Stage 1 teaches the semantic enhancement encoder alone: its pooled output moves next to the caption's
+sentence vector (InfoNCE) and knows the caption's words (cross-entropy). Stage 2 freezes it and teaches
+the projection and the decoder to say the sentence, with spectrogram noise as augmentation.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Protocol
+
+import msgspec
+import numpy as np
+import torch
+from msgspec import Meta
+from numpy.random import Generator
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from ..losses import aligned_words, bag_of_words, info_nce, next_token
+from ..models.gpt import GptDecoder, Mix
+from ..models.see import SemanticAdapter
+from ..run_folder import Average, Run, cosine, decayed, team, time_left
+from ..sentence import Embed
+from ..tokenizer import CaptionTokenizer
+from .stream_features import Example
+
+CPU = torch.device("cpu")
+
+
+class Captioner(Protocol):
+    """What the stages train: RoomCaptioner, or the paper's, on features that are frozen."""
+
+    adapter: SemanticAdapter
+    decoder: GptDecoder
+
+
+class Examples(Protocol):
+    """Where examples come from: Segments of composed streams, or a corpus's Features."""
+
+    def batch(self, rng: Generator, size: int) -> list[Example]:
+        """So many, drawn."""
+        ...
+
+
+class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One of SEE's stages in a recipe."""
+
+    steps: Annotated[int, Meta(ge=1)] = 2000
+    batch: Annotated[int, Meta(ge=2)] = 64
+    learning_rate: Annotated[float, Meta(gt=0)] = 5e-4
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.02
+    warmup: Annotated[int, Meta(ge=0)] = 200
+    average: Annotated[float, Meta(ge=0, lt=1)] = 0.998
+    smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    """Label smoothing, stage 2 only."""
+    aligned: bool = False
+    """Stage 1's words by position instead of as a bag (SEE-4)."""
+    mixup: Annotated[float, Meta(ge=0)] = 0.0
+    """Stage 2: alpha of the Beta distribution by which embeddings and words of two clips are blended."""
+    bfloat16: bool = False
+    """Multiply in bfloat16 on a CPU too, where it can."""
+    accumulate: Annotated[int, Meta(ge=1)] = 1
+    """Batches to one step of the optimiser."""
+    seed: int = 1
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Segments of different lengths, padded; valid is True where an embedding is real."""
+
+    embeddings: Tensor  # (B, n, width)
+    valid: Tensor  # (B, n) bool
+    spectrogram: Tensor  # (B, 8 n, mels)
+    captions: list[str]
+    free: list[bool]
+
+
+def collate(examples: list[Example], device: torch.device = CPU) -> Batch:
+    """Pad examples to the longest of them."""
+    embeddings = [torch.from_numpy(example.embeddings).float() for example in examples]
+    lengths = torch.tensor([len(row) for row in embeddings])
+    spectra = [torch.from_numpy(example.spectrogram).float() for example in examples]
+    return Batch(
+        pad_sequence(embeddings, batch_first=True).to(device),
+        (torch.arange(int(lengths.max())) < lengths[:, None]).to(device),
+        pad_sequence(spectra, batch_first=True).to(device),
+        [example.caption for example in examples],
+        [example.is_free for example in examples],
+    )
+
+
+def train_semantic(
+    model: Captioner, segments: Examples, tokenizer: CaptionTokenizer, embed: Embed, run: Run,
+    settings: StageSettings, progress: Callable[[float, str], None] = lambda done, what: None,
+) -> None:  # fmt: skip
+    """Stage 1: the adapter's semantic encoder, entry and heads learn; the encoder is not touched."""
+    known: dict[str, Tensor] = {}
+    _place(model, team().device)
+
+    def loss(batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        new = sorted(set(batch.captions) - known.keys())
+        if new:
+            known.update(zip(new, embed(new), strict=True))
+        text = torch.stack([known[caption] for caption in batch.captions]).to(batch.embeddings.device)
+        same = torch.tensor([[a == b for b in batch.captions] for a in batch.captions]).to(text.device)
+        tokens = tokenizer.encode(batch.captions, model.decoder.config.max_tokens).to(text.device)
+        adapted = model.adapter(batch.embeddings, batch.valid)
+        contrastive = info_nce(adapted.semantic.float(), text, same)
+        if settings.aligned:
+            words = aligned_words(model.adapter.words(adapted.encoded).float(), tokens, adapted.valid)
+        else:
+            words = bag_of_words(model.adapter.words(adapted.pooled).float(), tokens)
+        near = (adapted.semantic * text).sum(1).mean()
+        return contrastive + words, {
+            "contrastive": contrastive.item(),
+            "words": words.item(),
+            "cosine": near.item(),
+        }
+
+    _train(model.adapter, [model.adapter.projection], segments, run, settings, loss, progress)
+    _place(model, CPU)
+
+
+def train_decoder(
+    model: Captioner, segments: Examples, tokenizer: CaptionTokenizer, run: Run, settings: StageSettings,
+    progress: Callable[[float, str], None] = lambda done, what: None,
+) -> None:  # fmt: skip
+    """Stage 2: the projection and the decoder learn; encoder and semantic encoder are frozen."""
+    speaker = nn.ModuleDict({"projection": model.adapter.projection, "decoder": model.decoder})
+    _place(model, team().device)
+
+    def loss(batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        tokens = tokenizer.encode(batch.captions, model.decoder.config.max_tokens, batch.free).to(
+            batch.valid.device
+        )
+        embeddings, valid, mix = blend(batch, settings.mixup)
+        adapted = model.adapter(embeddings, valid, batch.spectrogram)
+        logits = model.decoder(tokens[:, :-1], adapted.memory, adapted.valid, mix).float()
+        value = next_token(logits, tokens, settings.smoothing)
+        right = (logits.argmax(-1) == tokens[:, 1:])[tokens[:, 1:] > 0].float().mean()
+        return value, {"tokens_right": right.item()}
+
+    model.adapter.train_memory()
+    _train(speaker, [], segments, run, settings, loss, progress)
+    model.adapter.eval()
+    _place(model, CPU)
+
+
+def _place(model: Captioner, device: torch.device) -> None:
+    model.adapter.to(device)
+    model.decoder.to(device)
+
+
+def blend(batch: Batch, alpha: float) -> tuple[Tensor, Tensor, Mix | None]:
+    """Mixup as in the DCASE 2024 baseline: embeddings, which are real, and what to do to the words' vectors.
+
+    Each clip takes a share of another, at most a half and the same for the whole batch; what it is to say
+    stays its own.
+    """
+    if not alpha:
+        return batch.embeddings, batch.valid, None
+    other = torch.randperm(len(batch.embeddings), device=batch.embeddings.device)
+    share = float(torch.distributions.Beta(alpha, alpha).sample())
+    share = max(share, 1 - share)
+
+    def mix(x: Tensor) -> Tensor:
+        return share * x + (1 - share) * x[other]
+
+    return mix(batch.embeddings), batch.valid | batch.valid[other], mix
+
+
+def _train(
+    module: nn.Module, frozen: list[nn.Module], segments: Examples, run: Run, settings: StageSettings,
+    loss_of: Callable[[Batch], tuple[Tensor, dict[str, float]]], progress: Callable[[float, str], None],
+) -> None:  # fmt: skip
+    """The loop of both stages: draw, loss, step, average; log, save, resume.
+
+    On a GPU always in bfloat16. Under torchrun every process draws its own batches, gradients are averaged.
+    """
+    workers = team()
+    stored = run.resume()
+    begin = int(stored["step"]) if stored else 0
+    torch.manual_seed(settings.seed + begin + 1_000_003 * workers.rank)
+    rng: Generator = np.random.default_rng([settings.seed, begin, *([workers.rank] if workers.rank else [])])
+    module.requires_grad_(True)
+    for part in frozen:
+        part.requires_grad_(False)
+    optimiser = torch.optim.AdamW(
+        decayed(module, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98)
+    )
+    average = Average(module, settings.average)
+    if stored:
+        module.load_state_dict(stored["model"])
+        optimiser.load_state_dict(stored["optimiser"])
+        average.weights = {name: value.to(workers.device) for name, value in stored["average"].items()}
+    workers.share(*module.state_dict().values())
+    module.train()
+    is_half = settings.bfloat16 or workers.device.type == "cuda"
+    in_half = torch.autocast(workers.device.type, torch.bfloat16, enabled=is_half)
+    began = time.monotonic()
+    for step in range(begin, settings.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = settings.learning_rate * cosine(step, settings.steps, settings.warmup)
+        optimiser.zero_grad()
+        for _ in range(settings.accumulate):
+            batch = collate(segments.batch(rng, settings.batch), workers.device)
+            with in_half:
+                value, figures = loss_of(batch)
+            (value / settings.accumulate).backward()  # type: ignore[no-untyped-call]  # torch's stub has none
+        workers.average_gradients(module)
+        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimiser.step()
+        average.update(module, step)
+        if not workers.leads:
+            continue
+        if (step + 1) % 25 == 0 or step + 1 == settings.steps:
+            run.log(step + 1, loss=value.item(), **figures)
+            left = time_left(began, begin, step + 1, settings.steps)
+            progress((step + 1) / settings.steps, f"{run.stage}: loss {value.item():.3f}, {left}")
+        if (step + 1) % 250 == 0 or step + 1 == settings.steps:
+            run.save(
+                step + 1, model=module.state_dict(), optimiser=optimiser.state_dict(), average=average.weights
+            )
+            run.curves()
+    module.load_state_dict(average.weights)
+    module.eval()
+    module.requires_grad_(False)

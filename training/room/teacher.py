@@ -1,0 +1,105 @@
+"""mn04 (EfficientAT, Schmid et al. 2023) as a teacher: 384 numbers and 527 AudioSet scores every 320 ms.
+
+It hears through its own front end (its README gives it to the number) and is not causal: what it says
+of a moment depends on what follows. It is used on windows, in training and as a peer, never on the edge.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...runtime.audio import RATE
+from ...runtime.errors import InputMissingError
+from ..data.corpus import Clip, Corpus
+
+WIDTH = 384
+
+
+class Teacher:
+    """Weights folder `efficientat-mn04` -> targets for windows of sound."""
+
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        if not (folder / "mn04.onnx").is_file():
+            raise InputMissingError(
+                f"{folder} holds no mn04.onnx", fix="name the folder of the teacher's weights"
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._net = onnxruntime.InferenceSession(
+            str(folder / "mn04.onnx"), options, providers=["CPUExecutionProvider"]
+        )
+        weights = {
+            tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+            for model in (onnx.load(folder / "mn04.onnx"), onnx.load(folder / "frontend.onnx"))
+            for tensor in model.graph.initializer
+        }
+        gemms = [node for node in onnx.load(folder / "mn04.onnx").graph.node if node.op_type == "Gemm"]
+        self._head = [
+            (weights[gemm.input[1]], weights[gemm.input[2]]) for gemm in gemms[-2:]
+        ]  # the classifier's two layers
+        self._mel = weights["mel"]  # (128, 513)
+        window = torch.zeros(1024)
+        window[112:912] = torch.hann_window(800, periodic=False)
+        self._window = window
+
+    def log_mel(self, samples: Tensor) -> Tensor:
+        """(B, n) float32 at 32 kHz -> (B, 128, 1 + (n - 1) // 320), its README's front end, steps 1 to 7."""
+        emphasised = samples[:, 1:] - 0.97 * samples[:, :-1]
+        padded = F.pad(emphasised[:, None], (512, 512), mode="reflect")[:, 0]
+        spectrum = torch.fft.rfft(padded.unfold(-1, 1024, 320) * self._window)
+        power = spectrum.real.square() + spectrum.imag.square()
+        normal: Tensor = ((power @ self._mel.T + 1e-5).log() + 4.5) / 5
+        return normal.transpose(1, 2)
+
+    def sequence(self, samples: Tensor) -> Tensor:
+        """(B, n) -> (B, steps, 384), one vector every 320 ms."""
+        log_mel = self.log_mel(samples)[:, None].numpy()
+        (sequence,) = self._net.run(["sequence"], {"logmel": log_mel})
+        return torch.from_numpy(sequence)
+
+    def classify(self, vectors: Tensor) -> Tensor:
+        """AudioSet logits of mean vectors: (..., 384) -> (..., 527)."""
+        (w1, b1), (w2, b2) = self._head
+        return F.linear(F.hardswish(F.linear(vectors, w1, b1)), w2, b2)
+
+    def scores(self, samples: Tensor) -> NDArray[np.float32]:
+        """(B, n) -> (B, 527) scores of whole windows, as the published network gives them."""
+        log_mel = self.log_mel(samples)[:, None].numpy()
+        (scores,) = self._net.run(["scores"], {"logmel": log_mel})
+        return np.asarray(scores, dtype=np.float32)
+
+
+def hear_clips(
+    teacher: Teacher, corpus: Corpus, clips: Sequence[Clip], cache: Path,
+    progress: Callable[[float, str], None] = lambda done, what: None,
+) -> Mapping[str, NDArray[np.float16]]:  # fmt: skip
+    """Clip id -> (steps, 384) what the teacher hears of each whole clip, clean; kept in `cache`.
+
+    Three CPU milliseconds a second of sound, once.
+    """
+    key = hashlib.sha256("\n".join(clip.id for clip in clips).encode()).hexdigest()[:12]
+    path = cache / f"heard-{key}.npz"
+    if not path.exists():
+        heard = []
+        for done, clip in enumerate(clips, 1):
+            samples = torch.from_numpy(corpus.audio(clip))
+            short = RATE // 2 - len(samples)
+            heard.append(teacher.sequence(F.pad(samples, (0, max(short, 0)))[None])[0].numpy())
+            progress(done / len(clips), "the teacher hears the clips")
+        beside = path.with_suffix(".tmp.npz")
+        np.savez(
+            beside, vectors=np.concatenate(heard).astype(np.float16),
+            ends=np.cumsum([len(vectors) for vectors in heard]),
+        )  # fmt: skip
+        beside.replace(path)
+    stored = np.load(path)
+    parts = np.split(stored["vectors"], stored["ends"][:-1])
+    return {clip.id: vectors for clip, vectors in zip(clips, parts, strict=True)}

@@ -1,0 +1,1 @@
+"""How a scene is made of them: recordings, signals, rooms, and the words for it."""
