@@ -16,38 +16,13 @@ import yaml
 from msgspec import Meta
 
 from ..errors import ConfigError
-from ..options import Captions, key, number
+from ..options import Captions, key
+from ..sound.source import Source
 from ..telling.endpoint import is_local
+from ..telling.keys import Keys
 
 _OR_NULL = ", or null for the bundle's own"
 _ENDPOINT = "tcp://ADDRESS:PORT or ipc://PATH"
-
-
-class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where sound comes from."""
-
-    kind: Annotated[
-        Literal["microphone", "file", "stdin"],
-        key(
-            "Kind of source; stdin takes raw 16-bit little-endian samples, or a WAV.",
-            "microphone, file or stdin",
-        ),
-    ] = "microphone"
-    name: Annotated[
-        str,
-        key("A microphone's index, part of its name, or default (`edgecap devices`); a file's path.", "text"),
-    ] = "default"
-    rate: Annotated[int, number(1_000, 384_000, "Samples a second on stdin.")] = 32_000
-    channels: Annotated[int, number(1, 64, "Channels on stdin, interleaved.")] = 1
-
-
-class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """CurveZMQ key files (docs/wire.md): with them, only known readers connect, and nobody listens in."""
-
-    secret: Annotated[
-        str, key("File of this room's own secret key, *.key_secret; empty for none.", "text")
-    ] = ""
-    readers: Annotated[str, key("Folder with the public *.key of each reader that may connect.", "text")] = ""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,12 +16,13 @@ import soundfile
 import zmq
 
 from edgecap.runtime.audio import RATE, Samples
-from edgecap.runtime.config.schema import Config, Source
+from edgecap.runtime.config.schema import Config
 from edgecap.runtime.daemon import Daemon, Timeline
 from edgecap.runtime.errors import DataError, InputMissingError, UnavailableError
 from edgecap.runtime.session import Session
 from edgecap.runtime.sound.blocks import Block
 from edgecap.runtime.sound.capture import Reader
+from edgecap.runtime.sound.source import Source
 from edgecap.runtime.telling import wire
 from tests import handmade
 

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecap.commands import options
-from edgecap.runtime.config.schema import Config, Keys, Source, find, load, places, render
+from edgecap.runtime.config.schema import Config, find, load, places, render
 from edgecap.runtime.errors import ConfigError
 from edgecap.runtime.options import Captions
+from edgecap.runtime.sound.source import Source
+from edgecap.runtime.telling.keys import Keys
 
 unit = st.floats(0, 1)
 configs = st.builds(

@@ -15,12 +15,13 @@ import soundfile
 import zmq
 
 from edgecap.runtime.audio import RATE, Samples
-from edgecap.runtime.config.schema import Config, Source
+from edgecap.runtime.config.schema import Config
 from edgecap.runtime.daemon import HUNG_EXIT, Daemon
 from edgecap.runtime.errors import MicrophoneError
 from edgecap.runtime.session import Session
 from edgecap.runtime.sound.capture import Capture
 from edgecap.runtime.sound.microphone import Device, Microphone, choose, devices, stable_name
+from edgecap.runtime.sound.source import Source
 from edgecap.runtime.telling import wire
 from tests import handmade
 from tests.pulse import SoundServer, missing
