@@ -8,13 +8,13 @@ What sounds like an alarm and has not shown its cadence yet is "an alarm", and t
 """
 
 import math
-from collections import deque
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cadence import PATTERNS, Listener, prominence
+from .cadence import PATTERNS, Listener, Past, prominence
 from .encoder import Embedding
 from .frontend import LogMel
 
@@ -35,8 +35,26 @@ LIKELY = {"T3": 0.74, "T4": 0.62}
 validation clips' noise (training/LOG.md)."""
 
 
+class AlarmState(NamedTuple):
+    """What is remembered of a stream for its alarms' sake: 13 seconds."""
+
+    past: Past
+    matches: tuple[NDArray[np.float64], ...]
+    """Of each alarm, (HELD,) the newest last."""
+    scores: NDArray[np.float32]
+    """(LASTING, alarms) what the encoder heard, the newest last; zeros before the stream."""
+
+
 class Alarms:
-    """Gives the alarms among the scores what their cadence makes of them. Remembers 13 seconds."""
+    """Gives the alarms among the scores what their cadence makes of them.
+
+        score = max(sigmoid(logit(familiar) + STEEPNESS · (match - LIKELY)), lasting)
+
+    familiar: mean of the AGREEING best of the encoder's last FAMILIAR scores. match: the best correlation with
+    the alarm's cadence (cadence.py) that still holds. lasting: the least of the LASTING_AGREEING best of the
+    last LASTING scores: it was heard all along, in whatever rhythm. "An alarm" gets the mean of the
+    SOON_AGREEING best of the last SOON scores of any of them, as long as none reaches KNOWN.
+    """
 
     def __init__(self, cadences: Mapping[int, str], general: int | None, mels: int) -> None:
         """cadences: sound -> the name of its pattern, "T3". general: "an alarm"; None where none is known."""
@@ -44,38 +62,49 @@ class Alarms:
         self._labels = sorted(cadences)
         self._cadences = [cadences[label] for label in self._labels]
         self._listener = Listener([PATTERNS[name] for name in self._cadences], mels)
-        self._matches = [deque([0.0], maxlen=HELD[name]) for name in self._cadences]
-        self._scores: deque[NDArray[np.float32]] = deque(maxlen=LASTING)
 
-    def step(self, log_mel: LogMel, embedding: Embedding) -> Embedding:
-        """One chunk's log-mel, (32, mels), and what the encoder made of it -> the same, its alarms weighed.
+    def initial_state(self) -> AlarmState:
+        """Before the stream's first chunk."""
+        return AlarmState(
+            self._listener.initial_state(),
+            tuple(np.zeros(HELD[name]) for name in self._cadences),
+            np.zeros((LASTING, len(self._labels)), np.float32),
+        )
 
-        The scores get one entry more, for an alarm of whatever kind, where the model has no such label.
+    def step(self, log_mel: LogMel, embedding: Embedding, state: AlarmState) -> tuple[Embedding, AlarmState]:
+        """What the encoder made of a chunk -> the same, its alarms weighed, and the state after.
+
+        log_mel: the chunk's, (32, mels) dB. The scores get one entry more, for an alarm of whatever kind, where
+        the model has no such label.
         """
         if self._general is None:  # a model that knows no alarm
-            return embedding
+            return embedding, state
+        found, past = self._listener.step(prominence(log_mel), state.past)
+        matches = tuple(_pushed(held, match) for held, match in zip(state.matches, found, strict=True))
+        heard = _pushed(state.scores, embedding.scores[self._labels])
         scores = np.zeros(max(self._general + 1, len(embedding.scores)), np.float32)
         scores[: len(embedding.scores)] = embedding.scores
-        self._scores.append(embedding.scores[self._labels])
-        for matches, match in zip(self._matches, self._listener.step(prominence(log_mel)), strict=True):
-            matches.append(match)
-        heard = np.stack(self._scores)
-        soon = _mean_of_best(heard[-SOON:], SOON_AGREEING)
         familiar = _mean_of_best(heard[-FAMILIAR:], AGREEING)
-        lasting = np.zeros(len(self._labels))
-        if len(heard) >= LASTING_AGREEING:
-            lasting = np.sort(heard, axis=0)[-LASTING_AGREEING]
+        lasting = np.sort(heard, axis=0)[-LASTING_AGREEING]
         for at, label in enumerate(self._labels):
-            name = self._cadences[at]
-            odds = _logit(float(familiar[at])) + STEEPNESS * (max(self._matches[at]) - LIKELY[name])
+            likely = LIKELY[self._cadences[at]]
+            odds = _logit(float(familiar[at])) + STEEPNESS * (float(matches[at].max()) - likely)
             scores[label] = max(1.0 / (1.0 + math.exp(-odds)), float(lasting[at]))
         if float(scores[self._labels].max()) < KNOWN:  # from there on it is no longer just an alarm
+            soon = _mean_of_best(heard[-SOON:], SOON_AGREEING)
             scores[self._general] = max(float(scores[self._general]), float(soon.max()))
-        return Embedding(embedding.vector, scores)
+        return Embedding(embedding.vector, scores), AlarmState(past, matches, heard)
+
+
+def _pushed(held: NDArray[Any], newest: Any) -> NDArray[Any]:
+    """One more at the end, one less at the beginning."""
+    pushed = np.empty_like(held)
+    pushed[:-1], pushed[-1] = held[1:], newest
+    return pushed
 
 
 def _mean_of_best(scores: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """(chunks, sounds) -> (sounds,). Chunks that are not there yet count as zero."""
+    """(chunks, sounds) -> (sounds,) the mean of each sound's `count` best."""
     best = np.sort(scores, axis=0)[-count:]
     mean: NDArray[np.float32] = best.sum(axis=0) / np.float32(count)
     return mean

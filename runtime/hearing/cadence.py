@@ -21,6 +21,9 @@ from .frontend import LogMel
 Prominence = NDArray[np.float32]
 """(16, mels) float32, dB, every 20 ms of a chunk: by how much a band stands out of its neighbours."""
 
+Sums = NDArray[np.float64]
+"""(2, steps, mels): running sums of the bands' prominence, and of its square."""
+
 STEPS = CHUNK // 2
 STEP_S = 2 * HOP / RATE
 """Two frames, 20 ms: what a pulse of 100 ms is drawn with."""
@@ -110,108 +113,171 @@ T4 = Pattern(
 PATTERNS = {"T3": T3, "T4": T4}
 
 
+class Past(NamedTuple):
+    """The last seconds of a stream, as running sums of its bands and of their squares.
+
+    A value: what continues it shares its memory and adds after `end`, or copies it first where another
+    has already added there.
+    """
+
+    memory: "_Memory"
+    end: int
+    """Rows that are this stream's; the last is the sum up to now."""
+
+
+class _Memory:
+    """Rows of running sums, (2, rows, mels) float64, and how many of them somebody has filled."""
+
+    def __init__(self, rows: int, mels: int) -> None:
+        self.sums = np.zeros((2, rows, mels))
+        self.filled = 0
+
+
 class Listener:
-    """How much a stream's last seconds are like some patterns, chunk after chunk."""
+    """How much a stream's last seconds are like some patterns, chunk after chunk.
+
+    What any stretch of a band holds is one subtraction of running sums, so a template costs a few of them
+    whatever its length. A look goes from what is cheap to what is dear, and only with the bands that are left:
+    contrast of one tempo's beep, its correlation, all tempi, and then the groups.
+    """
 
     def __init__(self, patterns: Sequence[Pattern], mels: int) -> None:
-        self._patterns = [_Templates.of(pattern) for pattern in patterns]
-        self._past = max((each.past for each in self._patterns), default=1)
-        # Running sums of the bands and of their squares: what any stretch holds is one subtraction.
-        self._sums = np.zeros((ROOM * self._past, 2, mels))
-        self._end = self._past
-        """Rows that are filled; the last is the sum up to now."""
+        self._looks = [_Looks.of(pattern) for pattern in patterns]
+        self._past = max((each.past for each in self._looks), default=1)
+        self._mels = mels
 
-    def step(self, prominent: Prominence) -> list[float]:
-        """The best match of each pattern that ended in this chunk, 0 to 1."""
-        if self._end + STEPS > len(self._sums):
+    def initial_state(self) -> Past:
+        """Silence, as long as a look goes back."""
+        return self._room(np.zeros((2, self._past, self._mels)))
+
+    def step(self, prominent: Prominence, past: Past) -> tuple[list[float], Past]:
+        """The best match of each pattern that ended in this chunk, 0 to 1, and what the next step needs."""
+        past = self._add(prominent, past)
+        return [each.best(past.memory.sums[:, past.end - each.past : past.end]) for each in self._looks], past
+
+    def _add(self, prominent: Prominence, past: Past) -> Past:
+        if past.end + STEPS > past.memory.sums.shape[1]:
             # Begun anew, from zero: sums that grow for days would lose what a step adds.
-            last = self._sums[self._end - self._past : self._end].copy()
-            self._sums[: self._past] = last - last[0]
-            self._end = self._past
-        new = self._sums[self._end : self._end + STEPS]
-        np.cumsum(prominent, axis=0, out=new[:, 0])
-        np.cumsum(np.square(prominent), axis=0, out=new[:, 1])
-        new += self._sums[self._end - 1]
-        self._end += STEPS
-        return [self._best(each) for each in self._patterns]
+            last = past.memory.sums[:, past.end - self._past : past.end]
+            past = self._room(last - last[:, :1])
+        elif past.memory.filled > past.end:
+            memory = _Memory(*past.memory.sums.shape[1:])
+            memory.sums[:, : past.end] = past.memory.sums[:, : past.end]
+            past = Past(memory, past.end)
+        memory, end = past
+        new = memory.sums[:, end : end + STEPS]
+        new[0], new[1] = prominent, np.square(prominent)
+        np.cumsum(new, axis=1, out=new)
+        new += memory.sums[:, end - 1 : end]
+        memory.filled = end + STEPS
+        return Past(memory, memory.filled)
 
-    def _best(self, templates: "_Templates") -> float:
-        sums = self._sums[self._end - templates.past : self._end]
-        # One tempo tells which bands, few and mostly none, are worth a look at all of it: first by what
-        # is cheap to know.
-        usual = templates.beep[0]
-        bands = np.flatnonzero(_contrast(sums, usual, 0, STEPS).max(axis=0) >= templates.contrast_db)
-        if len(bands):
-            near = _match(sums[:, :, bands], [usual], 0, STEPS, templates.contrast_db).max(axis=0) > NEAR
-            bands = bands[near]
-        if not len(bands):
-            return 0.0
-        own = np.ascontiguousarray(sums[:, :, bands])
-        beeps = _match(own, templates.beep, 0, STEPS, templates.contrast_db)
-        alike, steps_ago = beeps.max(axis=0), STEPS - 1 - beeps.argmax(axis=0)
-        if alike.max() < CLEAR:
-            return 0.0
-        for least, most in templates.ago:
-            groups = _match(own, templates.group, least, most - least + STEPS, templates.contrast_db)
-            # Rows are from the oldest end to the newest; a band's own window ends with its beep.
-            newest = len(groups) - steps_ago
-            found = [groups[new - (most - least) : new, i].max() for i, new in enumerate(newest)]
-            alike = np.minimum(alike, found)
-        return float(alike.max())
+    def _room(self, sums: Sums) -> Past:
+        """These rows, with room after them."""
+        memory = _Memory(ROOM * self._past, self._mels)
+        memory.sums[:, : self._past] = sums
+        memory.filled = self._past
+        return Past(memory, self._past)
 
 
-class _Templates(NamedTuple):
-    """A pattern in steps of the frames."""
+class _Looks(NamedTuple):
+    """A pattern's templates, each where in a stream's last seconds it is held against them."""
 
-    beep: list[Template]
-    group: list[Template]
-    ago: list[tuple[int, int]]
+    usual: "_Look"
+    beep: "_Look"
+    groups: "list[tuple[_Look, int]]"
+    """Each with how many steps its end may lie from the nearest to the farthest."""
     contrast_db: float
     past: int
     """Rows of running sums that a look takes."""
 
     @classmethod
-    def of(cls, pattern: Pattern) -> "_Templates":
+    def of(cls, pattern: Pattern) -> "_Looks":
         beep, group = ([pulses.template() for pulses in each] for each in (pattern.beep, pattern.group))
         ago = [(round(least / STEP_S), round(most / STEP_S)) for least, most in pattern.ago]
         past = max(most for _, most in ago) + max(each.length for each in beep + group) + STEPS + 1
-        return cls(beep, group, ago, pattern.contrast_db, past)
+        return cls(
+            usual=_Look(beep[:1], 0, STEPS),
+            beep=_Look(beep, 0, STEPS),
+            groups=[(_Look(group, least, most - least + STEPS), most - least) for least, most in ago],
+            contrast_db=pattern.contrast_db,
+            past=past,
+        )
+
+    def best(self, sums: Sums) -> float:
+        """The best match among the bands. sums: (2, past, mels)."""
+        # One tempo tells which bands, few and mostly none, are worth a look at all of it: first by what
+        # is cheap to know.
+        contrast = self.usual.contrast(sums[0])
+        bands = np.flatnonzero(contrast.max(axis=(0, 1)) >= self.contrast_db)
+        if not len(bands):
+            return 0.0
+        near = self.usual.match(sums, contrast, self.contrast_db)
+        bands = bands[near[:, bands].max(axis=0) > NEAR]
+        if not len(bands):
+            return 0.0
+        own = sums[:, -self.beep.past :].take(bands, axis=2)
+        beeps = self.beep.match(own, self.beep.contrast(own[0]), self.contrast_db)
+        alike, steps_ago = beeps.max(axis=0), STEPS - 1 - beeps.argmax(axis=0)
+        if alike.max() < CLEAR:
+            return 0.0
+        own = sums.take(bands, axis=2)
+        for look, span in self.groups:
+            groups = look.match(own, look.contrast(own[0]), self.contrast_db)
+            # Rows are from the oldest end to the newest; a band's own window ends with its beep.
+            newest = len(groups) - steps_ago
+            found = [groups[new - span : new, i].max() for i, new in enumerate(newest)]
+            alike = np.minimum(alike, found)
+            if not alike.any():
+                return 0.0
+        return float(alike.max())
 
 
-def _match(
-    sums: NDArray[np.float64], templates: list[Template], ago: int, ends: int, contrast_db: float
-) -> Prominence:
-    """(ends, bands): correlation with the tempo that fits best of what ended at so many steps, the newest
-    of them `ago` steps before the last of the running sums, (steps, 2, bands)."""
-    best = np.zeros((ends, sums.shape[2]), np.float32)
-    now = _ending(sums, ago, ends)
-    for template in templates:
-        held = now - _ending(sums, ago + template.length, ends)
-        total, squares = held[:, 0], held[:, 1]
-        contrast = _contrast(sums, template, ago, ends)
-        variance = np.maximum(squares - total * total / template.length, FLATTEST_DB2 * template.length)
-        alike = contrast * np.sqrt(template.spread / variance)
+class _Look:
+    """Templates of as many pulses, held against all that ended at so many steps: all of them at once."""
+
+    def __init__(self, templates: list[Template], ago: int, ends: int) -> None:
+        """ago: how many steps before the last of the running sums the newest of the `ends` steps lies."""
+        self.past = ago + ends + max(each.length for each in templates)
+        """Rows of running sums that it needs; given more, it takes the last."""
+        newest = np.arange(ends) - ends - ago
+
+        def rows(before: Sequence[int]) -> NDArray[np.intp]:
+            return newest - np.asarray(before)[:, None]  # (templates, ends)
+
+        self._now = rows([0])
+        self._begun = rows([each.length for each in templates])
+        self._pulses = [
+            (rows([begin for begin, _ in pulse]), rows([end for _, end in pulse]))
+            for pulse in zip(*(each.pulses for each in templates), strict=True)
+        ]
+        self._length, self._share, self._spread = (
+            np.array(column, np.float64)[:, None, None]
+            for column in zip(*((each.length, each.share, each.spread) for each in templates), strict=True)
+        )
+
+    def contrast(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(templates, ends, bands) dB: by how much the pulses stand out of the pauses, each on average."""
+        on = -self._share * self._held(totals)
+        for begin, end in self._pulses:
+            on += totals.take(end, axis=0)
+            on -= totals.take(begin, axis=0)
+        on /= self._spread
+        return on
+
+    def match(self, sums: Sums, contrast: NDArray[np.float64], contrast_db: float) -> Prominence:
+        """(ends, bands): correlation with the tempo that fits best; 0 where none has this contrast."""
+        if contrast.max() < contrast_db:
+            return np.zeros(contrast.shape[1:], np.float32)
+        total = self._held(sums[0])
+        variance = self._held(sums[1]) - total * total / self._length
+        alike = contrast * np.sqrt(self._spread / np.maximum(variance, FLATTEST_DB2 * self._length))
         alike[contrast < contrast_db] = 0.0
-        np.maximum(best, alike, out=best, casting="same_kind")
-    return best
+        return np.asarray(alike.max(axis=0), np.float32)
 
-
-def _contrast(sums: NDArray[np.float64], template: Template, ago: int, ends: int) -> NDArray[np.float64]:
-    """(ends, bands) dB: by how much the pulses stand out of the pauses, each on average."""
-    bands = sums[:, 0]
-    total = _ending(bands, ago, ends) - _ending(bands, ago + template.length, ends)
-    on = -template.share * total
-    for begin, end in template.pulses:
-        on += _ending(bands, ago + end, ends)
-        on -= _ending(bands, ago + begin, ends)
-    on /= template.spread
-    return on
-
-
-def _ending(sums: NDArray[np.float64], ago: int, ends: int) -> NDArray[np.float64]:
-    """The running sums of so many steps, the newest of them `ago` steps before the last."""
-    newest = len(sums) - ago
-    return sums[newest - ends : newest]
+    def _held(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(templates, ends, bands): the sum of all that each template covers."""
+        return sums.take(self._now, axis=0) - sums.take(self._begun, axis=0)
 
 
 @cache
