@@ -4,6 +4,9 @@ from typing import Literal
 
 import msgspec
 
+Priority = Literal["urgent", "call", "ambient", "normal"]
+"""An alarm; somebody calls (a doorbell, a knock, a phone); a background; anything else."""
+
 
 class Sound(msgspec.Struct, frozen=True):
     """A known sound and how sure the encoder is of it, 0 to 1."""
@@ -22,3 +25,6 @@ class Caption(msgspec.Struct, frozen=True):
     sounds: tuple[Sound, ...]
     start: int
     end: int | None = None
+    priority: Priority = "normal"
+    semantic: bytes | None = None
+    """(384,) int8: the segment's place in the sentence space, the unit vector times 127; None without one."""
