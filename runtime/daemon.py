@@ -2,31 +2,29 @@
 
     capture thread ── ring ──► this thread: session.push → publisher, status every second, replay
 
-The session knows samples only; the Timeline here says when they were. Nothing waits for a reader of
+The session knows samples only; the Timeline says when they were. Nothing waits for a reader of
 the captions, and nothing that sounds waits for us: what the ring could not hold is a counted gap.
 """
 
-import io
 import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from .audio import Samples, seconds
 from .config.schema import Config
-from .errors import DataError
 from .events import Caption
 from .notify import Notifier
 from .session import Session
-from .sound.blocks import Block
-from .sound.capture import Capture, Reader
+from .sound.blocks import Arrival, Block
+from .sound.capture import Capture
+from .sound.feed import feed_of, open_feed
 from .sound.ring import Closed, Item
-from .sound.sources import file_blocks, paced, pcm_blocks
+from .sound.timeline import Timeline
 from .telling import wire
 from .telling.keys import ServerKeys
 from .telling.publisher import Publisher
@@ -45,29 +43,6 @@ HUNG_EXIT = 75
 
 OnCaption = Callable[[wire.CaptionMessage], object]
 OnStatus = Callable[[wire.StatusMessage], object]
-
-
-class Timeline:
-    """When a sample was. A microphone's clock and UTC drift apart by seconds a day, and UTC can jump."""
-
-    JUMP_S = 0.5
-    """More than blocks come early or late: the clock was set, and times follow at once."""
-    SMOOTHING = 1e-3
-    """Of each block's difference; at ten blocks a second, drift is followed within two minutes."""
-
-    def __init__(self, start: datetime) -> None:
-        self._start = start
-
-    def heard(self, position: int, now: datetime) -> None:
-        """The sample at `position` has just been heard."""
-        late = now - self.utc(position)
-        if abs(late) > timedelta(seconds=self.JUMP_S):
-            self._start += late
-        else:
-            self._start += late * self.SMOOTHING
-
-    def utc(self, position: int) -> datetime:
-        return self._start + timedelta(seconds=seconds(position))
 
 
 class Daemon:
@@ -91,7 +66,6 @@ class Daemon:
         started = datetime.now(UTC)
         self._session = session
         self._on_caption, self._on_status = on_caption, on_status
-        self._timeline = Timeline(started)
         self._started_at = self._status_at = time.monotonic()
         self._state: wire.State = "starting"
         self._has_heard = False
@@ -99,7 +73,8 @@ class Daemon:
         self._starts: dict[str, datetime] = {}  # of open captions: drift must not move what was said
         self._dropped = 0
         self._overloaded_until = 0.0
-        self._feed = _feed(config, blocks, realtime)
+        self._feed = feed_of(blocks, realtime) if blocks else open_feed(config.source, realtime)
+        self._timeline = Timeline(started, self._started_at, self._feed.is_live)
         self._notifier = Notifier()
         self._publisher = Publisher(
             config.publish,
@@ -149,13 +124,12 @@ class Daemon:
             self._end()
         return self._exit or 0
 
-    def _hear(self, item: Item[Samples]) -> None:
+    def _hear(self, item: Item[Arrival]) -> None:
         lost = item.index - self._session.position
         events = self._session.skip(lost) if lost > 0 else []
         self._has_heard = True
-        events += self._session.push(item.value)
-        if isinstance(self._feed, Capture) and not self._feed.ring.held:
-            self._timeline.heard(self._session.position, datetime.now(UTC))
+        self._timeline.arrived(item.index + item.size, item.value.arrived_at)
+        events += self._session.push(item.value.samples)
         self._publish(events)
 
     def _pass_time(self) -> None:
@@ -202,6 +176,7 @@ class Daemon:
     def _tell(self) -> None:
         now = time.monotonic()
         self._status_at = now + STATUS_S
+        self._timeline.clock(datetime.now(UTC), now)
         message = self._publisher.status(
             self._state,
             at=datetime.now(UTC),
@@ -261,22 +236,3 @@ def _keys(config: Config) -> ServerKeys | None:
     return (
         ServerKeys(Path(keys.secret).expanduser(), Path(keys.readers).expanduser()) if keys.secret else None
     )
-
-
-def _feed(config: Config, blocks: Iterator[Block] | None, realtime: bool) -> Capture | Reader:
-    source = config.source
-    if blocks is None and source.kind == "microphone":
-        return Capture(source.name)
-    if blocks is None and source.kind == "file":
-        blocks = file_blocks(Path(source.name))
-    elif blocks is None:
-        if sys.stdin.isatty():
-            raise DataError(
-                "Standard input is a terminal",
-                why="it brings keys, not sound",
-                fix="pipe raw 16-bit sound in, for example: arecord -f S16_LE -r 32000 -c 1 | edgecap run …",
-            )
-        # Unbuffered: a thread waiting inside a buffered reader makes Python abort when it ends.
-        pipe = io.FileIO(sys.stdin.fileno(), closefd=False)
-        blocks = pcm_blocks(pipe, source.rate, source.channels)
-    return Reader(paced(blocks) if realtime else blocks)

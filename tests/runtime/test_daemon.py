@@ -17,11 +17,11 @@ import zmq
 
 from edgecap.runtime.audio import RATE, Samples
 from edgecap.runtime.config.schema import Config
-from edgecap.runtime.daemon import Daemon, Timeline
+from edgecap.runtime.daemon import Daemon
 from edgecap.runtime.errors import DataError, InputMissingError, UnavailableError
 from edgecap.runtime.session import Session
 from edgecap.runtime.sound.blocks import Block
-from edgecap.runtime.sound.capture import Reader
+from edgecap.runtime.sound.feed import feed_of
 from edgecap.runtime.sound.source import Source
 from edgecap.runtime.telling import wire
 from tests import handmade
@@ -198,7 +198,7 @@ def test_a_cut_recording_closes_its_captions_before_it_is_refused(tmp_path: Path
 
 
 def test_a_reader_in_thought_loses_nothing() -> None:
-    reader = Reader(blocks(handmade.rain(30)))
+    reader = feed_of(blocks(handmade.rain(30)))
     reader.start()
     time.sleep(0.05)
     heard = 0
@@ -209,21 +209,6 @@ def test_a_reader_in_thought_loses_nothing() -> None:
         heard += item.size
     reader.stop()
     assert reader.lost == reader.ring.dropped == 0
-
-
-def test_times_follow_a_slow_drift_smoothly_and_a_set_clock_at_once() -> None:
-    noon = datetime(2026, 1, 31, 12, tzinfo=UTC)
-    timeline = Timeline(noon)
-    error = timedelta(0)
-    for block in range(1, 10 * 3600):  # an hour, the device's clock 100 ppm slow
-        now = noon + timedelta(seconds=block * 0.1 * 1.0001)
-        before = timeline.utc(block * RATE // 10)
-        timeline.heard(block * RATE // 10, now)
-        error = max(error, abs(now - timeline.utc(block * RATE // 10)))
-        assert abs(timeline.utc(block * RATE // 10) - before) < timedelta(milliseconds=1)
-    assert error < timedelta(milliseconds=20)
-    timeline.heard(3600 * RATE, noon)  # the clock was set back by an hour
-    assert timeline.utc(3600 * RATE) == noon
 
 
 CHILD = """
