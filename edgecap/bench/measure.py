@@ -26,7 +26,8 @@ from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.model.engine import Engine
 from edgecap.runtime.session import Model, Session
 from edgecap.runtime.sound.blocks import Block
-from edgecap.runtime.sound.sources import file_blocks, paced
+from edgecap.runtime.sound.feed import paced
+from edgecap.runtime.sound.files import file_blocks
 
 HOPS_PER_S = RATE / CHUNK_SAMPLES
 ROUNDS = 9

@@ -254,7 +254,7 @@ def _check_formats(files: Sequence[Path], json: bool, style: str | None, output:
 def _caption_file(session: "Session", file: Path, progress: "_Progress") -> "list[Caption]":
     """Every event of one recording. Raises DataError or InputMissingError with nothing said."""
     from edgecap.runtime.audio import seconds
-    from edgecap.runtime.sound.sources import file_blocks
+    from edgecap.runtime.sound.files import file_blocks
 
     events: list[Caption] = []
     for block in file_blocks(file):

@@ -19,7 +19,7 @@ LISTEN_S = 1.0
 def devices(json: options.Json = False) -> None:
     """The microphones, as `run --name` takes them: by index, or by part of the name."""
     from edgecap.runtime.errors import MicrophoneError
-    from edgecap.runtime.sound.microphone import devices as microphones
+    from edgecap.runtime.sound.devices import devices as microphones
 
     found = microphones()
     if not found:

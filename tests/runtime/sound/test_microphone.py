@@ -20,7 +20,8 @@ from edgecap.runtime.daemon import HUNG_EXIT, Daemon
 from edgecap.runtime.errors import MicrophoneError
 from edgecap.runtime.session import Session
 from edgecap.runtime.sound.capture import Capture
-from edgecap.runtime.sound.microphone import Device, Microphone, choose, devices, stable_name
+from edgecap.runtime.sound.devices import Device, choose, devices, stable_name
+from edgecap.runtime.sound.microphone import Microphone, opener
 from edgecap.runtime.sound.source import Source
 from edgecap.runtime.telling import wire
 from tests import handmade
@@ -54,7 +55,7 @@ class Listener:
     """A running capture, and all that it brought."""
 
     def __init__(self, wanted: str = ROOM) -> None:
-        self.capture = Capture(wanted)
+        self.capture = Capture(opener(wanted))
         self.parts: list[Samples] = []
         self.position = 0
         self.gaps: list[int] = []
@@ -95,7 +96,7 @@ class Listener:
         if item is not None:
             if item.index > self.position:
                 self.gaps.append(item.index - self.position)
-            self.parts.append(item.value)
+            self.parts.append(item.value.samples)
             self.position = item.index + item.size
 
 
