@@ -81,17 +81,17 @@ class Daemon:
         self._exit: int | None = None
         self._toggles = 0  # how often the signal to mute or unmute has come
         self._toggled = 0
-        self._publisher = Publisher(
+        self.publisher = Publisher(
             config.publish, config.replay, insecure=config.insecure, keys=_keys(config)
         )
 
     @property
     def publish_endpoint(self) -> str:
-        return self._publisher.publish_endpoint
+        return self.publisher.publish_endpoint
 
     @property
     def replay_endpoint(self) -> str:
-        return self._publisher.replay_endpoint
+        return self.publisher.replay_endpoint
 
     def stop(self, code: int = 0) -> None:
         """End cleanly at the next opportunity; `run` returns the code. Safe in a signal's handler."""
@@ -120,7 +120,7 @@ class Daemon:
                 self._wake.clear()
                 if not self._step_all():
                     self._wake.wait(WAKE_S)
-                self._control.poll(self._publisher)
+                self._control.poll(self.publisher)
                 self._housekeep()
         finally:
             self._end()
@@ -135,14 +135,14 @@ class Daemon:
         for room in self.rooms.values():
             if not room.is_over:
                 topic = wire.heard_topic(room.name)
-                messages, waited = room.step(lambda topic=topic: self._publisher.is_wanted(topic))  # type: ignore[misc]
+                messages, waited = room.step(lambda topic=topic: self.publisher.is_wanted(topic))  # type: ignore[misc]
                 self._tell(messages)
                 had_one |= waited
         return had_one
 
     def _tell(self, messages: Iterable[wire.Published]) -> None:
         for message in messages:
-            self._publisher.send(wire.topic(message), wire.encode(message))
+            self.publisher.send(wire.topic(message), wire.encode(message))
             if isinstance(message, wire.HeardMessage):
                 continue
             for outlet in self._outlets:
@@ -166,7 +166,7 @@ class Daemon:
             for room in self.rooms.values():
                 self._tell(room.end())
         finally:
-            self._publisher.close()
+            self.publisher.close()
 
     def _abort_hung(self) -> None:
         log.error("The sound system does not answer. Exit %d, so that it can be started anew.", HUNG_EXIT)
@@ -174,7 +174,7 @@ class Daemon:
         for room in self.rooms.values():
             if not room.is_over:
                 self._tell(room.abort())
-        self._publisher.close()
+        self.publisher.close()
         for outlet in self._outlets:
             outlet.close()
         leave_now(HUNG_EXIT)

@@ -28,3 +28,21 @@ class Caption(msgspec.Struct, frozen=True):
     priority: Priority = "normal"
     semantic: bytes | None = None
     """(384,) int8: the segment's place in the sentence space, the unit vector times 127; None without one."""
+
+
+class HeardSound(msgspec.Struct, frozen=True):
+    """A sound as the model hears it now, and why it is not said; None where it is."""
+
+    label: str
+    score: float
+    why: str | None
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What is heard now: the level in dB of full scale, and the surest sounds, surest first."""
+
+    level_db: float
+    sounds: tuple[HeardSound, ...]
+
+
+Event = Caption

@@ -13,11 +13,12 @@ import numpy as np
 
 from .audio import CHUNK_SAMPLES, RATE, Samples
 from .errors import UsageError
-from .events import Caption
+from .events import Caption, Heard, HeardSound
 from .hearing.alarms import Alarms
 from .hearing.encoder import Encoder
 from .hearing.frontend import FrontEnd
-from .hearing.segment import SILENT_DB, Heard, Segment, Segmenter, levels_db, mean_level_db
+from .hearing.segment import SILENT_DB, Segment, Segmenter, levels_db, mean_level_db
+from .hearing.segment import Heard as Chunk
 from .model.bundle import Bundle
 from .model.engine import Engine, Provider, State
 from .model.engine_tensorrt import load_engines
@@ -26,7 +27,7 @@ from .options import Captions
 from .saying.decoder import Decoder, Vocabulary
 from .saying.labels import Sounds
 from .saying.namer import name_sounds
-from .saying.policy import FIRST_EMBEDDINGS, Limits, Policy
+from .saying.policy import FIRST_EMBEDDINGS, MOST_NAMED, Limits, Policy
 
 SPEAKING = ("adapter", "decoder_prefill", "decoder_step")
 """The graphs that make sentences, in the order of the way; a tagger's bundle has none."""
@@ -114,6 +115,25 @@ class Session:
         """Nothing to be heard: below the level threshold for longer than a pause."""
         return self.segmenter.is_quiet
 
+    def heard(self) -> Heard:
+        """What is heard now, whether it is said or not."""
+        segment = self.segmenter.open
+        if segment is None:
+            return Heard(self.level_db, ())
+        order = np.argsort(-segment.latest, kind="stable")[:MOST_NAMED].tolist()
+        named = {sound.label for sound in self.live.sounds} if self.live else set()
+        return Heard(
+            self.level_db,
+            tuple(
+                HeardSound(
+                    self.sounds.labels[i],
+                    float(segment.latest[i]),
+                    None if self.sounds.labels[i] in named else "threshold",
+                )
+                for i in order
+            ),
+        )
+
     def push(self, samples: Samples) -> list[Caption]:
         """Hear these. samples: (n,) mono float32 at 32 kHz, n >= 0; beyond [-1, 1] is clipped."""
         if self._is_finished:
@@ -185,7 +205,7 @@ class Session:
         embedding = self._alarms.step(log_mel, embedding)
         levels = levels_db(self._chunk)
         self.level_db = mean_level_db(levels)
-        ended = self.segmenter.step(Heard(self._chunk_start, now, levels, embedding))
+        ended = self.segmenter.step(Chunk(self._chunk_start, now, levels, embedding))
         events = self.policy.segment_ended(ended) if ended else []
         segment = self.segmenter.open
         if segment is None:

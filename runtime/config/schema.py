@@ -25,6 +25,14 @@ _OR_NULL = ", or null for the bundle's own"
 _ENDPOINT = "tcp://ADDRESS:PORT or ipc://PATH"
 
 
+class RoomConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One of several rooms."""
+
+    room: str
+    source: Source = Source()
+    captions: Captions = Captions()
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `edgecap run` does."""
 
@@ -58,6 +66,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Captions, key("When something is said.", "keys: confidence, hedge, interval, level")
     ] = Captions()
     keys: Annotated[Keys, key("For readers beyond this machine.", "keys: secret, readers")] = Keys()
+    rooms: Annotated[tuple[RoomConfig, ...], key("Several rooms.", "a list of room, source, captions")] = ()
+
+    def all_rooms(self) -> tuple[RoomConfig, ...]:
+        """Each room with its source; the one of `room` and `source` where `rooms` is empty."""
+        return self.rooms or (RoomConfig(room=self.room, source=self.source, captions=self.captions),)
+
     insecure: Annotated[
         bool,
         key("Allow other machines without keys; whoever reaches it reads what is heard.", "true or false"),

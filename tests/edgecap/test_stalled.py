@@ -29,10 +29,11 @@ from edgecap import live
 from edgecap.runtime import daemon
 from tests import handmade
 live.load_model = lambda settings: (handmade.model(), "handmade 1.0")
-opened = daemon.Daemon.__init__
+opened, ports = daemon.Daemon.__init__, int(sys.argv[1])
 def tell(self, *given, **named):
     opened(self, *given, **named)
-    os.write(int(sys.argv[1]), f"{self.publish_endpoint} {self.replay_endpoint}\\n".encode())
+    os.write(ports, f"{self.publish_endpoint} {self.replay_endpoint}\\n".encode())
+    os.close(ports)
 daemon.Daemon.__init__ = tell
 sys.argv[1:] = ["run", "--source", "stdin", "--publish", "tcp://127.0.0.1:*", "--replay", "tcp://127.0.0.1:*",
                 "--room", "den", *sys.argv[2:]]
@@ -46,13 +47,14 @@ class Stalled:
 
     def __init__(self, stdout: int, *flags: str) -> None:
         told, tell = os.pipe()
-        os.set_inheritable(tell, True)
+        heard, self._sound = os.pipe()
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN, str(tell), *flags],
-            stdin=subprocess.PIPE, stdout=stdout, stderr=stdout, cwd=ROOT, pass_fds=[tell],
+            stdin=heard, stdout=stdout, stderr=stdout, cwd=ROOT, pass_fds=[tell],
             env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
         )  # fmt: skip
         os.close(tell)
+        os.close(heard)
         with os.fdopen(told) as lines:
             publish, replay = lines.readline().split()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -67,8 +69,12 @@ class Stalled:
         """Into the command's standard input, in another thread: the command may be slow to take it."""
         samples = np.concatenate(sounds)
         data = (samples * 32767).astype("<i2").tobytes()
-        assert self.process.stdin is not None
-        threading.Thread(target=self.process.stdin.write, args=(data,), daemon=True).start()
+        threading.Thread(target=self._write, args=(data,), daemon=True).start()
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self._sound, rest) :]
 
     def next_new(self) -> str:
         """The next caption that appears."""
@@ -93,6 +99,7 @@ class Stalled:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+        os.close(self._sound)
         self._context.destroy(linger=0)
 
 

@@ -223,7 +223,9 @@ from tests import handmade
 config = Config(publish="tcp://127.0.0.1:*", replay="tcp://127.0.0.1:*", source=Source(*sys.argv[1:]))
 shown = Outlet("test", lambda told: print(told.state, flush=True))
 daemon = Daemon(config, handmade.model(), "handmade 1.0", outlets=[shown])
-sys.exit(run_with_signals(daemon))
+code = run_with_signals(daemon)
+shown.close()
+sys.exit(code)
 """
 
 
@@ -240,7 +242,7 @@ def test_signals_end_it_cleanly(number: signal.Signals, code: int, tmp_path: Pat
         assert program.stdout is not None
         assert program.stdout.readline() == "starting\n"
         program.send_signal(number)
-        assert program.wait(10) == code
+        assert program.wait(PATIENCE_S) == code
         assert program.stdout.read().splitlines()[-1] == "stopping"
 
 
