@@ -20,7 +20,7 @@ from types import FrameType
 from .audio import Samples, seconds
 from .config.schema import Config
 from .errors import DataError
-from .events import Caption
+from .events import Event, captions
 from .notify import Notifier
 from .session import Session
 from .sound.blocks import Block
@@ -164,8 +164,8 @@ class Daemon:
         if reached is not None and reached > self._session.position:
             self._publish(self._session.skip(reached - self._session.position))
 
-    def _publish(self, events: list[Caption]) -> None:
-        for event in events:
+    def _publish(self, events: list[Event]) -> None:
+        for event in captions(events):
             start = self._starts.setdefault(event.id, self._timeline.utc(event.start))
             end = None if event.end is None else max(start, self._timeline.utc(event.end))
             if event.kind == "end":

@@ -19,7 +19,7 @@ LOOSEST = 16
 EVERYTHING = """
 import asyncio, json, ssl, numpy, onnxruntime, soundfile, soxr, zmq
 from datetime import UTC, datetime
-from edgecap.runtime.saying.policy import Caption
+from edgecap.runtime.events import Caption
 from edgecap.runtime.telling.publisher import Publisher
 with Publisher("tcp://127.0.0.1:*", "tcp://127.0.0.1:*", "kitchen", "m", 1) as publisher:
     publisher.caption(Caption("new", "1", "A dog barks.", 0.9, (), 0), datetime.now(UTC), None)

@@ -19,6 +19,7 @@ from edgecap.runtime.audio import RATE, Samples
 from edgecap.runtime.config.schema import Config
 from edgecap.runtime.daemon import Daemon, Timeline
 from edgecap.runtime.errors import DataError, InputMissingError, UnavailableError
+from edgecap.runtime.events import captions
 from edgecap.runtime.session import Session
 from edgecap.runtime.sound.blocks import Block
 from edgecap.runtime.sound.capture import Reader
@@ -72,7 +73,7 @@ def test_a_source_is_captioned_to_its_end() -> None:
     audience = Audience(blocks(samples))
     assert audience.daemon.run() == 0
     expected = Session(handmade.model())
-    events = expected.push(samples) + expected.finish()
+    events = captions(expected.push(samples) + expected.finish())
     assert events
     assert [(caption.event, caption.text) for caption in audience.captions] == [
         (event.kind, event.text) for event in events
