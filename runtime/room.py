@@ -133,7 +133,7 @@ class Room:
 
     def _heard(self) -> wire.HeardMessage:
         heard = self.session.heard()
-        sounds = ((sound.label, sound.score, sound.why) for sound in heard.sounds)
+        sounds = ((sound.label, sound.score, sound.reason) for sound in heard.sounds)
         return self.log.heard(heard.level_db, sounds, datetime.now(UTC))
 
     def _follow_drops(self, now: float) -> None:

@@ -37,7 +37,7 @@ from .run_folder import Run, team
 from .sentence import sentence_model
 from .sound.bank import sound_labels
 from .sound.compose import Composer
-from .sound.taxonomy import manner
+from .sound.taxonomy import cadence, priority
 from .sound.templates import sayable
 from .tokenizer import FREE, CaptionTokenizer, build_tokenizer
 
@@ -167,7 +167,8 @@ def save_checkpoint(
         table = csv.writer(file, lineterminator="\n")
         table.writerow(BundleLabel._fields)
         table.writerows(
-            BundleLabel(label.name, meaning[label.name], label.category, manner(label)) for label in labels
+            BundleLabel(each.name, meaning[each.name], each.category, priority(each), cadence(each))
+            for each in labels
         )
     licences = sorted({clip.licence for clip in clips})
     about = {

@@ -202,14 +202,15 @@ def _check_formats(files: Sequence[Path], json: bool, style: str | None, output:
 def _caption_file(session: "Session", file: Path, progress: "_Progress") -> "list[Caption]":
     """Every event of one recording. Raises DataError or InputMissingError with nothing said."""
     from edgecap.runtime.audio import seconds
+    from edgecap.runtime.events import captions
     from edgecap.runtime.sound.files import file_blocks
 
     events: list[Caption] = []
     for block in file_blocks(file):
-        events += session.push(block.samples)
+        events += captions(session.push(block.samples))
         progress.at(file, seconds(session.position))
     progress.done(file)
-    return events + session.finish()
+    return events + captions(session.finish())
 
 
 class _Progress:

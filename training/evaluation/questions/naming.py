@@ -151,7 +151,7 @@ def summary(said: Sequence[Uttered], taught: frozenset[str]) -> dict[str, Any]:
 
 def examine(setting: Setting) -> dict[str, Any]:
     """Naming of the split's clips, beside chance."""
-    taught = frozenset(setting.model.sounds.labels)
+    taught = frozenset(setting.model.labels.names)
     said = utter(setting)
     shown = [clip for clip in setting.corpus.split("train", may_ship) if clip.label != QUIET]
     return {
