@@ -36,14 +36,16 @@ def run(
     secret: options.KeySecret = None,
     readers: options.KeyReaders = None,
     insecure: options.Insecure = None,
+    assigned: options.Set = None,
 ) -> None:
     """Caption this room: listen, print the captions as they come, and publish them.
 
     Ends by Ctrl-C. Nothing is recorded. Not a smoke alarm and no life-safety device.
     """
-    from edgecap.runtime.config import schema as config
+    from edgecap.runtime.config import file as config
 
     flags = options.given(
+        assigned,
         bundle=bundle,
         provider=provider,
         source__kind=source,
@@ -84,7 +86,7 @@ def demo(
 
     Knocking, doorbell, footsteps, speech-like babble, rain and a smoke alarm, with quiet between them.
     """
-    from edgecap.runtime.config import schema as config
+    from edgecap.runtime.config import file as config
     from edgecap.runtime.demo import scene
     from edgecap.runtime.sound.feed import feed_of
 
@@ -130,7 +132,7 @@ def caption(
     level: options.Level = None,
 ) -> None:
     """Caption recordings: what can be heard in them, and when."""
-    from edgecap.runtime.config import schema as config
+    from edgecap.runtime.config import file as config
     from edgecap.runtime.errors import EdgecapError
     from edgecap.runtime.session import Session
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..audio import RATE
+from ..errors import ConfigError
 from ..model.manifest import Calibration, PolicyThresholds, Thresholds
 from ..options import Captions
 
@@ -34,12 +35,22 @@ class Limits:
 
     @classmethod
     def of(cls, thresholds: Thresholds, options: Captions) -> "Limits":
-        """The user's options over the bundle's thresholds; what is None there is the bundle's."""
+        """The user's options over the bundle's thresholds; what is None there is the bundle's.
+
+        Raises ConfigError for a hedge that was given and lies above the confidence.
+        """
         confidence = thresholds.confidence if options.confidence is None else options.confidence
         hedge = thresholds.hedge if options.hedge is None else options.hedge
+        if options.hedge is not None and hedge > confidence:
+            whose = "the bundle's own" if options.confidence is None else "as given"
+            raise ConfigError(
+                f"captions.hedge {hedge:g} is above confidence {confidence:g}, {whose}",
+                why="what is hedged is less sure than what is said plainly",
+                fix="lower hedge or raise confidence",
+            )
         return cls(
             confidence=confidence,
-            # A user who lowers one of the two alone means the other to follow.
+            # A user who lowers confidence alone means hedge to follow.
             hedge=min(hedge, confidence),
             interval_samples=round(options.interval * RATE),
             novelty=thresholds.novelty,
