@@ -412,3 +412,19 @@ def test_a_daemon_survives_its_microphone_and_captions_again(server: SoundServer
     for kind in (wire.CaptionMessage, wire.StatusMessage):
         numbers = [message.seq for message in reader.messages if isinstance(message, kind)]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+@pytest.mark.mic
+def test_a_closed_stderr_is_no_reason_to_fail(server: SoundServer) -> None:
+    code = "from edgecap.runtime.sound.devices import devices; print([each.name for each in devices()])"
+    command = f"exec {sys.executable} -c '{code}' 2>&-"
+    done = subprocess.run(
+        ["sh", "-c", command],
+        capture_output=True,
+        text=True,
+        env=server.environment(),
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert ROOM in done.stdout
