@@ -17,7 +17,8 @@ from ....runtime.audio import RATE
 from ....runtime.model.manifest import Calibration
 from ....runtime.options import Captions
 from ....runtime.session import Model
-from ...data.corpus import Clip, may_ship
+from ...data.corpus import Clip
+from ...data.licences import may_ship
 from ...sound.taxonomy import QUIET
 from ..captioned import BEFORE, Said, in_room, listen, onset
 from ..context import Setting, Stage
