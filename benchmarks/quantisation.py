@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
 from edgecap.export.calibrate import Feeds, record_feeds
 from edgecap.export.checkpoint import Checkpoint, read_checkpoint
@@ -27,8 +26,8 @@ from edgecap.export.export import describe
 from edgecap.export.quantize import quantize, quantize_calibrated
 from edgecap.export.to_onnx import to_onnx
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
-from edgecap.runtime.hearing.encoder import Encoder
-from edgecap.runtime.hearing.frontend import FrontEnd
+from edgecap.runtime.hearing.alarms import Alarms
+from edgecap.runtime.hearing.hearing import Hearing
 from edgecap.runtime.model.engine import Engine
 from edgecap.runtime.model.manifest import TOKENIZER_FILE, GraphFile
 from edgecap.runtime.saying.decoder import Decoder, Vocabulary
@@ -59,7 +58,7 @@ class Choice(NamedTuple):
 
     name: str
     size_mb: float
-    encoder: Encoder
+    hearing: Hearing
     decoder: Decoder
 
 
@@ -126,7 +125,8 @@ def _write(source: Checkpoint, corpus: Corpus) -> list[Choice]:
         engines = {name: Engine(name, content, graphs[name]) for name, content in contents.items()}
         size_mb = sum(map(len, contents.values())) / 1e6
         decoder = Decoder(*(engines[name] for name in SPEAKING), vocabulary)
-        choices.append(Choice(title, size_mb, Encoder(engines["encoder"]), decoder))
+        hearing = Hearing(source.mels, engines["encoder"], Alarms({}, None, source.mels))
+        choices.append(Choice(title, size_mb, hearing, decoder))
     return choices
 
 
@@ -146,7 +146,7 @@ def _time(choices: list[Choice], mels: int) -> dict[str, tuple[float, float]]:
     """CPU milliseconds of a hop and of a sentence about 12 embeddings, in turns."""
     rng = np.random.default_rng(0)
     log_mel = rng.uniform(-90, -20, (32, mels)).astype(np.float32)
-    states = {choice.name: choice.encoder.initial_state() for choice in choices}
+    states = {choice.name: choice.hearing.encoder.initial_state() for choice in choices}
     spent: dict[str, tuple[list[float], list[float]]] = {choice.name: ([], []) for choice in choices}
     for turn in range(ROUNDS):
         _say(f"in turns, {turn + 1} of {ROUNDS} …")
@@ -154,7 +154,7 @@ def _time(choices: list[Choice], mels: int) -> dict[str, tuple[float, float]]:
             state, vectors = states[choice.name], []
             begun = time.thread_time()
             for _ in range(HOPS):
-                embedding, state = choice.encoder.step(log_mel, state)
+                embedding, state = choice.hearing.encoder.step(log_mel, state)
                 vectors.append(embedding.vector)
             middle = time.thread_time()
             choice.decoder.describe(np.stack(vectors[-12:]))
@@ -169,14 +169,11 @@ def _caption(choice: Choice, corpus: Corpus, clip: Clip, source: Checkpoint) -> 
     """The best sentence about a clip: the embeddings from where it begins to where it ends, at most L."""
     sound = corpus.audio(clip)
     heard = in_room(clip, sound)
-    frontend = FrontEnd(source.mels)
-    past, state = frontend.initial_state(), choice.encoder.initial_state()
-    vectors: list[NDArray[np.float32]] = []
-    for start in range(0, len(heard) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES):
-        log_mel, past = frontend.step(heard[start : start + CHUNK_SAMPLES], past)
-        embedding, state = choice.encoder.step(log_mel, state)
-        if BEFORE - CHUNK_SAMPLES <= start < BEFORE + len(sound):
-            vectors.append(embedding.vector)
+    vectors = [
+        embedding.vector
+        for number, embedding in enumerate(choice.hearing.follow(heard))
+        if BEFORE - CHUNK_SAMPLES <= number * CHUNK_SAMPLES < BEFORE + len(sound)
+    ]
     return choice.decoder.describe(np.stack(vectors[-source.window :]))[0].words
 
 

@@ -11,7 +11,7 @@ from ..runtime.audio import CHUNK, CHUNK_SAMPLES, RATE, Samples
 from ..runtime.demo.scene import synthesise
 from ..runtime.errors import InputMissingError
 from ..runtime.hearing.frontend import FrontEnd
-from ..runtime.sound.sources import file_blocks
+from ..runtime.sound.files import file_blocks
 
 RECORDINGS = (".flac", ".mp3", ".ogg", ".opus", ".wav")
 

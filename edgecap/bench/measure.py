@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from edgecap.runtime.audio import CHUNK, CHUNK_SAMPLES, HOP, RATE, Samples, seconds
 from edgecap.runtime.demo.scene import Scene
 from edgecap.runtime.errors import DataError, UnavailableError
-from edgecap.runtime.hearing.encoder import Encoder
 from edgecap.runtime.hearing.frontend import FrontEnd
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.model.engine import Engine
 from edgecap.runtime.session import Model, Session
 from edgecap.runtime.sound.blocks import Block
-from edgecap.runtime.sound.sources import file_blocks, paced
+from edgecap.runtime.sound.feed import paced
+from edgecap.runtime.sound.files import file_blocks
 
 HOPS_PER_S = RATE / CHUNK_SAMPLES
 ROUNDS = 9
@@ -38,6 +38,7 @@ class Stages(msgspec.Struct, frozen=True):
 
     front_end: float
     encoder: float
+    alarms: float
     segment_policy: float
     adapter_decoder: float
     whole: float
@@ -93,8 +94,9 @@ def measure_stages(model: Model, busy: Samples, quiet: Samples) -> Stages:
     Session(model).push(busy[: 5 * RATE])  # warm: caches, allocations
     session = Session(model)
     clocks = {
-        "front_end": _clocked(session.frontend, "step"),
-        "encoder": _clocked(session.encoder, "step"),
+        "front_end": _clocked(session.hearing.frontend, "step"),
+        "encoder": _clocked(session.hearing.encoder, "step"),
+        "alarms": _clocked(session.hearing.alarms, "step"),
         "adapter_decoder": _clocked(session.decoder, "describe") if session.decoder else _Clock(),
     }
     whole = _cpu_s(lambda: session.push(busy))
@@ -105,6 +107,7 @@ def measure_stages(model: Model, busy: Samples, quiet: Samples) -> Stages:
     return Stages(
         front_end=spent["front_end"] * per_second,
         encoder=spent["encoder"] * per_second,
+        alarms=spent["alarms"] * per_second,
         adapter_decoder=spent["adapter_decoder"] * per_second,
         segment_policy=(whole - sum(spent.values())) * per_second,
         whole=whole * per_second,
@@ -156,16 +159,14 @@ class _Candidate(NamedTuple):
 
 
 def _streaming(model: Model, sound: Samples) -> _Candidate:
-    frontend, encoder = FrontEnd(model.mels), Encoder(model.encoder)
-    past, state = frontend.initial_state(), encoder.initial_state()
-    chunks = _chunks(sound)
+    hearing, chunks = model.hearing(), _chunks(sound)
+    state = hearing.initial_state()
 
     def hop() -> None:
-        nonlocal past, state
-        log_mel, past = frontend.step(next(chunks), past)
-        _, state = encoder.step(log_mel, state)
+        nonlocal state
+        _, state = hearing.step(next(chunks), state)
 
-    what = "our front end and encoder, state carried"
+    what = "our front end, encoder and alarms, state carried"
     return _Candidate("edgecap", what, HOPS_PER_S, hop, HOPS_A_ROUND)
 
 
@@ -228,7 +229,7 @@ def _yamnet(folder: Path, sound: Samples) -> _Candidate:
 
 def measure_live(bundle: str, sound: str, recording: Path) -> Live:
     """Run a daemon on the recording, in a process of its own, at the pace at which it sounds."""
-    code = "import sys; from edgecap.measure import run_live; run_live(*sys.argv[1:])"
+    code = "import sys; from edgecap.bench.measure import run_live; run_live(*sys.argv[1:])"
     started = time.time()
     done = subprocess.run(
         [sys.executable, "-c", code, bundle, sound, str(recording), repr(started)],
@@ -250,9 +251,9 @@ def run_live(bundle: str, sound: str, recording: str, started: str) -> None:
 
     from edgecap.runtime.config.schema import Config
     from edgecap.runtime.daemon import Daemon
+    from edgecap.runtime.sound.feed import feed_of
 
     opened = Bundle.open(bundle)
-    session = Session(Model.load(opened))
     began_at, has_ended = 0.0, False
     ready_s: float | None = None
     arrived_at = [0.0]
@@ -267,23 +268,26 @@ def run_live(bundle: str, sound: str, recording: str, started: str) -> None:
             yield block
         has_ended = True
 
-    def published(_: object) -> None:
+    def tell(topic: bytes, data: bytes) -> None:
+        """As the daemon's publisher does it, and when."""
+        nonlocal ready_s
+        send(topic, data)
         now = time.monotonic()
+        if ready_s is None:
+            ready_s = time.time() - float(started)
+        if not topic.startswith(b"caption."):
+            return
         if has_ended:  # the recording was cut there: no hop, so no time since its end
             return
-        hop_end = session.position // CHUNK_SAMPLES * CHUNK_SAMPLES
+        hop_end = room.session.position // CHUNK_SAMPLES * CHUNK_SAMPLES
         waits_s.append(now - began_at - seconds(hop_end))
         works_s.append(now - arrived_at[0])
 
-    def told(_: object) -> None:
-        nonlocal ready_s
-        if ready_s is None:
-            ready_s = time.time() - float(started)
-
     anywhere = Config(publish="tcp://127.0.0.1:*", replay="tcp://127.0.0.1:*")
-    daemon = Daemon(
-        anywhere, session, opened.title, blocks=blocks(), on_caption=published, on_status=told
-    )  # fmt: skip
+    feeds = {anywhere.room: feed_of(blocks())}
+    daemon = Daemon(anywhere, Model.load(opened), opened.title, feeds=feeds)
+    room, send = daemon.rooms[anywhere.room], daemon.publisher.send
+    daemon.publisher.send = tell  # type: ignore[method-assign]  # it is what is measured
     cpu_before, wall_before = time.process_time(), time.monotonic()
     daemon.run()
     cpu_s, wall_s = time.process_time() - cpu_before, time.monotonic() - wall_before

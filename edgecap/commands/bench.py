@@ -63,7 +63,7 @@ def bench(
 
     from edgecap.bench import backends, measure
     from edgecap.runtime.audio import RATE
-    from edgecap.runtime.config.schema import load
+    from edgecap.runtime.config.file import load
     from edgecap.runtime.demo.scene import synthesise
     from edgecap.runtime.model.bundle import Bundle
     from edgecap.runtime.model.engine import Engine
@@ -183,7 +183,8 @@ def _stages_table(stages: "Stages") -> "Table":
     for name, value in (
         ("front end", stages.front_end),
         ("encoder", stages.encoder),
-        ("segment, policy", stages.segment_policy),
+        ("alarms", stages.alarms),
+        ("segments, policy", stages.segment_policy),
         ("adapter, decoder", stages.adapter_decoder),
         ("all together", stages.whole),
         ("all, in a quiet room", stages.silence),

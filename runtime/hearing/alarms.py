@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.manifest import AlarmThresholds, Cadence
 from .cadence import PATTERNS, Listener, Past, prominence
 from .encoder import Embedding
 from .frontend import LogMel
@@ -26,13 +27,7 @@ LASTING, LASTING_AGREEING = 40, 28
 """An alarm of no known cadence is one that has gone on for nine of thirteen seconds."""
 HELD = {"T3": 17, "T4": 21}
 """Chunks for which a match holds: by then the next group has come, or the alarm is over."""
-KNOWN = 0.75
-"""From this score on it is known which alarm it is."""
-STEEPNESS = 30.0
-"""Log-odds that a correlation of one is worth more than none."""
-LIKELY = {"T3": 0.74, "T4": 0.62}
-"""The correlation that leaves the odds as they are: between the alarms and the look-alikes of trials over
-validation clips' noise (training/LOG.md)."""
+USUAL = AlarmThresholds()
 
 
 class AlarmState(NamedTuple):
@@ -48,16 +43,25 @@ class AlarmState(NamedTuple):
 class Alarms:
     """Gives the alarms among the scores what their cadence makes of them.
 
-        score = max(sigmoid(logit(familiar) + STEEPNESS · (match - LIKELY)), lasting)
+        score = max(sigmoid(logit(familiar) + steepness · (match - likely)), lasting)
 
-    familiar: mean of the AGREEING best of the encoder's last FAMILIAR scores. match: the best correlation with
-    the alarm's cadence (cadence.py) that still holds. lasting: the least of the LASTING_AGREEING best of the
-    last LASTING scores: it was heard all along, in whatever rhythm. "An alarm" gets the mean of the
-    SOON_AGREEING best of the last SOON scores of any of them, as long as none reaches KNOWN.
+    familiar: the mean of the AGREEING best of the encoder's last FAMILIAR scores, 0 to 1. match: the best
+    correlation with the alarm's cadence (cadence.py), 0 to 1, of the last HELD chunks. steepness, likely: the
+    bundle's (`AlarmThresholds`, where they were fitted). lasting: the least of the LASTING_AGREEING best of
+    the last LASTING scores, which is high only where it was heard nearly all along, in whatever rhythm.
+    "An alarm" gets the mean of the SOON_AGREEING best of the last SOON scores of the surest of them, as long
+    as none of them is `known`. A chunk is 320 ms.
     """
 
-    def __init__(self, cadences: Mapping[int, str], general: int | None, mels: int) -> None:
+    def __init__(
+        self,
+        cadences: Mapping[int, Cadence],
+        general: int | None,
+        mels: int,
+        thresholds: AlarmThresholds = USUAL,
+    ) -> None:
         """cadences: sound -> the name of its pattern, "T3". general: "an alarm"; None where none is known."""
+        self._thresholds = thresholds
         self._general = general
         self._labels = sorted(cadences)
         self._cadences = [cadences[label] for label in self._labels]
@@ -74,8 +78,8 @@ class Alarms:
     def step(self, log_mel: LogMel, embedding: Embedding, state: AlarmState) -> tuple[Embedding, AlarmState]:
         """What the encoder made of a chunk -> the same, its alarms weighed, and the state after.
 
-        log_mel: the chunk's, (32, mels) dB. The scores get one entry more, for an alarm of whatever kind, where
-        the model has no such label.
+        log_mel: the chunk's, (32, mels) dB. The scores get one entry more, for an alarm of whatever kind,
+        where the model has no such label.
         """
         if self._general is None:  # a model that knows no alarm
             return embedding, state
@@ -87,10 +91,11 @@ class Alarms:
         familiar = _mean_of_best(heard[-FAMILIAR:], AGREEING)
         lasting = np.sort(heard, axis=0)[-LASTING_AGREEING]
         for at, label in enumerate(self._labels):
-            likely = LIKELY[self._cadences[at]]
-            odds = _logit(float(familiar[at])) + STEEPNESS * (float(matches[at].max()) - likely)
+            beyond = float(matches[at].max()) - self._thresholds.likely(self._cadences[at])
+            odds = _logit(float(familiar[at])) + self._thresholds.steepness * beyond
             scores[label] = max(1.0 / (1.0 + math.exp(-odds)), float(lasting[at]))
-        if float(scores[self._labels].max()) < KNOWN:  # from there on it is no longer just an alarm
+        # From there on it is no longer just an alarm.
+        if float(scores[self._labels].max()) < self._thresholds.known:
             soon = _mean_of_best(heard[-SOON:], SOON_AGREEING)
             scores[self._general] = max(float(scores[self._general]), float(soon.max()))
         return Embedding(embedding.vector, scores), AlarmState(past, matches, heard)

@@ -124,6 +124,11 @@ class Past(NamedTuple):
     end: int
     """Rows that are this stream's; the last is the sum up to now."""
 
+    @property
+    def sums(self) -> Sums:
+        """(2, end, mels), the oldest first."""
+        return self.memory.sums[:, : self.end]
+
 
 class _Memory:
     """Rows of running sums, (2, rows, mels) float64, and how many of them somebody has filled."""
@@ -137,8 +142,8 @@ class Listener:
     """How much a stream's last seconds are like some patterns, chunk after chunk.
 
     What any stretch of a band holds is one subtraction of running sums, so a template costs a few of them
-    whatever its length. A look goes from what is cheap to what is dear, and only with the bands that are left:
-    contrast of one tempo's beep, its correlation, all tempi, and then the groups.
+    whatever its length. A look goes from what is cheap to what is dear, and only with the bands that are
+    left: contrast of one tempo's beep, its correlation, all tempi, and then the groups.
     """
 
     def __init__(self, patterns: Sequence[Pattern], mels: int) -> None:
@@ -153,16 +158,16 @@ class Listener:
     def step(self, prominent: Prominence, past: Past) -> tuple[list[float], Past]:
         """The best match of each pattern that ended in this chunk, 0 to 1, and what the next step needs."""
         past = self._add(prominent, past)
-        return [each.best(past.memory.sums[:, past.end - each.past : past.end]) for each in self._looks], past
+        return [each.best(past.sums[:, -each.past :]) for each in self._looks], past
 
     def _add(self, prominent: Prominence, past: Past) -> Past:
         if past.end + STEPS > past.memory.sums.shape[1]:
             # Begun anew, from zero: sums that grow for days would lose what a step adds.
-            last = past.memory.sums[:, past.end - self._past : past.end]
+            last = past.sums[:, -self._past :]
             past = self._room(last - last[:, :1])
         elif past.memory.filled > past.end:
             memory = _Memory(*past.memory.sums.shape[1:])
-            memory.sums[:, : past.end] = past.memory.sums[:, : past.end]
+            memory.sums[:, : past.end] = past.sums
             past = Past(memory, past.end)
         memory, end = past
         new = memory.sums[:, end : end + STEPS]
@@ -243,7 +248,7 @@ class _Look:
         newest = np.arange(ends) - ends - ago
 
         def rows(before: Sequence[int]) -> NDArray[np.intp]:
-            return newest - np.asarray(before)[:, None]  # (templates, ends)
+            return newest - np.array(before, np.intp)[:, None]  # (templates, ends)
 
         self._now = rows([0])
         self._begun = rows([each.length for each in templates])

@@ -5,7 +5,7 @@ filled with silence.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import soxr
@@ -23,6 +23,30 @@ class Block:
 
     samples: Samples
     index: int
+
+
+class Delivery(NamedTuple):
+    """A block from a live source, whose index counts from the opening.
+
+    length_s: how long it sounded. is_zeros: it is digital silence, whatever the mix made of it.
+    arrived_at: the clock's seconds when its last sample was delivered.
+    """
+
+    block: Block
+    length_s: float
+    is_zeros: bool
+    arrived_at: float
+
+
+class Arrival(NamedTuple):
+    """What travels in a feed's ring: samples, and when the last of them was delivered to us.
+
+    arrived_at: seconds of the monotonic clock. It was taken where the samples came in, so it knows
+    nothing of how long they waited to be computed.
+    """
+
+    samples: Samples
+    arrived_at: float
 
 
 class Converter:

@@ -5,21 +5,19 @@ Callback mode only; the callback copies bytes into a ring. A stream is closed, n
 device is found anew by name each time, and an index is checked: PortAudio crashes on a foreign one.
 """
 
-import os
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from threading import Lock
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from ..audio import RATE
-from ..errors import MicrophoneError, UnavailableError
-from .blocks import BLOCK_S, Block, Converter
+from ..errors import MicrophoneError
+from .blocks import BLOCK_S, Block, Converter, Delivery
+from .devices import PORTAUDIO, choose, inputs_of, quiet_stderr, stable_name, start_portaudio
 from .ring import Ring
+from .sound_server import Attachment
 
 RATES = (RATE, 48_000, 44_100)
 CHANNELS = (1, 2)
@@ -30,92 +28,44 @@ FOLLOWERS = ("default", "pulse", "pipewire", "sysdefault")
 """Devices that stand for whatever the sound server prefers; being moved is their purpose."""
 
 
-class Device(msgspec.Struct, frozen=True):
-    """A microphone, as `edgecap devices` lists it and `run` finds it."""
-
-    index: int
-    name: str
-    channels: int
-    rate: int
-    is_default: bool
-
-
-class Heard(NamedTuple):
-    """A block from a microphone. Its index counts from the opening; `arrived_at` is the clock's."""
-
-    block: Block
-    length_s: float
-    is_zeros: bool
-    arrived_at: float
-
-
 class _Chunk(NamedTuple):
     data: bytes
     arrived_at: float
 
 
-def devices() -> list[Device]:
-    """The microphones that are there now. Raises UnavailableError without PyAudio."""
-    audio = _audio()
-    try:
-        return _inputs(audio)
-    finally:
-        audio.terminate()
-
-
-def choose(found: list[Device], wanted: str) -> Device:
-    """The device meant by "default", an index, a name or a part of one, whatever its case.
-
-    Raises MicrophoneError, which names those that are there.
-    """
-    if wanted == "default":
-        matches = [device for device in found if device.is_default]
-    elif wanted.isdecimal():
-        matches = [device for device in found if device.index == int(wanted)]
-    else:
-        matches = [device for device in found if device.name == wanted]
-        matches += [device for device in found if wanted.casefold() in device.name.casefold()]
-    if matches:
-        return matches[0]
-    if not found:
-        raise MicrophoneError(
-            "There is no microphone", fix="connect one, or caption a recording with `edgecap caption FILE`"
-        )
-    raise MicrophoneError(
-        f"There is no microphone {wanted!r}",
-        why="there are " + ", ".join(f"{device.index} {device.name!r}" for device in found),
-        fix="choose one of them, or connect it",
-    )
-
-
-def stable_name(device: Device) -> str:
-    """Its name without the card's number, which changes when it is plugged in again."""
-    return re.sub(r" *\(hw:\d+,\d+\)$", "", device.name)
-
-
 class Microphone:
     """An open microphone. What ends it is told by silence alone, so whoever reads watches the time."""
+
+    _stream: Any = None
+    _server: Attachment | None = None
 
     def __init__(self, wanted: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Opens it. Raises MicrophoneError where it is missing or refuses, else as `devices` does."""
         self._clock = clock
-        self._audio = _audio()
-        try:
-            self.device = choose(_inputs(self._audio), wanted)
-            self._stream, self.rate, self.channels = self._open()
-        except BaseException:
-            self._audio.terminate()
-            raise
+        with PORTAUDIO:
+            self._audio = start_portaudio()
+            try:
+                self.device = choose(inputs_of(self._audio), wanted)
+                self._server = Attachment() if self.device.name not in FOLLOWERS else None
+                with self._server.watching() if self._server else nullcontext():
+                    self._stream, self.rate, self.channels = self._open()
+            except BaseException:
+                self._let_go()
+                raise
         self._converter = Converter(self.rate, self.channels)
         self._expected_frame = self._base = self._produced = 0
-        self._server = _Attachment() if self.device.name not in FOLLOWERS else None
 
-    def read(self, timeout_s: float) -> Heard | None:
+    @property
+    def name(self) -> str:
+        """What `edgecap devices` calls it."""
+        return self.device.name
+
+    def read(self, timeout_s: float) -> Delivery | None:
         """The next block; None where none came in time. A gap shows in the block's index."""
         item = self._ring.get(timeout_s)
         if item is None:
             return None
-        if item.index > self._expected_frame:  # overrun: what the resampler holds back is from before it
+        if item.index > self._expected_frame:  # a gap: what the resampler holds back is from before it
             self._converter.flush()
             self._base, self._produced = round(item.index * RATE / self.rate), 0
         self._expected_frame = item.index + item.size
@@ -123,7 +73,7 @@ class Microphone:
         samples = self._converter.push(frames)
         block = Block(samples, self._base + self._produced)
         self._produced += len(samples)
-        return Heard(block, item.size / self.rate, not frames.any(), item.value.arrived_at)
+        return Delivery(block, item.size / self.rate, not frames.any(), item.value.arrived_at)
 
     def was_moved(self) -> bool | None:
         """Whether the sound server now feeds us from another source. None where it can't be asked.
@@ -135,9 +85,14 @@ class Microphone:
 
     def close(self) -> None:
         """Let go of the device."""
+        with PORTAUDIO:
+            self._let_go()
+
+    def _let_go(self) -> None:
         if self._server:
             self._server.close()
-        self._stream.close()
+        if self._stream:
+            self._stream.close()
         self._audio.terminate()
 
     def _open(self) -> tuple[Any, int, int]:
@@ -150,7 +105,7 @@ class Microphone:
                     continue
                 self._ring: Ring[_Chunk] = Ring(2 * rate)
                 try:
-                    with _quiet_stderr():
+                    with quiet_stderr():
                         stream = self._audio.open(
                             rate=rate,
                             channels=channels,
@@ -188,103 +143,14 @@ class Microphone:
         )
 
 
-class _Attachment:
-    """Which source the sound server connects this process's newest stream to, by its own account."""
+def opener(wanted: str, clock: Callable[[], float] = time.monotonic) -> Callable[[], Microphone]:
+    """What opens the same microphone at each call, under whatever index it comes back."""
 
-    def __init__(self) -> None:
-        self._client = _sound_server()
-        self._stream: int | None = None
-        self._source: int | None = None
+    def open_again() -> Microphone:
+        nonlocal wanted
+        microphone = Microphone(wanted, clock)
+        if wanted.isdecimal():  # an index means another device after the next plug
+            wanted = stable_name(microphone.device)
+        return microphone
 
-    def has_changed(self) -> bool | None:
-        """None where there is no sound server to ask, or it does not know our stream (yet)."""
-        if self._client is None:
-            return None
-        import pulsectl
-
-        try:
-            streams: dict[int, int] = {
-                stream.index: stream.source
-                for stream in self._client.source_output_list()
-                if stream.proplist.get("application.process.id") == str(os.getpid())
-            }
-        except pulsectl.PulseError:  # the server has gone, and the stream ends with it
-            self.close()
-            return None
-        if self._stream is None and streams:
-            self._stream = max(streams)
-        if self._stream not in streams:
-            return None
-        if self._source is None:
-            self._source = streams[self._stream]
-        return streams[self._stream] != self._source
-
-    def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
-
-
-def _sound_server() -> Any:
-    """A client of PulseAudio, or of PipeWire in its place; None where there is neither."""
-    try:
-        import pulsectl
-    except (ImportError, OSError):  # OSError: libpulse itself is missing
-        return None
-    client = pulsectl.Pulse("edgecap", connect=False)
-    try:
-        client.connect()  # refuses at once where there is no server; with a timeout it always waits that long
-    except pulsectl.PulseError:
-        client.close()
-        return None
-    return client
-
-
-def _inputs(audio: Any) -> list[Device]:
-    try:
-        default = int(audio.get_default_input_device_info()["index"])
-    except OSError:
-        default = -1
-    facts = [audio.get_device_info_by_index(index) for index in range(audio.get_device_count())]
-    return [
-        Device(
-            fact["index"],
-            str(fact["name"]),
-            fact["maxInputChannels"],
-            round(fact["defaultSampleRate"]),
-            fact["index"] == default,
-        )
-        for fact in facts
-        if fact["maxInputChannels"] > 0
-    ]
-
-
-def _audio() -> Any:
-    try:
-        import pyaudio
-    except ImportError as missing:
-        raise UnavailableError(
-            "Microphones need PyAudio",
-            why=str(missing),
-            fix="run `pip install 'edgecap[mic]'`; it compiles, so first `apt install gcc portaudio19-dev`",
-        ) from missing
-    with _quiet_stderr():
-        return pyaudio.PyAudio()
-
-
-_stderr = Lock()
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """ALSA and JACK print some 80 lines to file descriptor 2 at each start, past Python's sys.stderr."""
-    with _stderr:
-        saved = os.dup(2)
-        null = os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(null, 2)
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(null)
-            os.close(saved)
+    return open_again

@@ -7,14 +7,18 @@ from edgecap.runtime.audio import CHUNK_SAMPLES, Samples
 from edgecap.runtime.hearing.alarms import LASTING, Alarms
 from edgecap.runtime.hearing.encoder import Embedding
 from edgecap.runtime.hearing.frontend import FrontEnd
-from edgecap.runtime.saying.labels import Sounds
+from edgecap.runtime.model.manifest import Label
+from edgecap.runtime.saying.labels import Labels
 from tests.handmade import silence
 from tests.runtime.hearing.test_cadence import MELS, beeps, t3, t4
 
-SOUNDS = Sounds(
-    ["dog_bark", "smoke_alarm", "co_alarm"],
-    ["a dog barks", "a smoke alarm beeps", "a carbon monoxide alarm beeps"],
-    ["", "T3", "T4"],
+SMOKE_ALARM = Label("smoke_alarm", "a smoke alarm beeps", "", "urgent", "T3")
+SOUNDS = Labels(
+    [
+        Label("dog_bark", "a dog barks"),
+        SMOKE_ALARM,
+        Label("co_alarm", "a carbon monoxide alarm beeps", "", "urgent", "T4"),
+    ]
 )
 DOG, SMOKE, CO, GENERAL = range(4)
 
@@ -23,11 +27,12 @@ def weighed(samples: Samples, smoke: float = 0.0, co: float = 0.0) -> np.ndarray
     """(chunks, 4) the scores, where the encoder gives the two alarms these all along."""
     front_end, alarms = FrontEnd(MELS), Alarms(SOUNDS.cadences, SOUNDS.alarm, MELS)
     samples = samples + 1e-4 * np.random.default_rng(1).standard_normal(len(samples)).astype(np.float32)
-    past, found = front_end.initial_state(), []
+    past, state, found = front_end.initial_state(), alarms.initial_state(), []
     for at in range(0, len(samples) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES):
         log_mel, past = front_end.step(samples[at : at + CHUNK_SAMPLES], past)
         embedding = Embedding(np.ones(4, np.float32), np.array([0.3, smoke, co], np.float32))
-        found.append(alarms.step(log_mel, embedding).scores)
+        weighed_now, state = alarms.step(log_mel, embedding, state)
+        found.append(weighed_now.scores)
     return np.array(found)
 
 
@@ -64,29 +69,30 @@ def test_an_alarm_of_another_cadence_is_believed_once_it_has_gone_on() -> None:
 def test_it_is_over_when_the_next_group_has_not_come() -> None:
     parts = np.concatenate([silence(1), t3(), silence(14)])
     front_end, alarms = FrontEnd(MELS), Alarms(SOUNDS.cadences, SOUNDS.alarm, MELS)
-    past, last = front_end.initial_state(), np.zeros(4)
+    past, state, last = front_end.initial_state(), alarms.initial_state(), np.zeros(4)
     for at in range(0, len(parts) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES):
         log_mel, past = front_end.step(parts[at : at + CHUNK_SAMPLES], past)
         smoke = 0.9 if at < 13 * 32_000 else 0.0
         embedding = Embedding(np.ones(4, np.float32), np.array([0, smoke, 0], np.float32))
-        last = alarms.step(log_mel, embedding).scores
+        weighed_now, state = alarms.step(log_mel, embedding, state)
+        last = weighed_now.scores
     assert last.max() < 0.1
 
 
 def test_a_model_that_knows_no_alarm_is_left_alone() -> None:
-    sounds = Sounds(["dog_bark"], ["a dog barks"])
+    sounds = Labels([Label("dog_bark", "a dog barks")])
     embedding = Embedding(np.ones(4, np.float32), np.array([0.3], np.float32))
+    alarms = Alarms(sounds.cadences, sounds.alarm, MELS)
     assert (
-        Alarms(sounds.cadences, sounds.alarm, MELS).step(np.full((32, MELS), -60, np.float32), embedding)
-        is embedding
+        alarms.step(np.full((32, MELS), -60, np.float32), embedding, alarms.initial_state())[0] is embedding
     )
-    assert sounds.labels == ("dog_bark",)
+    assert sounds.names == ("dog_bark",)
 
 
 @pytest.mark.parametrize("present", [False, True])
 def test_an_alarm_of_whatever_kind_is_one_sound_more_unless_there_is_one(present: bool) -> None:
-    own = (["alarm"], ["an alarm rings"], ["urgent"]) if present else ([], [], [])
-    sounds = Sounds(["smoke_alarm", *own[0]], ["a smoke alarm beeps", *own[1]], ["T3", *own[2]])
-    assert sounds.labels == ("smoke_alarm", "alarm")
+    own = [Label("alarm", "an alarm rings", "", "urgent")] if present else []
+    sounds = Labels([SMOKE_ALARM, *own])
+    assert sounds.names == ("smoke_alarm", "alarm")
     assert sounds.alarm == 1
     assert sounds.urgent == {0, 1}

@@ -8,9 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ....runtime.audio import CHUNK_SAMPLES, RATE
-from ....runtime.hearing.encoder import Encoder
-from ....runtime.hearing.frontend import FrontEnd
+from ....runtime.audio import RATE
 from ....runtime.hearing.segment import Segment
 from ...data.corpus import Clip
 from ..context import Setting, Stage
@@ -21,7 +19,7 @@ BINS = 10
 
 def fit(setting: Setting) -> tuple[int, float, float, float]:
     """(clips, bias, slope, novelty) from the split's clips of sounds that the model was taught."""
-    taught = [clip for clip in setting.clips if clip.label in setting.model.sounds.labels]
+    taught = [clip for clip in setting.clips if clip.label in setting.model.labels.names]
     said = utter_scores(setting, taught)
     return (len(said), *fit_calibration(*first_scores(said)), steady_novelty(setting, taught))
 
@@ -59,13 +57,9 @@ def steady_novelty(setting: Setting, clips: Sequence[Clip], share: float = 0.95)
 
 def _novelty(stage: Stage, clip: Clip) -> float:
     model, samples = stage.model, stage.corpus.audio(clip)
-    front_end, encoder = FrontEnd(model.mels), Encoder(model.encoder)
-    past, state = front_end.initial_state(), encoder.initial_state()
     segment = Segment(0, True, model.window)
     greatest = 0.0
-    for start in range(0, len(samples) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES):
-        log_mel, past = front_end.step(samples[start : start + CHUNK_SAMPLES], past)
-        embedding, state = encoder.step(log_mel, state)
+    for embedding in model.hearing().follow(samples):
         segment.add(embedding)
         greatest = max(greatest, segment.novelty())
     return greatest

@@ -15,8 +15,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from ....runtime.audio import CHUNK_SAMPLES
-from ....runtime.hearing.encoder import Encoder
-from ....runtime.hearing.frontend import FrontEnd
 from ...data.corpus import Clip
 from ..context import Setting, Stage
 from ..peers.mn04 import open_peer
@@ -43,14 +41,8 @@ def examine(setting: Setting) -> dict[str, Any]:
 
 def embed(stage: Stage, clip: Clip) -> Matrix:
     """(width,) mean of the streaming encoder's embeddings of a clip, from a fresh state."""
-    front_end, encoder = FrontEnd(stage.model.mels), Encoder(stage.model.encoder)
-    past, state = front_end.initial_state(), encoder.initial_state()
-    samples = _filled(stage.corpus.audio(clip))
-    vectors = []
-    for start in range(0, len(samples), CHUNK_SAMPLES):
-        log_mel, past = front_end.step(samples[start : start + CHUNK_SAMPLES], past)
-        embedding, state = encoder.step(log_mel, state)
-        vectors.append(embedding.vector)
+    heard = stage.model.hearing().follow(_filled(stage.corpus.audio(clip)))
+    vectors = [embedding.vector for embedding in heard]
     return np.asarray(np.mean(vectors, axis=0), np.float32)
 
 

@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....runtime.audio import CHUNK_SAMPLES, RATE, Samples
-from ....runtime.hearing.encoder import Encoder
-from ....runtime.hearing.frontend import FrontEnd
 from ....runtime.session import Model
 from ...data.corpus import Corpus, Label, Split
 from ...prepare.plan import Plan
@@ -173,17 +171,11 @@ def embeddings(model: Model, sounding: Sounding) -> NDArray[np.float32]:
 
     The encoder hears what came before, as it would live.
     """
-    front_end, encoder = FrontEnd(model.mels), Encoder(model.encoder)
-    past, state = front_end.initial_state(), encoder.initial_state()
-    found = []
     last = min(sounding.last, len(sounding.samples) // CHUNK_SAMPLES)
-    for chunk in range(last):
-        block = sounding.samples[chunk * CHUNK_SAMPLES : (chunk + 1) * CHUNK_SAMPLES]
-        log_mel, past = front_end.step(block, past)
-        embedding, state = encoder.step(log_mel, state)
-        if chunk >= min(sounding.first, last - 1):
-            found.append(embedding.vector)
-    return np.stack(found[-model.window :])
+    heard = [
+        embedding.vector for embedding in model.hearing().follow(sounding.samples[: last * CHUNK_SAMPLES])
+    ]
+    return np.stack(heard[min(sounding.first, last - 1) :][-model.window :])
 
 
 class Events(NamedTuple):

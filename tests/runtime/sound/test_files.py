@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from edgecap.runtime.audio import RATE, Samples
 from edgecap.runtime.errors import DataError, EdgecapError, InputMissingError
 from edgecap.runtime.sound.blocks import Block, Converter
-from edgecap.runtime.sound.sources import file_blocks, paced, pcm_blocks
+from edgecap.runtime.sound.feed import paced
+from edgecap.runtime.sound.files import file_blocks
+from edgecap.runtime.sound.pipe import pcm_blocks
 
 
 def joined(blocks: Iterable[Block]) -> Samples:
