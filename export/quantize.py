@@ -25,6 +25,7 @@ from onnxruntime.quantization import (
 
 from ..runtime.errors import EdgecapError
 from ..runtime.model.engine import Array
+from .lean import make_lean
 from .to_onnx import serialise, strip
 
 PRODUCTS = ["MatMul", "Gemm"]
@@ -94,7 +95,7 @@ def quantize_calibrated(
             per_channel=True,
             **_STATIC[flavour],
         )
-        return _finish(name, onnx.load(target))
+        return _finish(name, onnx.load(target), flavour)
 
 
 class _Feeds(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime ships no types
@@ -107,8 +108,10 @@ class _Feeds(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime ships
         return None if feed is None else dict(feed)
 
 
-def _finish(name: str, quantised: onnx.ModelProto) -> bytes:
+def _finish(name: str, quantised: onnx.ModelProto, flavour: Flavour = "cpu") -> bytes:
     strip(quantised)
+    if flavour == "cpu":
+        make_lean(quantised)
     left = _float_products(quantised)
     if left:
         raise EdgecapError(f"{name} was not quantised", why=f"still in float32: {', '.join(left[:3])}")

@@ -219,7 +219,13 @@ class Session:
             events.append(self._situation(segment, now))
             return offered
 
-        captions = self.policy.step(now, segment, ended, describe)
+        def moved() -> None:
+            assert segment is not None
+            if self.decoder:
+                self._semantic = packed(self.decoder.place(segment.embeddings()))
+            events.append(self._situation(segment, now))
+
+        captions = self.policy.step(now, segment, ended, describe, moved)
         return events + captions
 
     def _describe(self, segment: Segment) -> list[Hypothesis]:

@@ -126,17 +126,27 @@ class Policy:
         return self._open.caption if self._open else None
 
     def step(
-        self, now: int, segment: Segment | None, ended: Segment | None, describe: Describe
+        self,
+        now: int,
+        segment: Segment | None,
+        ended: Segment | None,
+        describe: Describe,
+        moved: Callable[[], None] = lambda: None,
     ) -> list[Caption]:
         """A chunk that ended at sample `now` went by.
 
         segment: the one that is open after it, None where it is quiet. ended: the one that it ended, if any.
-        describe: called where a sentence about `segment` is worth its price.
+        describe: called where a sentence about `segment` is worth its price. moved: called in its place where
+        one would be, had not the caption that stands been sure to stay, whatever the words.
         """
         events = self._over(ended) if ended else []
         events += self._chunk(segment, now)
         if segment and self._triggers.check(segment, now, self._open is None) in ASK:
-            events += self._sentence(describe(), segment, now)
+            if self._may_change(segment.evidence(), now):
+                events += self._sentence(describe(), segment, now)
+            else:
+                moved()
+                self._triggers.attempted(segment, now, False, "outdone")
         return events
 
     def close(self, ended: Segment | None) -> list[Caption]:
@@ -221,6 +231,26 @@ class Policy:
             yield "a guess, where plain words stand"
         if self._is_better(candidate, opened, evidence):
             yield "better supported"
+
+    def _may_change(self, evidence: Evidence, now: int) -> bool:
+        """Whether there is any sentence that would not leave things as they are.
+
+        Of a plain caption that stands a sentence changes something only if it is `_is_better`: it adds a
+        sound that is heard well enough to be listed and not suppressed, or it leaves out one that has left.
+        Where there is neither, the decoder need not be asked.
+        """
+        opened = self._open
+        if opened is None or self._state != "stands" or not opened.candidate.is_sure:
+            return True
+        labels = opened.candidate.labels
+        listed = frozenset(np.flatnonzero(evidence >= self._limits.named).tolist())
+        if listed - labels - self._cooldown.suppressed(now):
+            return True
+        least = min((float(evidence[i]) for i in labels), default=0.0)
+        return (
+            len(labels) > 1
+            and least + self._limits.policy.reluctance * opened.revisions < self._limits.leaves
+        )
 
     def _is_better(self, candidate: Candidate, opened: _Open, evidence: Evidence) -> bool:
         """Whether what the candidate adds outweighs what it leaves out, or has only just arrived.

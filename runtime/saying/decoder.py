@@ -105,6 +105,11 @@ class Decoder:
             for tokens, log_prob in self.beam_search(adapted["memory"], BEAM, begin)
         ]
 
+    def place(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(d_text,) the segment's place in the sentence space alone: a tenth of a sentence's price."""
+        semantic: NDArray[np.float32] = self.adapter.run({"embeddings": embeddings[None]})["semantic"][0]
+        return semantic
+
     def greedy(self, memory: Array) -> tuple[tuple[int, ...], float]:
         """The likeliest next token each time. Returns tokens and their mean log-probability."""
         return self.beam_search(memory, 1)[0]
@@ -123,8 +128,7 @@ class Decoder:
             log_probs = self._next(beams, position, crossed, begin)
             totals = beams.log_probs[:, None] + log_probs  # (beams, vocabulary)
             # `width` rows may end here, and as many must be left to go on.
-            order = np.argsort(-totals, axis=None, kind="stable")[: 2 * width]
-            parents, tokens = np.divmod(order, totals.shape[1])
+            parents, tokens = np.divmod(_greatest(totals.ravel(), 2 * width), totals.shape[1])
             going: list[tuple[int, int]] = []
             for parent, token in zip(parents.tolist(), tokens.tolist(), strict=True):
                 total = float(totals[parent, token])
@@ -169,9 +173,16 @@ def _advance(beams: _Beams, going: list[tuple[int, int]], totals: NDArray[np.flo
     parents = [parent for parent, _ in going]
     state = beams.state
     if parents != list(range(len(beams.tokens))):
-        state = {name: np.ascontiguousarray(cache[:, parents]) for name, cache in state.items()}
+        state = {name: cache.take(parents, axis=1) for name, cache in state.items()}
     return _Beams(
         [(*beams.tokens[parent], token) for parent, token in going],
         np.array([totals[parent, token] for parent, token in going]),
         state,
     )
+
+
+def _greatest(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Where the `count` greatest of (n,) values are, greatest first; of equal ones the first first."""
+    least = np.partition(values, -count)[-count] if count < len(values) else -np.inf
+    chosen = np.flatnonzero(values >= least)  # more than `count` where some are equal
+    return chosen[np.argsort(-values[chosen], kind="stable")][:count]
