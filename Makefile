@@ -54,6 +54,7 @@ lint: setup-dev
 	$(BIN)/lint-imports
 
 bench: setup
+	$(PIP) install -q -e '.[bench]'
 	$(EDGECAP) bench
 
 bench-gpu: setup-dev

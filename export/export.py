@@ -58,12 +58,15 @@ def _export(checkpoint: Path, options: Options, progress: Progress) -> tuple[Man
     progress("reading the checkpoint")
     source = read_checkpoint(checkpoint, options.windowed)
     has_engines = options.target in ENGINES
-    graphs, parity = _write(source, options, "fp32" if has_engines else options.computes_in, progress)
+    # For one room a graph has no dimension that varies; a server batches, whatever the number.
+    onnx_of = Exporter({"batch": 1} if options.batch == 1 and options.target != "triton" else {})
+    precision = "fp32" if has_engines else options.computes_in
+    graphs, parity = _write(source, options, precision, onnx_of, progress)
     engines: Files = {}
     if has_engines:
         models = graphs
         if options.computes_in != "fp32":
-            models, reduced = _write(source, options, options.computes_in, progress)
+            models, reduced = _write(source, options, options.computes_in, onnx_of, progress)
             parity |= {f"{name} {options.computes_in}": figures for name, figures in reduced.items()}
         for export in (export for export in source.graphs if export.on_gpu):
             progress(f"building {export.graph.name}'s engine")
@@ -82,19 +85,16 @@ def _export(checkpoint: Path, options: Options, progress: Progress) -> tuple[Man
 
 
 def _write(
-    source: Checkpoint, options: Options, precision: str, progress: Progress
+    source: Checkpoint, options: Options, precision: str, onnx_of: "Exporter", progress: Progress
 ) -> tuple[Files, dict[str, dict[str, float]]]:
     """Every graph as an ONNX file that computes in this precision, and the proof, if it is wanted."""
-    # For one room a graph has no dimension that varies; a server batches, whatever the number.
-    sizes = {"batch": 1} if options.batch == 1 and options.target != "triton" else {}
     files: Files = {}
-    feeds = _feeds(source, options, sizes, progress) if precision == "int8" and options.calibrate else {}
+    feeds = _feeds(source, options, onnx_of, progress) if precision == "int8" and options.calibrate else {}
     for export in source.graphs:
         progress(f"writing {export.graph.name}")
-        content = write_graph(
-            export, sizes, precision, feeds, "tensorrt" if options.target in ENGINES else "cpu"
-        )
-        graph = describe(export, sizes, precision, content, is_repository=options.target == "triton")
+        model = onnx_of(export, precision)
+        content = model if precision != "int8" else _in_int8(export.graph.name, model, feeds, options)
+        graph = describe(export, onnx_of.sizes, precision, content, is_repository=options.target == "triton")
         files[export.graph.name] = graph, content
     if not options.verify:
         return files, {}
@@ -106,7 +106,29 @@ def _write(
     return files, parity
 
 
-def _feeds(source: Checkpoint, options: Options, sizes: Mapping[str, int], progress: Progress) -> Feeds:
+class Exporter:
+    """Graphs as ONNX, each exported once for a precision of weights, whoever asks: torch takes seconds."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        """sizes: named dimensions to fix."""
+        self.sizes = sizes
+        self._done: dict[tuple[str, str], bytes] = {}
+
+    def __call__(self, export: ExportGraph, precision: str = "fp32") -> bytes:
+        """See to_onnx; of int8 the float32 graph that is quantised."""
+        weights = "fp32" if precision == "int8" else precision
+        key = export.graph.name, weights
+        if key not in self._done:
+            self._done[key] = to_onnx(export, self.sizes, weights)
+        return self._done[key]
+
+
+def _in_int8(name: str, model: bytes, feeds: Feeds, options: Options) -> bytes:
+    flavour: Flavour = "tensorrt" if options.target in ENGINES else "cpu"
+    return quantize_calibrated(name, model, feeds[name], flavour) if name in feeds else quantize(name, model)
+
+
+def _feeds(source: Checkpoint, options: Options, onnx_of: Exporter, progress: Progress) -> Feeds:
     """What the exact graphs are given over the recordings: of those that are to be calibrated."""
     assert options.calibrate
     known = [export.graph.name for export in source.graphs if export.graph.name in CALIBRATED]
@@ -116,8 +138,8 @@ def _feeds(source: Checkpoint, options: Options, sizes: Mapping[str, int], progr
             raise UsageError(f"--static {name}: nothing to calibrate", why=f"there are {', '.join(known)}")
     exact: Files = {}
     for export in source.graphs:
-        content = to_onnx(export, sizes)
-        exact[export.graph.name] = describe(export, sizes, "fp32", content), content
+        content = onnx_of(export)
+        exact[export.graph.name] = describe(export, onnx_of.sizes, "fp32", content), content
     graphs = {name: graph for name, (graph, _) in exact.items()}
     contents = {graph.file: content for graph, content in exact.values()}
     feeds = record_feeds(source, graphs, contents, options.calibrate, progress=progress)
@@ -133,17 +155,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def write_graph(
-    export: ExportGraph, sizes: Mapping[str, int], precision: str, feeds: Feeds, flavour: Flavour
-) -> bytes:
-    """One graph as ONNX. feeds: of int8, the graphs to calibrate and what on."""
-    name = export.graph.name
-    model = to_onnx(export, sizes, precision)
-    if precision != "int8":
-        return model
-    return quantize_calibrated(name, model, feeds[name], flavour) if name in feeds else quantize(name, model)
 
 
 def write_engine(

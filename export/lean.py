@@ -202,6 +202,8 @@ def _add_masks(graph: _Graph) -> int:
         value = graph.array(least)
         if value is None or value.size != 1 or float(value.reshape(-1)[0]) != -np.inf:
             continue
+        if scores in graph.constants:  # the mask itself
+            continue
         mask, zero = f"{hidden}_mask", f"{hidden}_zero"
         if zero not in graph.constants:
             graph.constants[zero] = numpy_helper.from_array(np.array(0.0, np.float32), zero)

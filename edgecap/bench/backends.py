@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
-import psutil
 
 from edgecap.bench.energy import Meter
+from edgecap.bench.memory import own_process
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
 from edgecap.runtime.errors import UnavailableError
 from edgecap.runtime.model.bundle import Bundle
@@ -142,7 +142,7 @@ def models(exports: "list[ExportGraph]", say: Callable[[str], None]) -> Iterator
 def measure(found: list[Candidate], paced_s: float, say: Callable[[str], None]) -> list[Timing]:
     """All candidates in turns, tight; then each once every 320 ms for paced_s seconds."""
     meter = Meter()
-    streams = [_Stream(candidate) for candidate in found]
+    streams = [Stream(candidate) for candidate in found]
     for stream in streams:
         stream.warm()
     for turn in range(ROUNDS):
@@ -172,7 +172,7 @@ def count_rooms(found: list[Candidate], say: Callable[[str], None]) -> list[Room
         is_open = isinstance(candidate.runs.graph.inputs[0].shape[0], str)
         for batch in BATCHES if is_open else BATCHES[:1]:
             say(f"{candidate.backend}, {batch} rooms at once …")
-            stream = _Stream(candidate, batch)
+            stream = Stream(candidate, batch)
             stream.warm()
             stream.round()
             p50, p99 = (float(np.percentile(stream.tight, q)) for q in (50, 99))
@@ -185,7 +185,7 @@ def count_rooms(found: list[Candidate], say: Callable[[str], None]) -> list[Room
     return counted
 
 
-class _Stream:
+class Stream:
     """A candidate that is called again and again, its state carried."""
 
     def __init__(self, candidate: Candidate, batch: int = 1) -> None:
@@ -263,8 +263,9 @@ def _percentiles(seconds: list[float]) -> tuple[float, float, float]:
 
 
 def _loaded(backend: str, precision: str, graph: str, load: Callable[..., Any], *arguments: Any) -> Candidate:
-    before = psutil.Process().memory_info().rss
+    process = own_process()
+    before = process.memory_info().rss
     runs = load(*arguments)
     candidate = Candidate(backend, precision, graph, runs, 0.0)
-    _Stream(candidate).call()
-    return candidate._replace(memory_mb=(psutil.Process().memory_info().rss - before) / 1e6)
+    Stream(candidate).call()
+    return candidate._replace(memory_mb=(process.memory_info().rss - before) / 1e6)

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecap.bench.memory import own_process
 from edgecap.runtime.audio import CHUNK, CHUNK_SAMPLES, HOP, RATE, Samples, seconds
 from edgecap.runtime.demo.scene import Scene
 from edgecap.runtime.errors import DataError, UnavailableError
@@ -247,8 +248,6 @@ def measure_live(bundle: str, sound: str, recording: Path) -> Live:
 
 def run_live(bundle: str, sound: str, recording: str, started: str) -> None:
     """The measured process: a daemon on free ports, then one line of JSON with its figures."""
-    import psutil
-
     from edgecap.runtime.config.schema import Config
     from edgecap.runtime.daemon import Daemon
     from edgecap.runtime.sound.feed import feed_of
@@ -297,7 +296,7 @@ def run_live(bundle: str, sound: str, recording: str, started: str) -> None:
         cpu_percent=100 * cpu_s / wall_s,
         captions=len(waits_s),
         ready_s=ready_s or 0.0,
-        rss_mb=psutil.Process().memory_info().rss / 1e6,
+        rss_mb=own_process().memory_info().rss / 1e6,
         peak_rss_mb=_peak_rss_mb(),
         published_p50_ms=_percentile_ms(waits_s, 50),
         published_p95_ms=_percentile_ms(waits_s, 95),

@@ -62,6 +62,7 @@ def bench(
     import soundfile
 
     from edgecap.bench import backends, measure
+    from edgecap.bench.memory import own_process
     from edgecap.runtime.audio import RATE
     from edgecap.runtime.config.file import load
     from edgecap.runtime.demo.scene import synthesise
@@ -69,6 +70,7 @@ def bench(
     from edgecap.runtime.model.engine import Engine
     from edgecap.runtime.session import Model
 
+    own_process()  # what it needs is said before minutes of measuring
     peers = measure.find_peers(peer) if peer else []
     name = bundle or load().bundle
     opened = Bundle.open(name)

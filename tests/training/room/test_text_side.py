@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from edgecap.export.checkpoint import read_checkpoint
-from edgecap.export.export import describe, write_graph
+from edgecap.export.export import describe
+from edgecap.export.quantize import quantize
+from edgecap.export.to_onnx import to_onnx
 from edgecap.runtime.errors import BundleError, InputMissingError, UsageError
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.model.manifest import MANIFEST_FILE
@@ -119,7 +121,7 @@ def speaking_bundle(
     model.save(small_encoder(), WordPieces(PIECES), checkpoint)
     source = read_checkpoint(checkpoint)
     assert [graph.graph.name for graph in source.graphs][-1] == GRAPH
-    content = write_graph(source.graphs[-1], {"batch": 1}, "int8", {}, "cpu")
+    content = quantize("text", to_onnx(source.graphs[-1], {"batch": 1}))
     declared = describe(source.graphs[-1], {"batch": 1}, "int8", content)
     bundle = Path(shutil.copytree(tiny_bundle, folder / "bundle"))
     (bundle / declared.file).write_bytes(content)
