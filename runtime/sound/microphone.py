@@ -7,6 +7,7 @@ device is found anew by name each time, and an index is checked: PortAudio crash
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,8 @@ import numpy as np
 from ..audio import RATE
 from ..errors import MicrophoneError
 from .blocks import BLOCK_S, Block, Converter, Delivery
-from .devices import choose, inputs_of, quiet_stderr, stable_name, start_portaudio
+from .devices import PORTAUDIO, choose, inputs_of, quiet_refusal, stable_name, start_portaudio
+from .frame_count import FrameCount
 from .ring import Ring
 from .sound_server import Attachment
 
@@ -23,6 +25,8 @@ CHANNELS = (1, 2)
 """What is tried in turn: many devices have neither 32 kHz nor one channel."""
 UNSUPPORTED = (-9997, -9998, -9994)
 """PortAudio's invalid rate, channel count and format: the next combination may do."""
+OVERFLOW = 2
+"""PortAudio's paInputOverflow."""
 FOLLOWERS = ("default", "pulse", "pipewire", "sysdefault")
 """Devices that stand for whatever the sound server prefers; being moved is their purpose."""
 
@@ -35,19 +39,24 @@ class _Chunk(NamedTuple):
 class Microphone:
     """An open microphone. What ends it is told by silence alone, so whoever reads watches the time."""
 
+    _stream: Any = None
+    _server: Attachment | None = None
+
     def __init__(self, wanted: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Opens it. Raises MicrophoneError where it is missing or refuses, else as `devices` does."""
         self._clock = clock
-        self._audio = start_portaudio()
-        try:
-            self.device = choose(inputs_of(self._audio), wanted)
-            self._stream, self.rate, self.channels = self._open()
-        except BaseException:
-            self._audio.terminate()
-            raise
+        with PORTAUDIO:
+            self._audio = start_portaudio()
+            try:
+                self.device = choose(inputs_of(self._audio), wanted)
+                self._server = Attachment() if self.device.name not in FOLLOWERS else None
+                with self._server.watching() if self._server else nullcontext():
+                    self._stream, self.rate, self.channels = self._open()
+            except BaseException:
+                self._let_go()
+                raise
         self._converter = Converter(self.rate, self.channels)
         self._expected_frame = self._base = self._produced = 0
-        self._server = Attachment() if self.device.name not in FOLLOWERS else None
 
     @property
     def name(self) -> str:
@@ -59,7 +68,7 @@ class Microphone:
         item = self._ring.get(timeout_s)
         if item is None:
             return None
-        if item.index > self._expected_frame:  # overrun: what the resampler holds back is from before it
+        if item.index > self._expected_frame:  # a gap: what the resampler holds back is from before it
             self._converter.flush()
             self._base, self._produced = round(item.index * RATE / self.rate), 0
         self._expected_frame = item.index + item.size
@@ -79,9 +88,14 @@ class Microphone:
 
     def close(self) -> None:
         """Let go of the device."""
+        with PORTAUDIO:
+            self._let_go()
+
+    def _let_go(self) -> None:
         if self._server:
             self._server.close()
-        self._stream.close()
+        if self._stream:
+            self._stream.close()
         self._audio.terminate()
 
     def _open(self) -> tuple[Any, int, int]:
@@ -94,7 +108,7 @@ class Microphone:
                     continue
                 self._ring: Ring[_Chunk] = Ring(2 * rate)
                 try:
-                    with quiet_stderr():
+                    with quiet_refusal():
                         stream = self._audio.open(
                             rate=rate,
                             channels=channels,
@@ -102,7 +116,7 @@ class Microphone:
                             input=True,
                             input_device_index=self.device.index,
                             frames_per_buffer=round(rate * BLOCK_S),
-                            stream_callback=self._callback(self._ring),
+                            stream_callback=self._callback(self._ring, FrameCount(rate)),
                         )
                     return stream, rate, channels
                 except OSError as refused:
@@ -111,13 +125,16 @@ class Microphone:
                         raise self._refused(refused) from refused
         raise self._refused(refusal) from refusal
 
-    def _callback(self, ring: Ring[_Chunk]) -> Callable[..., tuple[None, int]]:
+    def _callback(self, ring: Ring[_Chunk], count: FrameCount) -> Callable[..., tuple[None, int]]:
         clock = self._clock
 
-        def copy(data: bytes, frames: int, _times: Mapping[str, float], _status: int) -> tuple[None, int]:
+        def copy(data: bytes, frames: int, times: Mapping[str, float], status: int) -> tuple[None, int]:
             # Runs in PortAudio's thread; what is raised here would surface in the main thread.
             try:
-                ring.put(_Chunk(data, clock()), frames)
+                now = clock()
+                recorded_at = times["input_buffer_adc_time"]
+                ring.skip(count.missing_before(frames, recorded_at, now, bool(status & OVERFLOW)))
+                ring.put(_Chunk(data, now), frames)
             except BaseException as defect:
                 ring.close(defect)
             return None, 0  # paContinue
