@@ -23,8 +23,11 @@ from edgecap.runtime.config.schema import Config
 from edgecap.runtime.daemon import Daemon
 from edgecap.runtime.demo import scene
 from edgecap.runtime.model.bundle import Bundle
-from edgecap.runtime.session import Model, Session
+from edgecap.runtime.session import Model
 from edgecap.runtime.sound.blocks import Block
+from edgecap.runtime.sound.feed import feed_of
+from edgecap.runtime.telling.outlet import Outlet
+from edgecap.runtime.telling.wire import CaptionMessage, StatusMessage
 
 SCENES = 5
 """Different ones; synthesising each anew would cost more than captioning it."""
@@ -53,9 +56,9 @@ class Soak:
             if seconds(offset) >= 3600 * (len(self.memory_mb) + 1):
                 self._look()
 
-    def count(self, _message: object) -> None:
+    def count(self, message: CaptionMessage | StatusMessage) -> None:
         """One more caption event."""
-        self.captions += 1
+        self.captions += isinstance(message, CaptionMessage)
 
     def _look(self) -> None:
         self.memory_mb.append(self._process.memory_info().rss / 1e6)
@@ -78,8 +81,10 @@ def main() -> int:
     opened = Bundle.open(arguments.bundle)
     soak = Soak(arguments.hours)
     anywhere = Config(publish="tcp://127.0.0.1:*", replay="tcp://127.0.0.1:*")
-    session = Session(Model.load(opened))
-    Daemon(anywhere, session, opened.title, blocks=soak.blocks(), on_caption=soak.count).run()
+    counted: Outlet[CaptionMessage | StatusMessage] = Outlet("the count", soak.count)
+    feeds = {anywhere.room: feed_of(soak.blocks())}
+    Daemon(anywhere, Model.load(opened), opened.title, feeds=feeds, outlets=[counted]).run()
+    counted.close()
     settled = soak.memory_mb[1:]
     if len(settled) < 2:
         print("too short to tell: the first hour is left out, and two more are needed")

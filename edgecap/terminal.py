@@ -6,8 +6,8 @@ Each view takes the wire's messages by `show`, and is a context manager around t
 import logging
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
@@ -202,10 +202,16 @@ class Clock(Protocol):
     def __call__(self) -> float: ...
 
 
+def logs_to_stderr(level: int = logging.WARNING) -> AbstractContextManager[None]:
+    """What is logged, one line each on stderr; above the live line where there is one."""
+    # sys.stderr is looked up each time: the live line puts its own there while it shows.
+    return logs_through(lambda line: print(line, file=sys.stderr), level)
+
+
 @contextmanager
-def logs_to_stderr(level: int = logging.WARNING) -> Iterator[None]:
-    """What the daemon logs, one line each on stderr; above the live line where there is one."""
-    handler = _Stderr()
+def logs_through(put: Callable[[str], object], level: int = logging.WARNING) -> Iterator[None]:
+    """What is logged, as lines for a person, given to `put`."""
+    handler = _Lines(put)
     handler.setFormatter(logging.Formatter("edgecap: %(message)s"))
     logger = logging.getLogger("edgecap")
     before = logger.level
@@ -218,11 +224,13 @@ def logs_to_stderr(level: int = logging.WARNING) -> Iterator[None]:
         logger.setLevel(before)
 
 
-class _Stderr(logging.Handler):
-    """Looks sys.stderr up each time: the live line puts its own there while it shows."""
+class _Lines(logging.Handler):
+    def __init__(self, put: Callable[[str], object]) -> None:
+        super().__init__()
+        self._put = put
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        self._put(self.format(record))
 
 
 def _meter(level_db: float) -> str:

@@ -1,228 +1,202 @@
-"""Daemon: a source's blocks through a session to the wire, all day. Threads, signals and clocks end here.
+"""Daemon: rooms to the wire, all day, in one thread. Signals, sockets and the service manager meet here.
 
-    capture thread ── ring ──► this thread: session.push → publisher, status every second, replay
+    room ┐
+    room ┼─ messages ─► publisher (PUB), outlets (a terminal), and answers to requests
+    room ┘
 
-The session knows samples only; the Timeline says when they were. Nothing waits for a reader of
-the captions, and nothing that sounds waits for us: what the ring could not hold is a counted gap.
+Nothing waits for a reader of the captions, and nothing that sounds waits for us: what a room's ring could not
+hold is a counted gap.
 """
 
 import logging
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from types import FrameType
 
 from .config.schema import Config
-from .events import Caption
+from .errors import EdgecapError
 from .notify import Notifier
-from .session import Session
-from .sound.blocks import Arrival, Block
-from .sound.capture import Capture
-from .sound.feed import feed_of, open_feed
-from .sound.ring import Closed, Item
-from .sound.timeline import Timeline
+from .room import Room
+from .session import Model, Session
+from .sound.feed import Feed, open_feed
 from .telling import wire
+from .telling.control import Control
 from .telling.keys import ServerKeys
+from .telling.outlet import Outlet
 from .telling.publisher import Publisher
 
 log = logging.getLogger(__name__)
 
-STATUS_S = 1.0
 WAKE_S = 0.2
-"""Between two looks at signals and replay requests while no sound comes; with sound, each block wakes."""
-OVERLOADED_S = 5.0
-"""`overloaded` stays for so long after the last drop, so that it does not flap."""
+"""Between two looks at signals and requests while no sound comes; with sound, each block wakes."""
 HUNG_S = 20.0
 """No call into the sound system takes so long and still returns. It can't be cancelled either."""
 HUNG_EXIT = 75
 """EX_TEMPFAIL, the one exit code of the daemon's own: start me again."""
 
-OnCaption = Callable[[wire.CaptionMessage], object]
-OnStatus = Callable[[wire.StatusMessage], object]
+View = Outlet[wire.CaptionMessage | wire.StatusMessage]
 
 
 class Daemon:
-    """One room: captions what a source brings and publishes it, until the source ends or `stop`.
+    """Captions every room of a configuration and publishes it, until all sources end or `stop`.
 
-    blocks: captioned instead of what config.source names, for scenes. on_caption, on_status: told of
-    every message that goes out. Raises UnavailableError for a taken port, ConfigError for an unsafe one.
+    model: shared by all rooms. title: the bundle's. feeds: room -> what it hears instead of its configured
+    source, for scenes. realtime: files sound at their own pace. outlets: shown every caption and status.
+    Raises UnavailableError for a taken port, ConfigError for an unsafe one.
     """
 
     def __init__(
         self,
         config: Config,
-        session: Session,
-        model: str,
+        model: Model,
+        title: str,
         *,
-        blocks: Iterator[Block] | None = None,
+        feeds: Mapping[str, Feed] | None = None,
         realtime: bool = False,
-        on_caption: OnCaption | None = None,
-        on_status: OnStatus | None = None,
+        outlets: Sequence[View] = (),
     ) -> None:
-        started = datetime.now(UTC)
-        self._session = session
-        self._on_caption, self._on_status = on_caption, on_status
-        self._started_at = self._status_at = time.monotonic()
-        self._state: wire.State = "starting"
-        self._has_heard = False
-        self._exit: int | None = None
-        self._starts: dict[str, datetime] = {}  # of open captions: drift must not move what was said
-        self._dropped = 0
-        self._overloaded_until = 0.0
-        self._feed = feed_of(blocks, realtime) if blocks else open_feed(config.source, realtime)
-        self._timeline = Timeline(started, self._started_at, self._feed.is_live)
+        run = int(datetime.now(UTC).timestamp() * 1000)
+        given = feeds or {}
+        self._wake = Event()
+        self.rooms = {
+            each.room: Room(
+                each.room,
+                given[each.room] if each.room in given else open_feed(each.source, realtime=realtime),
+                Session(model, each.captions),
+                title,
+                run,
+            )
+            for each in config.all_rooms()
+        }
+        for room in self.rooms.values():
+            room.feed.ring.wake = self._wake.set
+        self._control = Control(self.rooms, run)
+        self._outlets = outlets
         self._notifier = Notifier()
-        self._publisher = Publisher(
-            config.publish,
-            config.replay,
-            config.room,
-            model,
-            int(started.timestamp() * 1000),
-            insecure=config.insecure,
-            keys=_keys(config),
+        self._exit: int | None = None
+        self._toggles = 0  # how often the signal to mute or unmute has come
+        self._toggled = 0
+        self.publisher = Publisher(
+            config.publish, config.replay, insecure=config.insecure, keys=_keys(config)
         )
 
     @property
     def publish_endpoint(self) -> str:
-        return self._publisher.publish_endpoint
+        return self.publisher.publish_endpoint
 
     @property
     def replay_endpoint(self) -> str:
-        return self._publisher.replay_endpoint
+        return self.publisher.replay_endpoint
 
     def stop(self, code: int = 0) -> None:
-        """End cleanly at the next opportunity; `run` returns the code."""
+        """End cleanly at the next opportunity; `run` returns the code. Safe in a signal's handler."""
         self._exit = code
 
     def mute(self, on: bool) -> None:
-        """Really stops capture: the device is closed within a second. A file or pipe can't be muted."""
-        if isinstance(self._feed, Capture):
-            self._feed.mute(on)
+        """Every microphone, as a request for each room would; files and pipes go on."""
+        for room in self.rooms.values():
+            try:
+                room.mute(on)
+            except EdgecapError as refused:
+                log.warning("%s: %s", room.name, refused)
 
     def toggle_mute(self) -> None:
-        self.mute(not self._feed.is_muted)
+        """Mute all, or unmute if any is muted, at the next opportunity. Safe in a signal's handler, which may
+        take no lock: it only counts."""
+        self._toggles += 1
 
     def run(self) -> int:
-        """Captions until the end. Returns the exit code; raises what ended the source, after a clean end."""
-        self._feed.start()
+        """Captions until the end. Returns the exit code; raises what ended a source, once all have ended."""
         try:
+            for room in self.rooms.values():
+                self._tell(room.start())
             self._notifier.ready()
-            self._tell()
-            while self._exit is None:
-                try:
-                    item = self._feed.ring.get(WAKE_S)
-                except Closed:
-                    break
-                self._hear(item) if item else self._pass_time()
-                self._publisher.poll()
-                self._look_after()
+            while self._exit is None and not all(room.is_over for room in self.rooms.values()):
+                self._wake.clear()
+                if not self._step_all():
+                    self._wake.wait(WAKE_S)
+                self._control.poll(self.publisher)
+                self._housekeep()
         finally:
             self._end()
+        errors = [room.error for room in self.rooms.values() if room.error]
+        if errors and self._exit is None:
+            raise errors[0]
         return self._exit or 0
 
-    def _hear(self, item: Item[Arrival]) -> None:
-        lost = item.index - self._session.position
-        events = self._session.skip(lost) if lost > 0 else []
-        self._has_heard = True
-        self._timeline.arrived(item.index + item.size, item.value.arrived_at)
-        events += self._session.push(item.value.samples)
-        self._publish(events)
+    def _step_all(self) -> bool:
+        """One block of each room; whether any had one. None waits for another longer than that."""
+        had_one = False
+        for room in self.rooms.values():
+            if not room.is_over:
+                topic = wire.heard_topic(room.name)
+                messages, waited = room.step(lambda topic=topic: self.publisher.is_wanted(topic))  # type: ignore[misc]
+                self._tell(messages)
+                had_one |= waited
+        return had_one
 
-    def _pass_time(self) -> None:
-        """Nothing came: what is known to be lost ends the captions that were open."""
-        reached = self._feed.ring.reached
-        if reached is not None and reached > self._session.position:
-            self._publish(self._session.skip(reached - self._session.position))
+    def _tell(self, messages: Iterable[wire.Published]) -> None:
+        for message in messages:
+            self.publisher.send(wire.topic(message), wire.encode(message))
+            if isinstance(message, wire.HeardMessage):
+                continue
+            for outlet in self._outlets:
+                outlet.put(message)
+            if isinstance(message, wire.StatusMessage):
+                self._notifier.alive()
+                self._notifier.status(f"{message.room} {message.state}, {message.last} captions")
 
-    def _publish(self, events: list[Caption]) -> None:
-        for event in events:
-            start = self._starts.setdefault(event.id, self._timeline.utc(event.start))
-            end = None if event.end is None else max(start, self._timeline.utc(event.end))
-            if event.kind == "end":
-                del self._starts[event.id]
-            message = self._publisher.caption(event, start, end)
-            if self._on_caption:
-                self._on_caption(message)
-
-    def _look_after(self) -> None:
-        """Status every second and at each change of state; the sound system's hangs."""
+    def _housekeep(self) -> None:
+        if self._toggled != self._toggles:
+            self._toggled = self._toggles
+            self.mute(not any(room.feed.is_muted for room in self.rooms.values()))
         now = time.monotonic()
-        if self._feed.ring.dropped > self._dropped:
-            self._dropped = self._feed.ring.dropped
-            self._overloaded_until = now + OVERLOADED_S
-        state = self._judge(now)
-        if state != self._state or now >= self._status_at:
-            self._state = state
-            self._tell()
-        if self._feed.hung_s(now) > HUNG_S:
-            self._give_up()
-
-    def _judge(self, now: float) -> wire.State:
-        health = self._feed.health
-        if self._feed.is_muted:
-            return "muted"
-        if health in ("lost", "recovering", "zeros"):
-            return "no-microphone"
-        if not self._has_heard or health == "starting":
-            return "starting"
-        if now < self._overloaded_until:
-            return "overloaded"
-        return "quiet" if self._session.quiet else "listening"
-
-    def _tell(self) -> None:
-        now = time.monotonic()
-        self._status_at = now + STATUS_S
-        self._timeline.clock(datetime.now(UTC), now)
-        message = self._publisher.status(
-            self._state,
-            at=datetime.now(UTC),
-            level=self._session.level_db,
-            gaps=self._feed.lost,
-            capture=self._feed.health,
-            uptime=now - self._started_at,
-        )
-        self._notifier.alive()
-        self._notifier.status(f"{message.state}, {message.last} captions, capture {message.capture}")
-        if self._on_status:
-            self._on_status(message)
+        if any(room.feed.hung_s(now) > HUNG_S for room in self.rooms.values() if not room.is_over):
+            self._abort_hung()
 
     def _end(self) -> None:
-        """Close captions, device and sockets, whatever ended the loop."""
+        """Close captions, devices and sockets, whatever ended the loop."""
         self._notifier.stopping()
         try:
-            self._feed.stop()
-            self._publish(self._session.finish())
-            self._state = "stopping"
-            self._tell()
+            for room in self.rooms.values():
+                self._tell(room.end())
         finally:
-            self._publisher.close()
+            self.publisher.close()
 
-    def _give_up(self) -> None:
+    def _abort_hung(self) -> None:
         log.error("The sound system does not answer. Exit %d, so that it can be started anew.", HUNG_EXIT)
         self._notifier.stopping()
-        self._publish(self._session.finish())
-        self._state = "stopping"
-        self._tell()
-        self._publisher.close()
-        sys.stdout.flush()
-        # Not sys.exit: Python would wait at its end for what hangs in C.
-        os._exit(HUNG_EXIT)
+        for room in self.rooms.values():
+            if not room.is_over:
+                self._tell(room.abort())
+        self.publisher.close()
+        for outlet in self._outlets:
+            outlet.close()
+        leave_now(HUNG_EXIT)
+
+
+def leave_now(code: int) -> None:
+    """End the process without waiting for a thread that hangs in C or in a write to a stalled terminal, as
+    Python's own end would."""
+    os._exit(code)
 
 
 def run_with_signals(daemon: Daemon) -> int:
-    """`daemon.run()` that SIGTERM ends with 0, Ctrl-C with 130, and SIGUSR1 mutes or unmutes."""
+    """`daemon.run()` that SIGTERM and SIGHUP end with 0, Ctrl-C with 130, and SIGUSR1 mutes or unmutes."""
 
     def end(signum: int, _frame: FrameType | None) -> None:
         daemon.stop(130 if signum == signal.SIGINT else 0)
         signal.signal(signum, before[signal.Signals(signum)])  # a second one is for the impatient
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    numbers = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers[:3]:
+        signal.signal(number, end)
     signal.signal(signal.SIGUSR1, lambda *_: daemon.toggle_mute())
     try:
         return daemon.run()

@@ -35,7 +35,7 @@ while True:
     print(topic.decode(), message.decode(), flush=True)
 """
 CAPTION_FIELDS = ["v", "type", "room", "run", "seq", "id", "event", "text", "confidence", "sounds"]
-CAPTION_FIELDS += ["start", "end", "model"]
+CAPTION_FIELDS += ["start", "end", "model", "at", "priority", "language", "semantic"]
 STATUS_FIELDS = ["v", "type", "room", "run", "seq", "at", "state", "live", "last", "level", "gaps"]
 STATUS_FIELDS += ["capture", "hop", "model", "uptime"]
 

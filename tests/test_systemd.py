@@ -19,11 +19,16 @@ LOOSEST = 16
 EVERYTHING = """
 import asyncio, json, ssl, numpy, onnxruntime, soundfile, soxr, zmq
 from datetime import UTC, datetime
-from edgecap.runtime.saying.policy import Caption
+from edgecap.runtime.events import Caption
+from edgecap.runtime.telling import wire
 from edgecap.runtime.telling.publisher import Publisher
-with Publisher("tcp://127.0.0.1:*", "tcp://127.0.0.1:*", "kitchen", "m", 1) as publisher:
-    publisher.caption(Caption("new", "1", "A dog barks.", 0.9, (), 0), datetime.now(UTC), None)
-    publisher.poll()
+from edgecap.runtime.telling.room_log import RoomLog
+with Publisher("tcp://127.0.0.1:*", "tcp://127.0.0.1:*") as publisher:
+    now = datetime.now(UTC)
+    caption = Caption("new", "1", "A dog barks.", 0.9, (), 0)
+    message = RoomLog("kitchen", "m", 1).caption(caption, now, None, now)
+    publisher.send(wire.topic(message), wire.encode(message))
+    publisher.receive()
 resampler = soxr.ResampleStream(48_000, 32_000, 1, dtype="float32")
 resampler.resample_chunk(numpy.zeros(4800, numpy.float32), last=True)
 numpy.linalg.norm(numpy.fft.rfft(numpy.ones(1024)))

@@ -229,7 +229,7 @@ def _yamnet(folder: Path, sound: Samples) -> _Candidate:
 
 def measure_live(bundle: str, sound: str, recording: Path) -> Live:
     """Run a daemon on the recording, in a process of its own, at the pace at which it sounds."""
-    code = "import sys; from edgecap.measure import run_live; run_live(*sys.argv[1:])"
+    code = "import sys; from edgecap.bench.measure import run_live; run_live(*sys.argv[1:])"
     started = time.time()
     done = subprocess.run(
         [sys.executable, "-c", code, bundle, sound, str(recording), repr(started)],
@@ -251,9 +251,9 @@ def run_live(bundle: str, sound: str, recording: str, started: str) -> None:
 
     from edgecap.runtime.config.schema import Config
     from edgecap.runtime.daemon import Daemon
+    from edgecap.runtime.sound.feed import feed_of
 
     opened = Bundle.open(bundle)
-    session = Session(Model.load(opened))
     began_at, has_ended = 0.0, False
     ready_s: float | None = None
     arrived_at = [0.0]
@@ -268,23 +268,26 @@ def run_live(bundle: str, sound: str, recording: str, started: str) -> None:
             yield block
         has_ended = True
 
-    def published(_: object) -> None:
+    def tell(topic: bytes, data: bytes) -> None:
+        """As the daemon's publisher does it, and when."""
+        nonlocal ready_s
+        send(topic, data)
         now = time.monotonic()
+        if ready_s is None:
+            ready_s = time.time() - float(started)
+        if not topic.startswith(b"caption."):
+            return
         if has_ended:  # the recording was cut there: no hop, so no time since its end
             return
-        hop_end = session.position // CHUNK_SAMPLES * CHUNK_SAMPLES
+        hop_end = room.session.position // CHUNK_SAMPLES * CHUNK_SAMPLES
         waits_s.append(now - began_at - seconds(hop_end))
         works_s.append(now - arrived_at[0])
 
-    def told(_: object) -> None:
-        nonlocal ready_s
-        if ready_s is None:
-            ready_s = time.time() - float(started)
-
     anywhere = Config(publish="tcp://127.0.0.1:*", replay="tcp://127.0.0.1:*")
-    daemon = Daemon(
-        anywhere, session, opened.title, blocks=blocks(), on_caption=published, on_status=told
-    )  # fmt: skip
+    feeds = {anywhere.room: feed_of(blocks())}
+    daemon = Daemon(anywhere, Model.load(opened), opened.title, feeds=feeds)
+    room, send = daemon.rooms[anywhere.room], daemon.publisher.send
+    daemon.publisher.send = tell  # type: ignore[method-assign]  # it is what is measured
     cpu_before, wall_before = time.process_time(), time.monotonic()
     daemon.run()
     cpu_s, wall_s = time.process_time() - cpu_before, time.monotonic() - wall_before

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..live import load_model, run_daemon
 from . import options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from edgecap.runtime.config.schema import Config
     from edgecap.runtime.events import Caption
-    from edgecap.runtime.session import Model, Session
-    from edgecap.runtime.sound.blocks import Block
+    from edgecap.runtime.session import Session
     from edgecap.terminal import View
 
 
@@ -39,14 +36,16 @@ def run(
     secret: options.KeySecret = None,
     readers: options.KeyReaders = None,
     insecure: options.Insecure = None,
+    assigned: options.Set = None,
 ) -> None:
     """Caption this room: listen, print the captions as they come, and publish them.
 
     Ends by Ctrl-C. Nothing is recorded. Not a smoke alarm and no life-safety device.
     """
-    from edgecap.runtime.config import schema as config
+    from edgecap.runtime.config import file as config
 
     flags = options.given(
+        assigned,
         bundle=bundle,
         provider=provider,
         source__kind=source,
@@ -66,7 +65,7 @@ def run(
     )
     settings = config.load(config_file, flags)
     # A file stands in for a microphone here, so it sounds at its own pace; a pipe paces itself.
-    _daemon(settings, _view(json, quiet), realtime=settings.source.kind == "file")
+    run_daemon(settings, _view(json, quiet), realtime=True)
 
 
 def demo(
@@ -87,13 +86,20 @@ def demo(
 
     Knocking, doorbell, footsteps, speech-like babble, rain and a smoke alarm, with quiet between them.
     """
-    from edgecap.runtime.config import schema as config
+    from edgecap.runtime.config import file as config
     from edgecap.runtime.demo import scene
+    from edgecap.runtime.sound.feed import feed_of
 
     flags = options.given(bundle=bundle, provider=provider, room=room, publish=publish, replay=replay)
     settings = config.load(config_file, flags)
     played = scene.synthesise(seed)
-    _daemon(settings, _view(json, quiet), realtime=not fast, blocks=scene.blocks(played), free_ports=True)
+    run_daemon(
+        settings,
+        _view(json, quiet),
+        realtime=not fast,
+        feed=lambda: feed_of(scene.blocks(played), realtime=not fast),
+        free_ports=True,
+    )
     if not (json or quiet):
         held = ", ".join(f"{event.label} at {event.start:.0f} s" for event in played.events)
         print(f"edgecap: the scene held {held}", file=sys.stderr)
@@ -126,7 +132,7 @@ def caption(
     level: options.Level = None,
 ) -> None:
     """Caption recordings: what can be heard in them, and when."""
-    from edgecap.runtime.config import schema as config
+    from edgecap.runtime.config import file as config
     from edgecap.runtime.errors import EdgecapError
     from edgecap.runtime.session import Session
 
@@ -140,7 +146,7 @@ def caption(
         captions__level=level,
     )
     settings = config.load(config_file, flags)
-    model, model_name = _model(settings)
+    model, model_name = load_model(settings)
     heard: dict[Path, list[Caption]] = {}
     refused: EdgecapError | None = None
     with _Progress(files) as progress:
@@ -175,62 +181,6 @@ def _view(json: bool, quiet: bool) -> "View":
     return view("json" if json else "quiet" if quiet else "auto")
 
 
-def _daemon(
-    settings: "Config",
-    view: "View",
-    *,
-    realtime: bool,
-    blocks: "Iterator[Block] | None" = None,
-    free_ports: bool = False,
-) -> None:
-    """Run the daemon to its end, shown by the view; leaves with its exit code if that is not 0."""
-    import msgspec
-
-    from edgecap.runtime.daemon import Daemon, run_with_signals
-    from edgecap.runtime.errors import UnavailableError
-    from edgecap.runtime.session import Session
-    from edgecap.terminal import logs_to_stderr
-
-    model, model_name = _model(settings)
-
-    def open_daemon(settings: "Config") -> Daemon:
-        return Daemon(
-            settings,
-            Session(model, settings.captions),
-            model_name,
-            blocks=blocks,
-            realtime=realtime,
-            on_caption=view.show,
-            on_status=view.show,
-        )
-
-    try:
-        daemon = open_daemon(settings)
-    except UnavailableError:
-        if not free_ports:
-            raise
-        # A demo beside a running daemon takes other ports and says which.
-        anywhere = "tcp://127.0.0.1:*"
-        daemon = open_daemon(msgspec.structs.replace(settings, publish=anywhere, replay=anywhere))
-        print(
-            f"edgecap: published on {daemon.publish_endpoint}, replay {daemon.replay_endpoint}",
-            file=sys.stderr,
-        )
-    with view, logs_to_stderr():
-        code = run_with_signals(daemon)
-    if code:
-        raise typer.Exit(code)
-
-
-def _model(settings: "Config") -> "tuple[Model, str]":
-    """The loaded model and its name as it stands in messages."""
-    from edgecap.runtime.model.bundle import Bundle
-    from edgecap.runtime.session import Model
-
-    opened = Bundle.open(settings.bundle)
-    return Model.load(opened, settings.provider), opened.title
-
-
 # --- caption ----------------------------------------------------------------------------------------
 
 
@@ -254,14 +204,15 @@ def _check_formats(files: Sequence[Path], json: bool, style: str | None, output:
 def _caption_file(session: "Session", file: Path, progress: "_Progress") -> "list[Caption]":
     """Every event of one recording. Raises DataError or InputMissingError with nothing said."""
     from edgecap.runtime.audio import seconds
+    from edgecap.runtime.events import captions
     from edgecap.runtime.sound.files import file_blocks
 
     events: list[Caption] = []
     for block in file_blocks(file):
-        events += session.push(block.samples)
+        events += captions(session.push(block.samples))
         progress.at(file, seconds(session.position))
     progress.done(file)
-    return events + session.finish()
+    return events + captions(session.finish())
 
 
 class _Progress:

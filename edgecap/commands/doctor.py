@@ -62,7 +62,7 @@ def config(
 
     edgecap config > ~/.config/edgecap/config.yaml
     """
-    from edgecap.runtime.config.schema import load, render
+    from edgecap.runtime.config.file import load, render
 
     flags = options.given(
         bundle=bundle,
@@ -126,11 +126,12 @@ def _print(finding: Finding) -> None:
 
 
 def _examine(config_file: "options.ConfigFile") -> Iterator[Finding]:
-    from edgecap.runtime.config import schema as configuration
+    from edgecap.runtime.config import file as configuration
+    from edgecap.runtime.config.schema import Config
     from edgecap.runtime.errors import ConfigError
 
     yield _python()
-    settings = configuration.Config()
+    settings = Config()
     try:
         settings = configuration.load(config_file)
         path = config_file or configuration.find()

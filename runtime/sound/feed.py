@@ -60,8 +60,8 @@ class Feed(Protocol):
 def open_feed(source: Source, realtime: bool = False) -> Feed:
     """What the configuration names, ready to `start`.
 
-    realtime: a recording comes as slowly as it sounds. Raises DataError where standard input can't
-    bring sound; what else is wrong with a source ends its ring with the error.
+    realtime: a recording comes as slowly as it sounds; a pipe paces itself. Raises DataError where standard
+    input can't bring sound; what else is wrong with a source ends its ring with the error.
     """
     match source.kind:
         case "microphone":
@@ -69,7 +69,7 @@ def open_feed(source: Source, realtime: bool = False) -> Feed:
         case "file":
             return feed_of(file_blocks(Path(source.name)), realtime)
         case "stdin":
-            return feed_of(pcm_blocks(standard_input(), source.rate, source.channels), realtime, is_live=True)
+            return feed_of(pcm_blocks(standard_input(), source.rate, source.channels), is_live=True)
 
 
 def feed_of(blocks: Iterable[Block], realtime: bool = False, *, is_live: bool = False) -> Feed:

@@ -5,6 +5,7 @@ that is read simply stands further on than the reader expected.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Condition
 from typing import Generic, TypeVar
@@ -40,6 +41,8 @@ class Ring(Generic[T]):
         self._dropped = 0
         self._closed = False
         self._error: BaseException | None = None
+        self.wake: Callable[[], object] | None = None
+        """Called whenever there is something new to see, in the writer's thread: for who reads several."""
 
     @property
     def end(self) -> int:
@@ -70,6 +73,7 @@ class Ring(Generic[T]):
                 oldest = self._items.popleft()
                 self._held -= oldest.size
                 self._dropped += oldest.size
+        self._tell_reader()
 
     def put_patiently(self, value: T, size: int) -> None:
         """Add, waiting for room first: for a file or a pipe, which lose nothing by waiting."""
@@ -79,11 +83,13 @@ class Ring(Generic[T]):
             )
             if not self._closed:
                 self._append(value, size)
+        self._tell_reader()
 
     def skip(self, size: int) -> None:
         """Say that so much was lost before it could be put."""
         with self._changed:
             self._end += size
+        self._tell_reader()
 
     def close(self, error: BaseException | None = None) -> None:
         """Say that nothing more comes. The reader gets the rest, then `error`, else Closed."""
@@ -91,6 +97,7 @@ class Ring(Generic[T]):
             self._closed = True
             self._error = self._error or error
             self._changed.notify_all()
+        self._tell_reader()
 
     def get(self, timeout_s: float | None) -> Item[T] | None:
         """The oldest item; None where none came in time."""
@@ -104,6 +111,10 @@ class Ring(Generic[T]):
             self._held -= item.size
             self._changed.notify_all()
             return item
+
+    def _tell_reader(self) -> None:
+        if self.wake is not None:
+            self.wake()
 
     def _append(self, value: T, size: int) -> None:
         self._items.append(Item(value, self._end, size))

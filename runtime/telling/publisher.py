@@ -1,25 +1,19 @@
-"""What leaves the room: captions and status to whoever subscribes, and missed captions on request.
+"""The sockets: what rooms say goes out to whoever subscribes, and requests come in. Knows bytes, no meaning.
 
 Publishing never waits for a reader: who is slow loses messages, sees it by the hole in seq, and asks for
 them. All of a Publisher's methods belong to one thread, as ZeroMQ's sockets do.
 """
 
-import math
-from collections import deque
-from datetime import datetime
-from itertools import islice
-from typing import Self
+from collections.abc import Sequence
+from typing import NamedTuple, Self
 
 import zmq
 
-from ..audio import CHUNK_SAMPLES, seconds
-from ..errors import ConfigError, WireError
-from ..events import Caption
-from . import wire
+from ..errors import ConfigError
 from .endpoint import bind, is_local, release
 from .keys import ServerKeys, admit, guard
+from .room_log import KEEP
 
-HOP_S = seconds(CHUNK_SAMPLES)
 HIGH_WATER = 64
 """Messages queued for one reader. ZeroMQ keeps the oldest, so a long queue means stale captions."""
 LINGER_MS = 300
@@ -29,28 +23,30 @@ LONGEST_REQUEST = 4096
 HANDSHAKE_MS = 2000
 HEARTBEAT_MS = 5000
 HEARTBEAT_TIMEOUT_MS = 15_000
-REQUESTS_A_POLL = 4
-"""More wait for the next poll, so that no crowd of readers keeps the daemon from its sound."""
+
+
+class Received(NamedTuple):
+    """A request, and what to put before each answer."""
+
+    envelope: list[bytes]  # [who] from a DEALER, [who, empty] from a REQ
+    data: bytes
 
 
 class Publisher:
-    """One room on the wire: PUB for captions and status, ROUTER for replay.
+    """PUB for what rooms say, ROUTER for what readers ask.
 
-    publish, replay: tcp://ADDRESS:PORT (port * for any free one) or ipc://PATH. run: the daemon's start
-    in UTC milliseconds. keep: captions held in memory for replay. keys: only known readers connect,
-    so that other machines may. insecure: other machines may without. Raises ConfigError for an unsafe or
-    impossible address and for unusable keys, UnavailableError for a taken address.
+    publish, replay: tcp://ADDRESS:PORT (port * for any free one) or ipc://PATH. longest_answer: messages of
+    one answer, at the most. keys: only known readers connect, so that other machines may. insecure: other
+    machines may without. Raises ConfigError for an unsafe or impossible address and for unusable keys,
+    UnavailableError for a taken address.
     """
 
     def __init__(
         self,
         publish: str,
         replay: str,
-        room: str,
-        model: str,
-        run: int,
         *,
-        keep: int = 1000,
+        longest_answer: int = KEEP + 1,
         insecure: bool = False,
         keys: ServerKeys | None = None,
     ) -> None:
@@ -61,20 +57,16 @@ class Publisher:
                     why="whoever reaches it can read what is heard in this room",
                     fix=f"use {flag} tcp://127.0.0.1:PORT or ipc://PATH, or say --insecure",
                 )
-        self.room, self.model, self.run = room, model, run
-        self.refused = 0
-        """Requests that were not understood or not for this room."""
-        self._captions = self._statuses = 0  # the seq of the newest of each topic
-        self._kept: deque[bytes] = deque(maxlen=keep)  # the newest captions, encoded
-        self._live: wire.CaptionMessage | None = None
+        self._subscribed: set[bytes] = set()
         self._locks: list[tuple[str, int | None]] = []
         self._context = zmq.Context()
         self._keys, self._authenticator = keys, None
         try:
             self._authenticator = keys and admit(self._context, keys)
-            self._pub = self._socket(zmq.PUB, publish, "--publish", queue=HIGH_WATER)
+            # XPUB is a PUB that tells who subscribes to what.
+            self._pub = self._socket(zmq.XPUB, publish, "--publish", queue=HIGH_WATER)
             # A whole answer must fit, or a reader could never get more than the head of it.
-            self._router = self._socket(zmq.ROUTER, replay, "--replay", queue=keep + 1)
+            self._router = self._socket(zmq.ROUTER, replay, "--replay", queue=longest_answer)
         except BaseException:
             self.close()
             raise
@@ -82,65 +74,33 @@ class Publisher:
         self.publish_endpoint = self._pub.getsockopt_string(zmq.LAST_ENDPOINT)
         self.replay_endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
 
-    def caption(self, caption: Caption, start: datetime, end: datetime | None) -> wire.CaptionMessage:
-        """Publish a caption event of the session, and keep it for replay; what went out.
+    def send(self, topic: bytes, data: bytes) -> None:
+        """To whoever subscribes, without waiting."""
+        self._pub.send_multipart([topic, data])
 
-        start, end: its samples as times of the day, which the daemon alone can tell.
-        """
-        self._captions += 1
-        message = wire.CaptionMessage(
-            room=self.room,
-            run=self.run,
-            seq=self._captions,
-            id=f"{self.run}-{caption.id}",
-            event=caption.kind,
-            text=caption.text,
-            confidence=round(caption.confidence, 3),
-            sounds=tuple(wire.Sound(sound.label, round(sound.score, 3)) for sound in caption.sounds),
-            start=wire.timestamp(start),
-            end=wire.timestamp(end) if end else None,
-            model=self.model,
-        )
-        self._live = None if message.event == "end" else message
-        data = wire.encode(message)
-        self._kept.append(data)
-        self._pub.send_multipart([wire.caption_topic(self.room), data])
-        return message
+    def is_wanted(self, topic: bytes) -> bool:
+        """Whether anybody subscribes to it by name: what costs work is made for who asks for it, not for who
+        takes whatever comes."""
+        while self._pub.poll(0):
+            change = self._pub.recv()  # 1 or 0, and the prefix; ZeroMQ tells the first and the last of each
+            (self._subscribed.add if change[:1] == b"\x01" else self._subscribed.discard)(change[1:])
+        return any(prefix and topic.startswith(prefix) for prefix in self._subscribed)
 
-    def status(
-        self, state: wire.State, *, at: datetime, level: float, gaps: int, capture: str, uptime: float
-    ) -> wire.StatusMessage:
-        """Publish how the room is; what went out. The daemon calls it every second, and when state changes.
+    def receive(self) -> Received | None:
+        """The next request that waits; None where none does."""
+        if not self._router.poll(0):
+            return None
+        *envelope, data = self._router.recv_multipart(zmq.NOBLOCK)
+        return Received(envelope, data)
 
-        level: dB of full scale, not finite where nothing was heard yet. gaps: samples lost in this run.
-        capture: the watchdog's word. uptime: seconds.
-        """
-        self._statuses += 1
-        message = wire.StatusMessage(
-            room=self.room,
-            run=self.run,
-            seq=self._statuses,
-            at=wire.timestamp(at),
-            state=state,
-            live=self._live,
-            last=self._captions,
-            level=round(level, 1) if math.isfinite(level) else None,
-            gaps=gaps,
-            capture=capture,
-            hop=HOP_S,
-            model=self.model,
-            uptime=round(uptime, 1),
-        )
-        self._pub.send_multipart([wire.status_topic(self.room), wire.encode(message)])
-        return message
-
-    def poll(self) -> int:
-        """Answer the replay requests that wait, a few at most, without ever blocking; how many."""
-        answered = 0
-        while answered < REQUESTS_A_POLL and self._router.poll(0):
-            self._answer(self._router.recv_multipart(zmq.NOBLOCK))
-            answered += 1
-        return answered
+    def answer(self, request: Received, answers: Sequence[bytes]) -> bool:
+        """Whether the asker took them: it may have left, or not read what it asked for. It can ask again."""
+        try:
+            for data in answers:
+                self._router.send_multipart([*request.envelope, data], zmq.NOBLOCK)
+        except zmq.ZMQError:
+            return False
+        return True
 
     def close(self) -> None:
         """Close the sockets, giving the last message a moment to leave. A second call does nothing."""
@@ -171,31 +131,3 @@ class Publisher:
             guard(socket, self._keys)
         self._locks.append((endpoint, bind(socket, endpoint, flag)))
         return socket
-
-    def _answer(self, frames: list[bytes]) -> None:
-        # [who] from a DEALER, [who, empty] from a REQ; the same goes before each answer.
-        *envelope, data = frames
-        try:
-            request = wire.decode(data)
-        except WireError:
-            self.refused += 1
-            return
-        if (
-            len(envelope) > 2
-            or not isinstance(request, wire.ReplayRequest)
-            or request.room not in ("", self.room)
-        ):
-            self.refused += 1
-            return
-        missed = self._after(request.after if request.run == self.run else 0)
-        end = wire.ReplayEnd(room=self.room, run=self.run, after=request.after, last=self._captions)
-        try:
-            for answer in (*missed, wire.encode(end)):
-                self._router.send_multipart([*envelope, answer], zmq.NOBLOCK)
-        except zmq.ZMQError:  # it left, or does not read what it asked for: it can ask again
-            self.refused += 1
-
-    def _after(self, seq: int) -> list[bytes]:
-        """The kept captions behind seq: they end at the newest and have no holes."""
-        missed = min(max(self._captions - seq, 0), len(self._kept))
-        return list(islice(self._kept, len(self._kept) - missed, None))

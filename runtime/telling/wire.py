@@ -1,4 +1,4 @@
-"""Wire version 1: the messages between a room and its readers, as UTF-8 JSON, one object a message.
+"""Wire version 1: the messages between rooms and their readers, as UTF-8 JSON, one object a message.
 
 docs/wire.md explains each field in this order. Readers ignore fields that they don't know, so that
 a later writer may add some; a change of meaning is a new version. This file needs nothing of the
@@ -17,6 +17,8 @@ VERSION = 1
 
 Event = Literal["new", "update", "end"]
 State = Literal["starting", "listening", "quiet", "muted", "no-microphone", "overloaded", "stopping"]
+CaptureHealth = Literal["starting", "healthy", "stalled", "zeros", "lost", "recovering", "muted"]
+Priority = Literal["urgent", "call", "ambient", "normal"]
 
 Timestamp = Annotated[
     str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z\Z")
@@ -54,11 +56,15 @@ class CaptionMessage(msgspec.Struct, frozen=True, kw_only=True):
     start: Timestamp
     end: Timestamp | None
     model: str
+    at: Timestamp | None = None
+    priority: Priority = "normal"
+    language: str = "en"
+    semantic: str | None = None
 
     def __post_init__(self) -> None:
-        moment(self.start)
-        if self.end is not None:
-            moment(self.end)
+        for time in (self.start, self.end, self.at):
+            if time is not None:
+                moment(time)
 
 
 class StatusMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,10 +81,34 @@ class StatusMessage(msgspec.Struct, frozen=True, kw_only=True):
     last: Count
     level: float | None
     gaps: Count
-    capture: str
+    capture: CaptureHealth
     hop: float
     model: str
     uptime: float
+
+    def __post_init__(self) -> None:
+        moment(self.at)
+
+
+class HeardSound(msgspec.Struct, frozen=True):
+    """A sound as the model hears it now, and why it is not said; null where it is."""
+
+    label: str
+    score: Probability
+    why: str | None
+
+
+class HeardMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """Topic heard.ROOM, about three times a second while somebody subscribes to it: what it hears now."""
+
+    v: Literal[1] = 1
+    type: Literal["heard"] = "heard"
+    room: str
+    run: Run
+    seq: Seq
+    at: Timestamp
+    level: float | None
+    sounds: tuple[HeardSound, ...]
 
     def __post_init__(self) -> None:
         moment(self.at)
@@ -105,7 +135,48 @@ class ReplayEnd(msgspec.Struct, frozen=True, kw_only=True):
     last: Count
 
 
-Message = CaptionMessage | StatusMessage | ReplayRequest | ReplayEnd
+class MuteRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Reader to ROUTER: close the microphone."""
+
+    v: Literal[1] = 1
+    type: Literal["mute"] = "mute"
+    room: str
+
+
+class UnmuteRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Reader to ROUTER: open it again."""
+
+    v: Literal[1] = 1
+    type: Literal["unmute"] = "unmute"
+    room: str
+
+
+class Ok(msgspec.Struct, frozen=True, kw_only=True):
+    """ROUTER to reader: what was asked for is done."""
+
+    v: Literal[1] = 1
+    type: Literal["ok"] = "ok"
+    room: str
+    run: Run
+    request: str
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """ROUTER to reader: it was not done; why, and what would help."""
+
+    v: Literal[1] = 1
+    type: Literal["refused"] = "refused"
+    room: str
+    run: Run
+    request: str
+    why: str
+    fix: str
+
+
+Published = CaptionMessage | StatusMessage | HeardMessage
+Request = ReplayRequest | MuteRequest | UnmuteRequest
+Answer = ReplayEnd | Ok | Refused
+Message = Published | Request | Answer
 
 
 class _Head(msgspec.Struct):
@@ -113,6 +184,7 @@ class _Head(msgspec.Struct):
 
     v: int
     type: str
+    room: str = ""
 
 
 _encoder = msgspec.json.Encoder()
@@ -146,6 +218,17 @@ def decode(data: bytes) -> Message:
         raise WireError("message is not wire version 1", why=str(broken)) from broken
 
 
+def head(data: bytes) -> tuple[str, str]:
+    """(type, room) of a message of this version, of whatever type. Raises WireError for anything else."""
+    try:
+        found = _head.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
+        raise WireError("message is not wire version 1", why=str(broken)) from broken
+    if found.v != VERSION:
+        raise WireError(f"message of wire version {found.v}", why=f"this edgecap reads version {VERSION}")
+    return found.type, found.room
+
+
 def timestamp(when: datetime) -> str:
     """UTC as the wire writes it, cut to milliseconds: 2026-01-31T10:00:00.120Z. when: with a time zone."""
     if when.tzinfo is None:
@@ -165,3 +248,12 @@ def caption_topic(room: str) -> bytes:
 
 def status_topic(room: str) -> bytes:
     return f"status.{room}".encode()
+
+
+def heard_topic(room: str) -> bytes:
+    return f"heard.{room}".encode()
+
+
+def topic(message: Published) -> bytes:
+    """What it is published under."""
+    return f"{message.type}.{message.room}".encode()

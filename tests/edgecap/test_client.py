@@ -14,7 +14,7 @@ from edgecap.client import Received, Subscriber, replay_beside
 from edgecap.runtime.errors import UnavailableError, UsageError
 from edgecap.runtime.events import Caption
 from edgecap.runtime.telling import wire
-from edgecap.runtime.telling.publisher import Publisher
+from tests.station import Station
 
 ANY = "tcp://127.0.0.1:*"
 RUN = 1_769_853_600_000
@@ -29,7 +29,7 @@ class LossyRoom:
     """
 
     def __init__(self, name: str = "kitchen", run: int = RUN, keep: int = 1000, at: str = ANY) -> None:
-        self.publisher = Publisher(ANY, ANY, name, "room-small 1.0", run, keep=keep)
+        self.publisher = Station(ANY, ANY, name, "room-small 1.0", run, keep=keep)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._pub = self._context.socket(zmq.PUB)
         self._pub.setsockopt(zmq.LINGER, 0)

@@ -15,8 +15,8 @@ from typing import IO, Literal
 import pytest
 
 from edgecap.runtime.events import Caption
-from edgecap.runtime.telling.publisher import Publisher
 from edgecap.runtime.telling.wire import CaptionMessage
+from tests.station import Station
 
 ANY = "tcp://127.0.0.1:*"
 RUN = 1_769_853_600_000
@@ -38,7 +38,7 @@ class Room:
     """A publisher, and the rounds that its daemon would make."""
 
     def __init__(self, publish: str = ANY, replay: str = ANY) -> None:
-        self.publisher = Publisher(publish, replay, "kitchen", "room-small 1.0", RUN)
+        self.publisher = Station(publish, replay, "kitchen", "room-small 1.0", RUN)
 
     def caption(
         self, number: int, text: str, kind: Literal["new", "update", "end"] = "new"

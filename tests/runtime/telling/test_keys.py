@@ -14,7 +14,7 @@ from edgecap.client import Subscriber
 from edgecap.runtime.errors import ConfigError
 from edgecap.runtime.events import Caption
 from edgecap.runtime.telling.keys import ReaderKeys, ServerKeys
-from edgecap.runtime.telling.publisher import Publisher
+from tests.station import Station
 
 ANY = "tcp://127.0.0.1:*"
 PATIENCE = 250
@@ -46,7 +46,7 @@ def reader(keys: ServerKeys, folder: Path, name: str, *, allowed: bool) -> Reade
     return ReaderKeys(secret, keys.secret.with_suffix(".key"))
 
 
-def hears(publisher: Publisher, subscriber: Subscriber, rounds: int) -> bool:
+def hears(publisher: Station, subscriber: Subscriber, rounds: int) -> bool:
     """Whether any of so many statuses reaches it."""
     for _ in range(rounds):
         publisher.status(
@@ -60,7 +60,7 @@ def hears(publisher: Publisher, subscriber: Subscriber, rounds: int) -> bool:
 def test_a_known_reader_hears_and_others_do_not(keys: ServerKeys, tmp_path: Path) -> None:
     known = reader(keys, tmp_path, "anna", allowed=True)
     unknown = reader(keys, tmp_path, "mallory", allowed=False)
-    with Publisher(ANY, ANY, "kitchen", "m", 1, keys=keys) as publisher:
+    with Station(ANY, ANY, "kitchen", "m", 1, keys=keys) as publisher:
         endpoint = publisher.publish_endpoint
         with Subscriber(endpoint, None, keys=known) as subscriber:
             assert hears(publisher, subscriber, PATIENCE)
@@ -73,7 +73,7 @@ def test_a_known_reader_hears_and_others_do_not(keys: ServerKeys, tmp_path: Path
 def test_a_reader_is_let_in_once_its_key_is_there(keys: ServerKeys, tmp_path: Path) -> None:
     known = reader(keys, tmp_path, "anna", allowed=False)
     with (
-        Publisher(ANY, ANY, "kitchen", "m", 1, keys=keys) as publisher,
+        Station(ANY, ANY, "kitchen", "m", 1, keys=keys) as publisher,
         Subscriber(publisher.publish_endpoint, None, keys=known) as early,
     ):
         assert not hears(publisher, early, QUIET)
@@ -84,7 +84,7 @@ def test_a_reader_is_let_in_once_its_key_is_there(keys: ServerKeys, tmp_path: Pa
 
 def test_a_reader_s_keys_are_flags_of_listen(keys: ServerKeys, tmp_path: Path) -> None:
     known = reader(keys, tmp_path, "anna", allowed=True)
-    with Publisher(ANY, ANY, "kitchen", "m", 1, keys=keys) as publisher:
+    with Station(ANY, ANY, "kitchen", "m", 1, keys=keys) as publisher:
         listen = [sys.executable, "-m", "edgecap", "listen", publisher.publish_endpoint, "--json"]
         files = ["--secret", str(known.secret), "--server", str(known.server)]
         with subprocess.Popen([*listen, *files], stdout=subprocess.PIPE) as listener:
@@ -108,19 +108,19 @@ def test_a_reader_s_keys_are_flags_of_listen(keys: ServerKeys, tmp_path: Path) -
 
 
 def test_with_keys_other_machines_may_connect(keys: ServerKeys) -> None:
-    Publisher("tcp://0.0.0.0:*", ANY, "kitchen", "m", 1, keys=keys).close()
+    Station("tcp://0.0.0.0:*", ANY, "kitchen", "m", 1, keys=keys).close()
 
 
 def test_a_secret_that_others_can_read_is_refused(keys: ServerKeys) -> None:
     keys.secret.chmod(0o644)
     with pytest.raises(ConfigError, match=r"can be read by others: .* Run chmod 600"):
-        Publisher(ANY, ANY, "kitchen", "m", 1, keys=keys)
+        Station(ANY, ANY, "kitchen", "m", 1, keys=keys)
 
 
 def test_a_public_key_is_no_secret(keys: ServerKeys) -> None:
     public = keys.secret.with_suffix(".key")
     with pytest.raises(ConfigError, match="has no secret key"):
-        Publisher(ANY, ANY, "kitchen", "m", 1, keys=keys._replace(secret=public))
+        Station(ANY, ANY, "kitchen", "m", 1, keys=keys._replace(secret=public))
 
 
 @pytest.mark.parametrize("text", [None, "", "not a key", "curve\n    public-key = short\n"])
@@ -130,10 +130,10 @@ def test_what_is_no_key_file_is_configuration(keys: ServerKeys, text: str | None
         keys.secret.write_text(text)
         keys.secret.chmod(0o600)
     with pytest.raises(ConfigError, match=r"kitchen\.key_secret") as refused:
-        Publisher(ANY, ANY, "kitchen", "m", 1, keys=keys)
+        Station(ANY, ANY, "kitchen", "m", 1, keys=keys)
     assert refused.value.code == 78
 
 
 def test_a_missing_folder_of_readers_is_configuration(keys: ServerKeys, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such folder of readers' keys"):
-        Publisher(ANY, ANY, "kitchen", "m", 1, keys=keys._replace(clients=tmp_path / "nowhere"))
+        Station(ANY, ANY, "kitchen", "m", 1, keys=keys._replace(clients=tmp_path / "nowhere"))

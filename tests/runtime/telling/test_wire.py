@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecap.runtime.errors import WireError
+from edgecap.runtime.events import Reason
 from edgecap.runtime.telling import wire
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -37,6 +38,10 @@ CAPTIONS = st.builds(
     start=STAMPS,
     end=st.none() | STAMPS,
     model=NAMES,
+    at=st.none() | STAMPS,
+    priority=st.sampled_from(get_args(wire.Priority)),
+    language=NAMES,
+    semantic=st.none() | NAMES,
 )
 STATUSES = st.builds(
     wire.StatusMessage,
@@ -51,14 +56,34 @@ STATUSES = st.builds(
     last=COUNTS,
     level=st.none() | FINITE,
     gaps=COUNTS,
-    capture=NAMES,
+    capture=st.sampled_from(get_args(wire.CaptureHealth)),
     hop=FINITE,
     model=NAMES,
     uptime=FINITE,
 )
-REQUESTS = st.builds(wire.ReplayRequest, room=NAMES, run=COUNTS, after=COUNTS)
-ENDS = st.builds(wire.ReplayEnd, room=NAMES, run=COUNTS, after=COUNTS, last=COUNTS)
-MESSAGES = CAPTIONS | STATUSES | REQUESTS | ENDS
+HEARD_SOUNDS = st.builds(wire.HeardSound, label=NAMES, score=PROBABILITIES, why=st.none() | NAMES)
+HEARD = st.builds(
+    wire.HeardMessage,
+    room=NAMES,
+    run=COUNTS,
+    seq=SEQS,
+    at=STAMPS,
+    level=st.none() | FINITE,
+    sounds=st.lists(HEARD_SOUNDS, max_size=5).map(tuple),
+)
+REQUESTS = (
+    st.builds(wire.ReplayRequest, room=NAMES, run=COUNTS, after=COUNTS)
+    | st.builds(wire.MuteRequest, room=NAMES)
+    | st.builds(wire.UnmuteRequest, room=NAMES)
+)
+ANSWERS = (
+    st.builds(wire.ReplayEnd, room=NAMES, run=COUNTS, after=COUNTS, last=COUNTS)
+    | st.builds(wire.Ok, room=NAMES, run=COUNTS, request=NAMES)
+    | st.builds(wire.Refused, room=NAMES, run=COUNTS, request=NAMES, why=NAMES, fix=NAMES)
+)
+MESSAGES = CAPTIONS | STATUSES | HEARD | REQUESTS | ANSWERS
+ADDED = {"at", "priority", "language", "semantic"}
+"""Fields that a caption of an earlier writer does not have."""
 
 CAPTION = (
     '{"v":1,"type":"caption","room":"kitchen","run":1769853600000,"seq":412,"id":"1769853600000-7",'
@@ -81,7 +106,8 @@ def test_fields_of_a_later_writer_are_ignored(message: wire.Message, later: dict
 @given(MESSAGES, st.data())
 def test_a_missing_field_is_a_wire_error(message: wire.Message, data: st.DataObject) -> None:
     fields = json.loads(wire.encode(message))
-    del fields[data.draw(st.sampled_from(sorted(fields)))]
+    optional = ADDED if isinstance(message, wire.CaptionMessage) else set()
+    del fields[data.draw(st.sampled_from(sorted(fields.keys() - optional)))]
     with pytest.raises(WireError):
         wire.decode(json.dumps(fields).encode())
 
@@ -97,14 +123,19 @@ def test_the_caption_of_the_design_is_written_to_the_letter() -> None:
     assert isinstance(message, wire.CaptionMessage)
     assert message.text == "A dog barks."
     assert message.sounds == (wire.Sound("dog", 0.91),)
-    assert wire.encode(message).decode() == CAPTION
+    added = ',"at":null,"priority":"normal","language":"en","semantic":null}'
+    assert wire.encode(message).decode() == CAPTION.removesuffix("}") + added
 
 
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
         ("v", 2, "message of wire version 2: this edgecap reads version 1"),
-        ("type", "alert", "message of unknown type 'alert': known are caption, status, replay, replay-end"),
+        (
+            "type",
+            "alert",
+            "message of unknown type 'alert': known are caption, status, heard, replay, mute, unmute",
+        ),
         ("seq", 0, "Expected `int` >= 1 - at `$.seq`"),
         ("seq", "412", "Expected `int`, got `str` - at `$.seq`"),
         ("run", -1, "Expected `int` >= 0 - at `$.run`"),
@@ -176,8 +207,13 @@ DOCUMENT = (Path(__file__).parents[3] / "docs" / "wire.md").read_text(encoding="
 KINDS: dict[str, type[msgspec.Struct]] = {
     "caption": wire.CaptionMessage,
     "status": wire.StatusMessage,
+    "heard": wire.HeardMessage,
     "replay": wire.ReplayRequest,
     "replay-end": wire.ReplayEnd,
+    "mute": wire.MuteRequest,
+    "unmute": wire.UnmuteRequest,
+    "ok": wire.Ok,
+    "refused": wire.Refused,
 }
 
 
@@ -190,8 +226,14 @@ def test_the_document_explains_every_field_and_its_example_is_a_message(kind: st
     names = [field.name for field in msgspec.structs.fields(KINDS[kind])]
     table = [line.split("|")[1] for line in section(kind).splitlines() if line.startswith("| `")]
     explained = {name for cell in table for name in re.findall(r"`([a-z]+)`", cell)}
-    states = set(get_args(wire.State)) if kind == "status" else set()
-    assert explained - states == set(names)
+    # Tables also explain the words that a field may hold.
+    words = {
+        *get_args(wire.State),
+        *get_args(wire.CaptureHealth),
+        *get_args(wire.Priority),
+        *get_args(Reason),
+    }
+    assert explained - (words - set(names)) == set(names)
     (example,) = re.findall(r"```json\n(.*)\n```", section(kind))
     assert wire.encode(wire.decode(example.encode())).decode() == example
 
@@ -199,4 +241,10 @@ def test_the_document_explains_every_field_and_its_example_is_a_message(kind: st
 def test_the_document_explains_every_state_and_event() -> None:
     for state in get_args(wire.State):
         assert f"\n| `{state}` |" in section("status")
+    for health in get_args(wire.CaptureHealth):
+        assert f"\n| `{health}` |" in section("status")
+    for reason in get_args(Reason):
+        assert f"\n| `{reason}` |" in section("heard")
+    for priority in get_args(wire.Priority):
+        assert f"\n| `{priority}` |" in section("caption")
     assert "`new`, `update`, `end`" in section("caption")
