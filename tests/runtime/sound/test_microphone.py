@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from edgecap.runtime.sound.capture import Capture
 from edgecap.runtime.sound.devices import Device, choose, devices, stable_name
 from edgecap.runtime.sound.microphone import Microphone, opener
 from edgecap.runtime.sound.source import Source
+from edgecap.runtime.sound.timeline import Timeline
 from edgecap.runtime.telling import wire
 from edgecap.runtime.telling.outlet import Outlet
 from tests import handmade
@@ -57,6 +60,7 @@ class Listener:
 
     def __init__(self, wanted: str = ROOM) -> None:
         self.capture = Capture(opener(wanted))
+        self.timeline = Timeline(datetime.now(UTC), time.monotonic(), is_live=True)
         self.parts: list[Samples] = []
         self.position = 0
         self.gaps: list[int] = []
@@ -99,11 +103,22 @@ class Listener:
                 self.gaps.append(item.index - self.position)
             self.parts.append(item.value.samples)
             self.position = item.index + item.size
+            self.timeline.arrived(self.position, item.value.arrived_at)
+
+    @property
+    def heard(self) -> Samples:
+        return np.concatenate(self.parts)
 
 
-def noise_file(folder: Path, seconds: float) -> tuple[Path, Samples]:
-    noise = np.random.default_rng(5).integers(-9000, 9000, round(seconds * RATE)).astype(np.int16)
-    path = folder / "noise.wav"
+def assert_hears(heard: Samples, noise: Samples) -> None:
+    """The noise, sample for sample, wherever it begins."""
+    start, first = int(np.flatnonzero(heard)[0]), int(np.flatnonzero(noise)[0])
+    np.testing.assert_array_equal(heard[start : start + len(noise) - first], noise[first:])
+
+
+def noise_file(folder: Path, seconds: float, seed: int = 5) -> tuple[Path, Samples]:
+    noise = np.random.default_rng(seed).integers(-9000, 9000, round(seconds * RATE)).astype(np.int16)
+    path = folder / f"noise{seed}.wav"
     soundfile.write(path, noise, RATE)
     return path, noise / np.float32(32768)
 
@@ -126,9 +141,154 @@ def test_what_is_played_comes_back_sample_for_sample(server: SoundServer, tmp_pa
             assert player.wait(5) == 0
         assert listener.gaps[1:] == []
         assert listener.capture.lost == 0
-    heard = np.concatenate(listener.parts)
-    start = int(np.flatnonzero(heard)[0])
-    np.testing.assert_array_equal(heard[start : start + len(noise)], noise[np.flatnonzero(noise)[0] :])
+    assert_hears(listener.heard, noise)
+
+
+@pytest.mark.mic
+def test_two_microphones_in_one_process_each_hear_their_own(server: SoundServer, tmp_path: Path) -> None:
+    server.plug("other")
+    (path, noise), (other_path, other_noise) = noise_file(tmp_path, 3), noise_file(tmp_path, 3, seed=6)
+    with Listener() as listener, Listener("other") as other:
+        listener.until(listener.is_healthy, 5)
+        other.until(other.is_healthy, 5)
+        with server.play(path), server.play(other_path, "other"):
+            while (len(listener.heard) - start_of(listener.heard)) < len(noise) or (
+                len(other.heard) - start_of(other.heard) < len(noise)
+            ):
+                listener.listen(0.1)
+                other.listen(0.1)
+    assert listener.capture.lost == other.capture.lost == 0
+    assert_hears(listener.heard, noise)
+    assert_hears(other.heard, other_noise)
+
+
+def start_of(heard: Samples) -> int:
+    """Where the first sound is; the end where there is none."""
+    loud = np.flatnonzero(heard)
+    return int(loud[0]) if len(loud) else len(heard)
+
+
+@pytest.mark.mic
+@pytest.mark.parametrize("gone", [ROOM, "other"])
+def test_of_two_microphones_the_one_that_goes_is_missed_and_no_other(server: SoundServer, gone: str) -> None:
+    """PulseAudio moves its stream to the other's source, so that both hear the same there."""
+    server.plug("other")
+    with Listener() as room, Listener("other") as other:
+        listeners = {ROOM: room, "other": other}
+        lost, kept = listeners.pop(gone), next(iter(listeners.values()))
+        for listener in (lost, kept):
+            listener.until(listener.is_healthy, 5)
+        server.unplug(gone)
+        while lost.capture.health != "lost":
+            lost.listen(0.1)
+            kept.listen(0.1)
+        assert kept.is_healthy()
+        assert "lost" not in kept.health
+        assert kept.capture.lost == 0
+        server.plug(gone)  # plugging the default one, PulseAudio moves all streams there
+        while not (lost.is_healthy() and kept.is_healthy() and len(set(server.streams())) == 2):
+            lost.listen(0.1)
+            kept.listen(0.1)
+
+
+@pytest.mark.mic
+@pytest.mark.parametrize("wanted", [ROOM, "default"])
+def test_a_short_hole_is_counted(server: SoundServer, wanted: str) -> None:
+    """A source that is suspended for 0.7 s: too short to be called lost, and nothing else would tell."""
+    with Listener(wanted) as listener:
+        listener.until(listener.is_healthy, 5)
+        listener.listen(1)
+        before = listener.late_s()
+        server.tell("suspend-sink", ROOM, "1")
+        listener.listen(0.7)
+        server.tell("suspend-sink", ROOM, "0")
+        listener.until(lambda: listener.capture.lost > 0, 5)
+        listener.listen(1)
+        assert listener.capture.lost > RATE / 2
+        assert listener.capture.lost == sum(listener.gaps[1:])
+        assert abs(listener.late_s() - before) < 0.3  # a block, and its waiting
+
+
+STOPPABLE = """
+import sys, threading, time
+from edgecap.runtime.audio import RATE
+from edgecap.runtime.sound.capture import Capture
+from edgecap.runtime.sound.microphone import opener
+capture = Capture(opener(sys.argv[1]))
+capture.start()
+sys.stdin.readline()
+start, position = None, 0
+threading.Thread(target=lambda: (sys.stdin.readline(), capture.stop()), daemon=True).start()
+while True:
+    try:
+        item = capture.ring.get(None)
+    except BaseException:
+        break
+    if start is None:
+        print("begun", flush=True)
+        start = item.value.arrived_at - (item.index + item.size) / RATE
+    late = item.value.arrived_at - (item.index + item.size) / RATE - start
+    position = item.index + item.size
+print(capture.lost, position, late)
+"""
+
+
+@pytest.mark.mic
+def test_a_process_that_is_stopped_for_a_while_stays_in_step_with_time(server: SoundServer) -> None:
+    """What waited for it in the sound server comes after all; what did not is counted."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", STOPPABLE, ROOM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=server.environment() | {"PYTHONPATH": str(Path.cwd())},
+    )
+    with program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        program.stdin.write("begin\n")
+        program.stdin.flush()
+        assert program.stdout.readline() == "begun\n"
+        time.sleep(1)
+        program.send_signal(signal.SIGSTOP)
+        time.sleep(0.8)
+        program.send_signal(signal.SIGCONT)
+        time.sleep(1)
+        program.stdin.write("end\n")
+        program.stdin.flush()
+        lost, position, late = program.stdout.readline().split()
+        assert program.wait(30) == 0
+    assert int(position) > 2.5 * RATE
+    assert abs(float(late)) < 0.3
+    assert int(lost) < RATE
+
+
+@pytest.mark.mic
+def test_what_others_write_to_stderr_while_a_microphone_is_opened_is_not_lost(
+    server: SoundServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.unplug(ROOM)  # so that PortAudio has something to say
+    opened = threading.Event()
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        while not opened.is_set():
+            os.write(2, b"mine\n")
+            written += 1
+            time.sleep(0.0005)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(3):
+            with pytest.raises(MicrophoneError, match="can't be opened"):
+                Microphone(ROOM)
+    finally:
+        opened.set()
+        writer.join()
+    assert written > 10
+    assert capfd.readouterr().err == "mine\n" * written
 
 
 @pytest.mark.mic
