@@ -1,6 +1,7 @@
 # One door: each target does its own setup, and a second call is quick.
 #   make run      caption this room (the built-in scene where there is no microphone)
 #   make test     every check and test        make lint   the checks alone
+#   make test-slow  what takes minutes and `make test` leaves out: before a release
 #   make bench    figures of this machine     make model  train and export the shipped model
 #   make bench-gpu  all that a CUDA machine can tell, into docs/gpu.md (TORCH names a CUDA build)
 #   make soak     hours of sound in minutes: does memory stay put?
@@ -29,7 +30,7 @@ TEST_PACKAGES := pulseaudio pulseaudio-utils alsa-utils sox systemd
 # ONNX Runtime reports to its maker where this is not set before it is imported.
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: setup setup-dev run test lint bench bench-gpu model soak install-service
+.PHONY: setup setup-dev run test test-slow lint bench bench-gpu model soak install-service
 
 setup: $(VENV)/.base
 
@@ -42,6 +43,9 @@ run: setup
 
 test: lint
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
+
+test-slow: setup-dev
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 lint: setup-dev
 	$(BIN)/ruff format --check .

@@ -1,7 +1,10 @@
 """The files of a bundle, from a folder or a .zip alike, and never one from outside."""
 
+import lzma
 import stat
+import struct
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from ..errors import BundleError
@@ -9,6 +12,18 @@ from ..errors import BundleError
 COPY_AGAIN = "copy the bundle again from where it came"
 MOST_BYTES = 4 << 30
 """Of one file: more than any model here, less than what a hostile .zip can claim to unfold to."""
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+)
+"""All that zipfile and its codecs raise over bytes that are not what they were: RuntimeError where a bit says
+"encrypted", its NotImplementedError where one names an unknown method, ValueError for a name's encoding."""
 
 
 class FolderFiles:
@@ -70,7 +85,7 @@ class ZipFiles:
                 raise _unreadable(self.path, file, f"it claims {entry.file_size} bytes")
             try:
                 return archive.read(entry)
-            except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+            except DAMAGE as error:
                 raise _unreadable(self.path, file, str(error)) from error
 
     def size(self, file: str) -> int:
@@ -87,7 +102,7 @@ class ZipFiles:
     def _open(self) -> zipfile.ZipFile:
         try:
             return zipfile.ZipFile(self.path)
-        except (zipfile.BadZipFile, OSError) as error:
+        except DAMAGE as error:
             raise BundleError(
                 f"{self.path} can't be read as a .zip", why=str(error), fix=COPY_AGAIN
             ) from error

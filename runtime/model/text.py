@@ -22,6 +22,10 @@ LONGEST = 32
 """Pieces of a text that are read. What follows is left out, as a sentence model does."""
 LONGEST_WORD = 100
 """Letters; a longer word is unknown, as in BERT."""
+MOST_TEXT = 1 << 14
+"""Characters of a text that are looked at: LONGEST words of LONGEST_WORD letters five times over."""
+REMEMBERED = 1 << 15
+"""Words whose pieces are kept, which is more than a vocabulary's worth; others are cut anew each time."""
 
 
 class WordPieces:
@@ -62,11 +66,19 @@ class WordPieces:
     def encode(self, text: str) -> list[int]:
         """At most LONGEST numbers; none where the text has neither a letter a-z nor a digit."""
         numbers: list[int] = []
-        for word in words(text):
-            if word not in self._known:
-                self._known[word] = self._cut(word)
-            numbers += self._known[word]
+        for word in words(text[:MOST_TEXT]):
+            numbers += self._pieces_of(word)
+            if len(numbers) >= LONGEST:
+                break
         return numbers[:LONGEST]
+
+    def _pieces_of(self, word: str) -> list[int]:
+        found = self._known.get(word)
+        if found is None:
+            found = self._cut(word)
+            if len(self._known) < REMEMBERED and len(word) <= LONGEST_WORD:
+                self._known[word] = found
+        return found
 
     def _cut(self, word: str) -> list[int]:
         if len(word) > LONGEST_WORD:

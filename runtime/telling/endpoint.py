@@ -63,8 +63,14 @@ def _bind_path(socket: "zmq.Socket[bytes]", endpoint: str, flag: str) -> int | N
         )
     try:
         # The lock file stays when all is over: removing it could take it from one who just opened it.
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as refused:
+        if refused.errno == errno.ELOOP:
+            raise ConfigError(
+                f"{flag} {endpoint}: {path}.lock is a link",
+                why="locking would follow it to a file that may be another's",
+                fix=f"remove it, or choose another path with {flag}",
+            ) from refused
         raise ConfigError(
             f"{flag} {endpoint}: no socket can be made there",
             why=refused.strerror or "",
