@@ -26,7 +26,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgecap.training.data.corpus import LICENCES, Corpus, Label, Split, open_corpus
+from edgecap.training.data.corpus import Corpus, Label, Split, open_corpus
+from edgecap.training.data.licences import LICENCES
 from edgecap.training.evaluation.metrics.text import cider_d, tokenise
 from edgecap.training.models import room
 from edgecap.training.models.convnext import SIZES, Block, CausalConvNeXt

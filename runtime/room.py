@@ -10,9 +10,11 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from threading import Event
 
 from .errors import EdgecapError
-from .events import Caption, Event
+from .events import Caption
+from .events import Event as SessionEvent
 from .session import Session
 from .sound.blocks import Arrival
 from .sound.feed import Feed
@@ -41,7 +43,8 @@ class Room:
         self.log = RoomLog(name, model, run, keep)
         self.session = session
         self.feed = feed
-        self.is_over = False
+        self.over = Event()
+        """Set once its source has ended and all that it had to say is said."""
         self.error: BaseException | None = None
         """What ended the source, where it did not just end."""
         self._started_at = self._status_at = time.monotonic()
@@ -51,6 +54,10 @@ class Room:
         self._starts: dict[str, datetime] = {}  # of open captions: drift must not move what was said
         self._dropped = 0
         self._overloaded_until = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        return self.over.is_set()
 
     def start(self) -> list[wire.Published]:
         """Open the source; the first status."""
@@ -95,9 +102,10 @@ class Room:
         """Close source and captions, whatever ended it; nothing the second time."""
         if self.is_over:
             return []
-        self.is_over = True
         self.feed.stop()
-        return self.abort()
+        messages = self.abort()
+        self.over.set()
+        return messages
 
     def abort(self) -> list[wire.Published]:
         """The last messages, without touching a source that may hang."""
@@ -105,21 +113,21 @@ class Room:
         self._state = "stopping"
         return [*messages, self._status(time.monotonic())]
 
-    def _hear(self, item: Item[Arrival]) -> list[Event]:
+    def _hear(self, item: Item[Arrival]) -> list[SessionEvent]:
         lost = item.index - self.session.position
         events = self.session.skip(lost) if lost > 0 else []
         self._has_heard = True
         self._timeline.arrived(item.index + item.size, item.value.arrived_at)
         return events + self.session.push(item.value.samples)
 
-    def _pass_time(self) -> list[Event]:
+    def _pass_time(self) -> list[SessionEvent]:
         """Nothing came: what is known to be lost ends the captions that were open."""
         reached = self.feed.ring.reached
         if reached is None or reached <= self.session.position:
             return []
         return self.session.skip(reached - self.session.position)
 
-    def _captions(self, events: list[Event]) -> list[wire.Published]:
+    def _captions(self, events: list[SessionEvent]) -> list[wire.Published]:
         messages: list[wire.Published] = []
         for event in events:
             if not isinstance(event, Caption):
@@ -133,7 +141,7 @@ class Room:
 
     def _heard(self) -> wire.HeardMessage:
         heard = self.session.heard()
-        sounds = ((sound.label, sound.score, sound.why) for sound in heard.sounds)
+        sounds = ((sound.label, sound.score, sound.reason) for sound in heard.sounds)
         return self.log.heard(heard.level_db, sounds, datetime.now(UTC))
 
     def _follow_drops(self, now: float) -> None:

@@ -1,36 +1,41 @@
-"""The session: samples in, caption events out. No clock, thread, socket or file inside.
+"""The session: samples in, events out. No clock, thread, socket or file inside.
 
-    samples -> front end -> encoder -> alarms -> segmenter -> (decoder) -> policy -> events
+    samples -> front end -> encoder -> alarms -> segmenter -> policy -> (decoder) -> events
 
 The same samples in any chunking give the same events, bit for bit: samples are gathered to chunks of
 10,240, and every stage sees whole chunks only.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from .audio import CHUNK_SAMPLES, RATE, Samples
 from .errors import UsageError
-from .events import Caption, Heard, HeardSound
+from .events import Caption, Event, Heard, HeardSound, Situation
 from .hearing.alarms import Alarms
 from .hearing.encoder import Encoder
 from .hearing.frontend import FrontEnd
-from .hearing.segment import SILENT_DB, Segment, Segmenter, levels_db, mean_level_db
-from .hearing.segment import Heard as Chunk
-from .model.bundle import Bundle
+from .hearing.segment import SILENT_DB, Chunk, Segment, Segmenter, levels_db, mean_level_db
 from .model.engine import Engine, Provider, State
-from .model.engine_tensorrt import load_engines
 from .model.manifest import Thresholds
 from .options import Captions
-from .saying.decoder import Decoder, Vocabulary
-from .saying.labels import Sounds
-from .saying.namer import name_sounds
-from .saying.policy import FIRST_EMBEDDINGS, MOST_NAMED, Limits, Policy
+from .saying.caption_state import Policy
+from .saying.choose import Evidence, own_phrases
+from .saying.decoder import Decoder, Hypothesis, Vocabulary, packed
+from .saying.labels import Labels
+from .saying.limits import Limits
+from .saying.triggers import FIRST_EMBEDDINGS
+
+if TYPE_CHECKING:
+    from .model.bundle import Bundle
 
 SPEAKING = ("adapter", "decoder_prefill", "decoder_step")
 """The graphs that make sentences, in the order of the way; a tagger's bundle has none."""
+MOST_HEARD = 5
+"""Sounds that `Session.heard` tells of."""
 LONG_GAP = RATE
 """Samples lost, from which on what was heard before says nothing about what is heard after."""
 
@@ -43,17 +48,20 @@ class Model:
     window: int
     """L: the most embeddings of a segment that the adapter takes."""
     thresholds: Thresholds
-    sounds: Sounds
+    labels: Labels
     encoder: Engine
     decoder: Decoder | None = None
     """None in a tagger's bundle: what is said of a sound is its own phrase."""
 
     @classmethod
-    def load(cls, bundle: Bundle, provider: Provider | Literal["auto"] = "auto") -> "Model":
+    def load(cls, bundle: "Bundle", provider: Provider | Literal["auto"] = "auto") -> "Model":
         """Load the graphs of an opened bundle. provider: see `load_engines`.
 
         Raises BundleError if one is not what it declares, UnavailableError if the provider is not here.
         """
+        # Here, not above: what opens files (zipfile) and logs brings threading, which no session needs.
+        from .model.engine_tensorrt import load_engines
+
         manifest = bundle.manifest
         speaks = "decoder_step" in manifest.graphs
         engines = load_engines(bundle, ("encoder", *(SPEAKING if speaks else ())), provider)
@@ -65,11 +73,7 @@ class Model:
             mels=manifest.audio.mels,
             window=manifest.window,
             thresholds=manifest.thresholds,
-            sounds=Sounds(
-                [label.label for label in bundle.labels],
-                [label.phrase for label in bundle.labels],
-                [label.manner for label in bundle.labels],
-            ),
+            labels=Labels(bundle.labels),
             encoder=engines["encoder"],
             decoder=decoder,
         )
@@ -81,13 +85,13 @@ class Session:
     def __init__(self, model: Model, options: Captions | None = None) -> None:
         """options: the user's thresholds; what is None there is the bundle's."""
         options = options or Captions()
-        limits = _limits(model.thresholds, options)
-        level = model.thresholds.level_db if options.level is None else options.level
+        thresholds = model.thresholds
+        level = thresholds.level_db if options.level is None else options.level
         self.frontend = FrontEnd(model.mels)
         self.encoder = Encoder(model.encoder)
-        self.segmenter = Segmenter(model.window, level, limits.novelty)
-        self.sounds, self.decoder = model.sounds, model.decoder
-        self.policy = Policy(model.sounds, limits)
+        self.segmenter = Segmenter(model.window, level, thresholds.novelty, thresholds.segments)
+        self.labels, self.decoder = model.labels, model.decoder
+        self.policy = Policy(model.labels, Limits.of(thresholds, options))
         self.position = 0
         """Samples so far, lost ones included: where the stream is."""
         self.level_db = SILENT_DB
@@ -102,6 +106,10 @@ class Session:
         self._past: Samples
         self._encoder_state: State
         self._alarms: Alarms
+        self._alarm_thresholds = thresholds.alarms
+        self._heard_at = 0  # where the last chunk ended
+        self._scores: Evidence | None  # of that
+        self._semantic: bytes | None = None  # of the open segment, when it was last described
         self._mels = model.mels
         self._forget()
 
@@ -116,30 +124,28 @@ class Session:
         return self.segmenter.is_quiet
 
     def heard(self) -> Heard:
-        """What is heard now, whether it is said or not."""
+        """What is heard at this moment, and why it is not said. Asking changes nothing."""
         segment = self.segmenter.open
-        if segment is None:
+        scores = segment.evidence() if segment else self._scores
+        if scores is None:
             return Heard(self.level_db, ())
-        order = np.argsort(-segment.latest, kind="stable")[:MOST_NAMED].tolist()
-        named = {sound.label for sound in self.live.sounds} if self.live else set()
-        return Heard(
-            self.level_db,
-            tuple(
-                HeardSound(
-                    self.sounds.labels[i],
-                    float(segment.latest[i]),
-                    None if self.sounds.labels[i] in named else "threshold",
-                )
-                for i in order
-            ),
+        surest = np.argsort(-scores, kind="stable")[:MOST_HEARD].tolist()
+        sounds = (
+            HeardSound(
+                self.labels.names[label],
+                round(float(scores[label]), 4),
+                self.policy.why_not(label, segment, self._heard_at),
+            )
+            for label in surest
         )
+        return Heard(self.level_db, tuple(sounds))
 
-    def push(self, samples: Samples) -> list[Caption]:
+    def push(self, samples: Samples) -> list[Event]:
         """Hear these. samples: (n,) mono float32 at 32 kHz, n >= 0; beyond [-1, 1] is clipped."""
         if self._is_finished:
             raise UsageError("the session is finished", fix="open a new session for more samples")
         samples = self._clean(samples)
-        events: list[Caption] = []
+        events: list[Event] = []
         while len(samples):
             if self._filled == 0:
                 self._chunk_start = self.position
@@ -153,7 +159,7 @@ class Session:
                 events += self._hear(self.position)
         return events
 
-    def skip(self, n: int) -> list[Caption]:
+    def skip(self, n: int) -> list[Event]:
         """n samples were lost here. Time goes on without them.
 
         A second in all, or more: what is open ends where the loss began, and listening begins anew.
@@ -162,7 +168,7 @@ class Session:
         """
         if n < 0:
             raise UsageError(f"skip({n}): a gap can't be negative")
-        events: list[Caption] = []
+        events: list[Event] = []
         before = self._gap
         self._gap += n
         if before < LONG_GAP <= self._gap:
@@ -172,7 +178,7 @@ class Session:
         self.position += n
         return events
 
-    def finish(self) -> list[Caption]:
+    def finish(self) -> list[Event]:
         """The stream is over: the last, incomplete chunk is heard and what is open ends.
 
         Silence fills that chunk, and follows a sound too young for a sentence, as it would in a room;
@@ -190,52 +196,71 @@ class Session:
                 events += self._hear(end)
         return events + self._cut(end)
 
-    def _hear_rest(self, now: int) -> list[Caption]:
+    def _hear_rest(self, now: int) -> list[Event]:
         """What waits for its chunk to fill, filled up with silence."""
         if not self._filled:
             return []
         self._chunk[self._filled :] = 0.0
         return self._hear(now)
 
-    def _hear(self, now: int) -> list[Caption]:
+    def _hear(self, now: int) -> list[Event]:
         """One whole chunk, which ends at sample `now` of the stream, through all stages."""
         self._filled = 0
         log_mel, self._past = self.frontend.step(self._chunk, self._past)
         embedding, self._encoder_state = self.encoder.step(log_mel, self._encoder_state)
         embedding = self._alarms.step(log_mel, embedding)
+        self._heard_at, self._scores = now, embedding.scores
         levels = levels_db(self._chunk)
         self.level_db = mean_level_db(levels)
         ended = self.segmenter.step(Chunk(self._chunk_start, now, levels, embedding))
-        events = self.policy.segment_ended(ended) if ended else []
+        events: list[Event] = [self._over(ended)] if ended else []
         segment = self.segmenter.open
-        if segment is None:
-            return events + self.policy.quiet(now)
-        return events + self.policy.heard(segment, now) + self._describe(segment, now)
 
-    def _describe(self, segment: Segment, now: int) -> list[Caption]:
-        """Words, where the policy thinks that they are worth their price."""
-        if not self.policy.wants_sentence(segment, now):
-            return []
-        evidence = segment.evidence()
+        def describe() -> Sequence[Hypothesis]:
+            assert segment is not None
+            offered = self._describe(segment)
+            events.append(self._situation(segment, now))
+            return offered
+
+        captions = self.policy.step(now, segment, ended, describe)
+        return events + captions
+
+    def _describe(self, segment: Segment) -> list[Hypothesis]:
+        """What may be said of it, best first: where no sentence names the surest sound, its own phrase
+        does."""
+        phrases = own_phrases(self.labels, segment.evidence())
         if self.decoder is None:
-            offered = name_sounds(self.sounds, evidence)
-        else:  # where no sentence names the surest sound, its own phrase does
-            offered = self.decoder.describe(segment.embeddings()) + name_sounds(self.sounds, evidence)
-        return self.policy.consider(offered, segment, now)
+            return phrases
+        offered = self.decoder.describe(segment.embeddings())
+        self._semantic = packed(offered[0].semantic)
+        return offered + phrases
 
-    def _cut(self, at: int) -> list[Caption]:
+    def _cut(self, at: int) -> list[Event]:
         """End what is open where the sound was cut."""
         ended = self.segmenter.close()
         if ended is None:
-            return self.policy.close()
+            return [*self.policy.close(None)]
         ended.end = min(ended.end, at)
-        return self.policy.segment_ended(ended)
+        return [self._over(ended), *self.policy.close(ended)]
+
+    def _over(self, ended: Segment) -> Situation:
+        """A segment ended."""
+        situation = self._situation(ended, ended.end)
+        self._semantic = None
+        return situation
+
+    def _situation(self, segment: Segment, end: int) -> Situation:
+        scores = np.round(segment.evidence(), 4).tolist()
+        return Situation(
+            id=segment.number, start=segment.start, end=end, semantic=self._semantic, scores=tuple(scores)
+        )
 
     def _forget(self) -> None:
         """As before the stream's first sample."""
         self._past = self.frontend.initial_state()
         self._encoder_state = self.encoder.initial_state()
-        self._alarms = Alarms(self.sounds.cadences, self.sounds.alarm, self._mels)
+        self._alarms = Alarms(self.labels.cadences, self.labels.alarm, self._mels, self._alarm_thresholds)
+        self._scores = None
 
     def _clean(self, samples: Samples) -> Samples:
         """Finite and within [-1, 1], so that one bad sample can't poison the carried state."""
@@ -247,17 +272,3 @@ class Session:
             self.non_finite += int(samples.size - np.count_nonzero(finite))
             samples = np.where(finite, samples, np.float32(0.0))
         return np.clip(samples, -1.0, 1.0)
-
-
-def _limits(thresholds: Thresholds, options: Captions) -> Limits:
-    """The user's options over the bundle's thresholds."""
-    confidence = thresholds.confidence if options.confidence is None else options.confidence
-    hedge = thresholds.hedge if options.hedge is None else options.hedge
-    return Limits(
-        confidence=confidence,
-        # A user who lowers one of the two alone means the other to follow.
-        hedge=min(hedge, confidence),
-        interval_samples=round(options.interval * RATE),
-        novelty=thresholds.novelty,
-        calibration=thresholds.calibration,
-    )

@@ -96,7 +96,8 @@ def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def composer(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> "Composer":
     """What composes scenes of its training clips."""
-    from edgecap.training.data.corpus import may_ship, open_corpus
+    from edgecap.training.data.corpus import open_corpus
+    from edgecap.training.data.licences import may_ship
     from edgecap.training.sound.bank import sound_labels
     from edgecap.training.sound.compose import Composer
 

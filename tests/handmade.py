@@ -12,9 +12,9 @@ from onnx import numpy_helper
 
 from edgecap.runtime.audio import RATE, Samples
 from edgecap.runtime.model.engine import Engine
-from edgecap.runtime.model.manifest import GraphFile, Tensor, Thresholds
+from edgecap.runtime.model.manifest import GraphFile, Label, Tensor, Thresholds
 from edgecap.runtime.saying.decoder import Decoder, Vocabulary
-from edgecap.runtime.saying.labels import Sounds
+from edgecap.runtime.saying.labels import Labels
 from edgecap.runtime.session import Model
 
 MELS = 8
@@ -202,7 +202,7 @@ def model(thresholds: Thresholds | None = None) -> Model:
         mels=MELS,
         window=WINDOW,
         thresholds=thresholds or Thresholds(novelty=0.3),
-        sounds=Sounds(LABELS, PHRASES),
+        labels=Labels([Label(*row) for row in zip(LABELS, PHRASES, strict=True)]),
         encoder=Engine("encoder", encoder_bytes(), encoder_file()),
         decoder=Decoder(
             Engine("adapter", graph(ADAPTER), adapter),

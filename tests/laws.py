@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from edgecap.runtime.audio import Samples
-from edgecap.runtime.events import Caption
+from edgecap.runtime.events import Caption, Event, captions
 
 T = TypeVar("T")
 
@@ -16,8 +16,8 @@ T = TypeVar("T")
 class Stream(Protocol):
     """What hears samples and tells events."""
 
-    def push(self, samples: Samples) -> list[Caption]: ...
-    def finish(self) -> list[Caption]: ...
+    def push(self, samples: Samples) -> list[Event]: ...
+    def finish(self) -> list[Event]: ...
 
 
 def chunkings(most: int = 12, longest: int = 40_000) -> st.SearchStrategy[list[int]]:
@@ -33,7 +33,7 @@ def cut(samples: Sequence[T] | Samples, sizes: Iterable[int]) -> list[Samples]:
     return [np.asarray(piece, np.float32) for piece in [*pieces, samples[bounds[-1] :]]]
 
 
-def events_of(stream: Stream, pieces: Iterable[Samples]) -> list[Caption]:
+def events_of(stream: Stream, pieces: Iterable[Samples]) -> list[Event]:
     """Everything that the stream tells of these pieces, to its end."""
     return [event for piece in pieces for event in stream.push(piece)] + stream.finish()
 
@@ -59,11 +59,11 @@ def assert_later_changes_nothing(
     assert joined == told + both[1]
 
 
-def assert_every_caption_closes(events: Sequence[Caption]) -> None:
+def assert_every_caption_closes(events: Sequence[Event]) -> None:
     """Each `new` has exactly one `end`, updates lie between, one stands at a time, and time only grows."""
     standing: Caption | None = None
     seen: set[str] = set()
-    for event in events:
+    for event in captions(events):
         if event.kind == "new":
             assert standing is None, "a caption began while another stood"
             assert event.id not in seen

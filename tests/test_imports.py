@@ -3,7 +3,6 @@
 import ast
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -67,15 +66,6 @@ def test_help_needs_neither_torch_nor_numpy() -> None:
         done = python(f"import sys; sys.argv[1:] = {arguments}\nfrom edgecap.cli import main\nmain()", *heavy)
         assert done.returncode == 0, done.stderr
         assert "edgecap" in done.stdout
-
-
-def test_help_is_instant() -> None:
-    def once() -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "edgecap", "--help"], capture_output=True, cwd=ROOT, check=True)
-        return time.perf_counter() - start
-
-    assert min(once() for _ in range(5)) < 0.5  # the best of five: others use this machine too
 
 
 def test_the_edge_imports_without_torch() -> None:

@@ -6,6 +6,7 @@ recipe.yaml + corpus + teacher -> OUTPUT/{encoder-1,…,head,semantic,decoder}/ 
 
 import csv
 import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,7 +20,8 @@ from ..runtime.errors import ConfigError, InputMissingError
 from ..runtime.model.bundle import Bundle
 from ..runtime.model.manifest import Calibration, Thresholds
 from ..runtime.model.manifest import Label as BundleLabel
-from .data.corpus import LICENCES, Clip, Label, Licence, open_corpus
+from .data.corpus import Clip, Label, open_corpus
+from .data.licences import LICENCES, Licence
 from .models import room
 from .models import text as text_side
 from .models.gpt import GptConfig, GptSizes
@@ -37,7 +39,7 @@ from .run_folder import Run, team
 from .sentence import sentence_model
 from .sound.bank import sound_labels
 from .sound.compose import Composer
-from .sound.taxonomy import manner
+from .sound.taxonomy import cadence, priority
 from .sound.templates import sayable
 from .tokenizer import FREE, CaptionTokenizer, build_tokenizer
 
@@ -167,16 +169,35 @@ def save_checkpoint(
         table = csv.writer(file, lineterminator="\n")
         table.writerow(BundleLabel._fields)
         table.writerows(
-            BundleLabel(label.name, meaning[label.name], label.category, manner(label)) for label in labels
+            BundleLabel(each.name, meaning[each.name], each.category, priority(each), cadence(each))
+            for each in labels
         )
     licences = sorted({clip.licence for clip in clips})
     about = {
         "name": recipe.name, "version": recipe.version, "licence": recipe.licence,
         "sources": sorted({clip.source for clip in clips}), "licences": licences, "clips": len(clips),
         "thresholds": msgspec.to_builtins(Thresholds(confidence=recipe.confidence, hedge=recipe.hedge)),
+        "commit": commit(),
     }  # fmt: skip
     (folder / "about.json").write_bytes(msgspec.json.format(msgspec.json.encode(about)))
     return folder
+
+
+def commit() -> str:
+    """The commit of the code that trains, "+changed" where files differ from it; empty outside a checkout."""
+    here = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(here), *arguments], capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        revision = git("rev-parse", "HEAD")
+        return f"{revision}+changed" if revision and git("status", "--porcelain") else revision
+    except OSError:  # no git here
+        return ""
 
 
 LEAST_COUNT = 5

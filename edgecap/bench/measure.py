@@ -229,7 +229,7 @@ def _yamnet(folder: Path, sound: Samples) -> _Candidate:
 
 def measure_live(bundle: str, sound: str, recording: Path) -> Live:
     """Run a daemon on the recording, in a process of its own, at the pace at which it sounds."""
-    code = "import sys; from edgecap.measure import run_live; run_live(*sys.argv[1:])"
+    code = "import sys; from edgecap.bench.measure import run_live; run_live(*sys.argv[1:])"
     started = time.time()
     done = subprocess.run(
         [sys.executable, "-c", code, bundle, sound, str(recording), repr(started)],

@@ -63,7 +63,7 @@ def bench(
 
     from edgecap.bench import backends, measure
     from edgecap.runtime.audio import RATE
-    from edgecap.runtime.config.schema import load
+    from edgecap.runtime.config.file import load
     from edgecap.runtime.demo.scene import synthesise
     from edgecap.runtime.model.bundle import Bundle
     from edgecap.runtime.model.engine import Engine

@@ -102,10 +102,29 @@ Insecure = Annotated[
     ),
 ]
 
+Set = Annotated[
+    list[str] | None,
+    _flag("--set", "KEY=VALUE", "Any key of the configuration: --set captions.interval=2. May be repeated."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; publish only.")]
 
 
-def given(**flags: object) -> dict[str, object]:
-    """The configuration keys of flags that were given: `captions__level=-50` is captions.level."""
-    return {name.replace("__", "."): value for name, value in flags.items() if value is not None}
+def given(assigned: list[str] | None = None, **flags: object) -> dict[str, object]:
+    """The configuration keys of flags that were given: `captions__level=-50` is captions.level.
+
+    assigned: KEY=VALUE each, as --set takes them; a flag of its own goes before. Raises UsageError.
+    """
+    from edgecap.runtime.errors import UsageError
+
+    values: dict[str, object] = {}
+    for each in assigned or ():
+        from edgecap.runtime.config.file import parse
+
+        key, equals, value = each.partition("=")
+        if not (key and equals):
+            raise UsageError(
+                f"--set {each} is no KEY=VALUE", fix="write for example --set captions.interval=2"
+            )
+        values[key.strip()] = parse(value)
+    return values | {name.replace("__", "."): value for name, value in flags.items() if value is not None}

@@ -1,18 +1,16 @@
-"""Config: one YAML file, checked key by key; `edgecap config` prints the effective one with comments.
+"""The schema: every key of the configuration, and how a wrong one is refused.
 
-The structs below are the only place where a key is named: type, range, default and explanation.
-Reading, refusing, printing and the flags of `edgecap run` all follow them.
+A key is declared once, with type, range, default and words: here, or in the struct of its section, which
+stands beside the room that it configures. Refusing, printing and the flags of `edgecap run` follow it.
 """
 
 import difflib
 import os
 import re
-from collections.abc import Hashable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 import msgspec
-import yaml
 from msgspec import Meta
 
 from ..errors import ConfigError
@@ -25,25 +23,29 @@ _OR_NULL = ", or null for the bundle's own"
 _ENDPOINT = "tcp://ADDRESS:PORT or ipc://PATH"
 
 
-class RoomConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One of several rooms."""
+_ROOM_NAME = key(
+    "The room's name, in every topic and message.",
+    "1 to 64 characters without spaces, dots or slashes",
+    pattern=r"^[^\s./\x00-\x1f]{1,64}$",
+)
 
-    room: str
-    source: Source = Source()
-    captions: Captions = Captions()
+
+class RoomConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One of several rooms: its name, what it hears, and when something is said of it."""
+
+    room: Annotated[str, _ROOM_NAME]
+    source: Annotated[Source, key("Where its sound comes from.", "keys: kind, name, rate, channels")] = (
+        Source()
+    )
+    captions: Annotated[
+        Captions, key("When something is said.", "keys: confidence, hedge, interval, level")
+    ] = Captions()
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `edgecap run` does."""
 
-    room: Annotated[
-        str,
-        key(
-            "The room's name, in every topic and message.",
-            "1 to 64 characters without spaces, dots or slashes",
-            pattern=r"^[^\s./\x00-\x1f]{1,64}$",
-        ),
-    ] = "room"
+    room: Annotated[str, _ROOM_NAME] = "room"
     source: Annotated[Source, key("Where sound comes from.", "keys: kind, name, rate, channels")] = Source()
     bundle: Annotated[
         str,
@@ -66,145 +68,103 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Captions, key("When something is said.", "keys: confidence, hedge, interval, level")
     ] = Captions()
     keys: Annotated[Keys, key("For readers beyond this machine.", "keys: secret, readers")] = Keys()
-    rooms: Annotated[tuple[RoomConfig, ...], key("Several rooms.", "a list of room, source, captions")] = ()
-
-    def all_rooms(self) -> tuple[RoomConfig, ...]:
-        """Each room with its source; the one of `room` and `source` where `rooms` is empty."""
-        return self.rooms or (RoomConfig(room=self.room, source=self.source, captions=self.captions),)
-
     insecure: Annotated[
         bool,
         key("Allow other machines without keys; whoever reaches it reads what is heard.", "true or false"),
     ] = False
+    rooms: Annotated[
+        tuple[RoomConfig, ...],
+        key(
+            "Several rooms at once, instead of room and source.",
+            "a list of rooms, each with room, source, captions",
+        ),
+    ] = ()
+
+    def all_rooms(self) -> tuple[RoomConfig, ...]:
+        """Every room with its source: those of `rooms`, else the one of `room` and `source`.
+
+        One without thresholds of its own takes `captions`.
+        """
+        own = Captions()
+        return tuple(
+            each if each.captions != own else msgspec.structs.replace(each, captions=self.captions)
+            for each in self.rooms or (RoomConfig(room=self.room, source=self.source),)
+        )
 
 
-def places() -> tuple[Path, Path]:
-    """Where a configuration is looked for when none is named: the user's, then the system's."""
-    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(home) / "edgecap" / "config.yaml", Path("/etc/edgecap/config.yaml")
+def convert(keys: Mapping[str, Any], where: str, noun: str = "key") -> Config:
+    """Keys as they were read -> a Config. where, noun: for the words of a refusal, as in "key" of a file.
 
-
-def find() -> Path | None:
-    """The user's configuration file, else the system's, else None."""
-    return next((path for path in places() if path.is_file()), None)
-
-
-def load(path: Path | None = None, overrides: Mapping[str, object] | None = None) -> Config:
-    """The effective configuration: file (named, else found, else none), then flags over it.
-
-    overrides: dotted key -> value, as flags give them, e.g. {"captions.confidence": 0.6}.
     Raises ConfigError with the key's path, what was found and what is allowed.
     """
-    path = path or find()
-    keys = _read(path) if path else {}
-    config = _convert(keys, str(path) if path else "configuration", "key")
-    if overrides:
-        merged = cast(dict[str, Any], msgspec.to_builtins(config))
-        for dotted, value in overrides.items():
-            *parents, last = dotted.split(".")
-            section = merged
-            for parent in parents:
-                section = section[parent]
-            section[last] = value
-        config = _convert(merged, "command line", "flag")
-    _refuse_unsafe(config, str(path) if path else "configuration")
-    return config
-
-
-def render(config: Config) -> str:
-    """YAML of every key with its explanation as a comment; `load` of it gives the same configuration."""
-    lines = ["# edgecap's configuration; every key is also a flag of `edgecap run`.", ""]
-    _render_into(lines, config, "")
-    return "\n".join(lines) + "\n"
-
-
-class _OneKeyOnce(yaml.SafeLoader):
-    """SafeLoader lets the last of two equal keys win silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        names = [key.value for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {name} stands twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as unreadable:
-        reason = unreadable.strerror if isinstance(unreadable, OSError) else "it is not UTF-8 text"
+    rooms = keys.get("rooms") or ()
+    if not isinstance(rooms, list | tuple):
         raise ConfigError(
-            f"{path} can't be read",
-            why=f"{reason}",
-            fix="name an existing file with --config; `edgecap config` prints one to begin with",
-        ) from unreadable
-    try:
-        keys = yaml.load(text, Loader=_OneKeyOnce)  # _OneKeyOnce is a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as broken:
-        mark = getattr(broken, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise ConfigError(
-            f"{where}: not valid YAML",
-            why=str(getattr(broken, "problem", None) or broken),
-            fix="compare with the output of `edgecap config`",
-        ) from broken
-    if keys is None:  # nothing but comments
-        return {}
-    if not isinstance(keys, dict):
-        raise ConfigError(
-            f"{path}: found {_shown(keys)} where keys should stand",
-            why="allowed is one `key: value` a line",
-            fix="compare with the output of `edgecap config`",
+            f"{where}: rooms is {shown(rooms)}",
+            why="allowed is a list of rooms, each with room, source, captions",
+            fix="`edgecap config` shows an example",
         )
-    source = keys.get("source")
-    if isinstance(source, dict) and type(source.get("name")) is int:
-        source["name"] = str(source["name"])  # `name: 2` is microphone 2; YAML reads a number
-    # A section whose every key is commented out reads as null; it stands for the defaults.
-    return {key: value for key, value in keys.items() if value is not None or key not in _sections(Config)}
+    converted = tuple(
+        _convert(RoomConfig, room, where, noun, f"rooms[{at}]") for at, room in enumerate(rooms)
+    )
+    single = {name: value for name, value in keys.items() if name != "rooms"}
+    return msgspec.structs.replace(_convert(Config, single, where, noun), rooms=converted)
 
 
-def _convert(keys: Mapping[str, Any], where: str, noun: str) -> Config:
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def _convert(struct: type[T], keys: Any, where: str, noun: str, prefix: str = "") -> T:
     try:
-        return msgspec.convert(keys, Config)
+        return msgspec.convert(keys, struct)
     except msgspec.ValidationError as refused:
-        raise _explain(str(refused), keys, where, noun) from refused
+        raise _explain(str(refused), struct, keys, where, noun, prefix) from refused
 
 
-def _explain(message: str, keys: Mapping[str, Any], where: str, noun: str) -> ConfigError:
+def _explain(
+    message: str, struct: type[msgspec.Struct], keys: Any, where: str, noun: str, prefix: str
+) -> ConfigError:
     """msgspec says what and where; add what was found, what is allowed, and the likely typo."""
     path = [part for part in (re.findall(r"`\$\.?([\w.]*)`", message) or [""])[-1].split(".") if part]
-    struct: type[msgspec.Struct] = Config
     found: Any = keys
     allowed = ""
     for part in path:
         found = found[part]
-        allowed = _allowed(struct, part)
-        struct = _sections(struct).get(part, struct)
+        allowed = allowed_words(struct, part)
+        struct = sections(struct).get(part, struct)
     unknown = re.search(r"unknown field `(.*?)`", message)
     if unknown or "at `key`" in message:
         name = unknown.group(1) if unknown else str(next(key for key in found if not isinstance(key, str)))
         known = struct.__struct_fields__
         near = difflib.get_close_matches(name, known, n=1)
-        dotted = ".".join([*path, name])
+        dotted = ".".join([*filter(None, [prefix]), *path, name])
         return ConfigError(
             f"{where}: unknown key {dotted}",
             why=f"known here are {', '.join(known)}",
             fix=f"write {near[0]}, if that was meant" if near else f"remove {dotted}",
         )
-    dotted = ".".join(path)
+    missing = re.search(r"missing required field `(.*?)`", message)
+    if missing or not path:
+        what = f"{prefix}.{missing.group(1)} is missing" if missing else f"{prefix} is {shown(keys)}"
+        raise_words = (
+            "give every room a name: room: kitchen" if missing else "write keys: room, source, captions"
+        )
+        return ConfigError(f"{where}: {what}", fix=raise_words)
+    dotted = ".".join([*filter(None, [prefix]), *path])
+    fix = "`edgecap config` explains every key"
+    if path[-1] == "room" and isinstance(found, int | float):  # YAML reads 12, and true, as no text
+        fix = f'write it in quotes: room: "{str(found).lower()}"'
     if noun == "flag":
         dotted, allowed = _flag(path), allowed.removesuffix(_OR_NULL)
     return ConfigError(
-        f"{where}: {dotted} is {_shown(found)}",
+        f"{where}: {dotted} is {shown(found)}",
         why=f"allowed is {allowed}",
-        fix="`edgecap config` explains every key",
+        fix=fix,
     )
 
 
-def _refuse_unsafe(config: Config, where: str) -> None:
+def refuse_unsafe(config: Config, where: str) -> None:
+    """What fits each key by itself, and yet can't be meant. Raises ConfigError."""
     for socket in ("publish", "replay"):
         endpoint = getattr(config, socket)
         problem = _endpoint_problem(endpoint)
@@ -233,16 +193,28 @@ def _refuse_unsafe(config: Config, where: str) -> None:
             why="each needs an address of its own",
             fix="give replay another port",
         )
-    captions = config.captions
-    if (
-        captions.hedge is not None
-        and captions.confidence is not None
-        and captions.hedge > captions.confidence
-    ):
+    for at, each in enumerate(config.all_rooms()):
+        said = each.captions
+        if said.hedge is not None and said.confidence is not None and said.hedge > said.confidence:
+            section = f"rooms[{at}].captions" if config.rooms else "captions"
+            raise ConfigError(
+                f"{where}: {section}.hedge {said.hedge:g} is above confidence {said.confidence:g}",
+                why="what is hedged is less sure than what is said plainly",
+                fix=f"lower {section}.hedge or raise {section}.confidence",
+            )
+    names = [each.room for each in config.all_rooms()]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"{where}: rooms has {names.count(name)} rooms of the name {name}",
+                why="readers tell rooms apart by their names",
+                fix="give each a name of its own",
+            )
+    if sum(each.source.kind == "stdin" for each in config.all_rooms()) > 1:
         raise ConfigError(
-            f"{where}: captions.hedge {captions.hedge:g} is above confidence {captions.confidence:g}",
-            why="what is hedged is less sure than what is said plainly",
-            fix="lower captions.hedge or raise captions.confidence",
+            f"{where}: two of the rooms have source.kind stdin",
+            why="there is but one standard input",
+            fix="give one of them a microphone or a file",
         )
 
 
@@ -263,7 +235,7 @@ def _endpoint_problem(endpoint: str) -> str:
     return ""
 
 
-def _sections(struct: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct]]:
+def sections(struct: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct]]:
     return {
         field.name: type(field.default)
         for field in msgspec.structs.fields(struct)
@@ -271,16 +243,16 @@ def _sections(struct: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct]]:
     }
 
 
-def _meta(struct: type[msgspec.Struct], name: str) -> Meta:
+def meta(struct: type[msgspec.Struct], name: str) -> Meta:
     annotation = next(field.type for field in msgspec.structs.fields(struct) if field.name == name)
     if not hasattr(annotation, "__metadata__"):  # a union with None: the explanation is on the other half
         annotation = get_args(annotation)[0]
     return cast(Meta, annotation.__metadata__[0])
 
 
-def _allowed(struct: type[msgspec.Struct], name: str) -> str:
+def allowed_words(struct: type[msgspec.Struct], name: str) -> str:
     annotation = next(field.type for field in msgspec.structs.fields(struct) if field.name == name)
-    words = str((_meta(struct, name).extra or {})["allowed"])
+    words = str((meta(struct, name).extra or {})["allowed"])
     return words + _OR_NULL if type(None) in get_args(annotation) else words
 
 
@@ -289,7 +261,7 @@ def _flag(path: list[str]) -> str:
     return "--" + ("source" if path == ["source", "kind"] else "-".join(path[-1:]))
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A value as its owner would recognise it, short."""
     if isinstance(value, dict):
         return "keys"
@@ -299,22 +271,3 @@ def _shown(value: object) -> str:
         return "empty"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def _render_into(lines: list[str], section: msgspec.Struct, indent: str) -> None:
-    for field in msgspec.structs.fields(type(section)):
-        value = getattr(section, field.name)
-        comment = _meta(type(section), field.name).description
-        if isinstance(value, msgspec.Struct):
-            lines.append(f"{indent}# {comment}")
-            lines.append(f"{indent}{field.name}:")
-            _render_into(lines, value, indent + "  ")
-            continue
-        allowed = _allowed(type(section), field.name)
-        lines.append(f"{indent}# {comment}" + ("" if allowed == "text" else f" Allowed: {allowed}."))
-        lines.append(f"{indent}{field.name}: {_scalar(value)}")
-
-
-def _scalar(value: object) -> str:
-    """The value as one line of YAML."""
-    return yaml.safe_dump(value, allow_unicode=True, width=10_000).removesuffix("...\n").strip()

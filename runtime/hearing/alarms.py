@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.manifest import AlarmThresholds, Cadence
 from .cadence import PATTERNS, Listener, prominence
 from .encoder import Embedding
 from .frontend import LogMel
@@ -26,20 +27,21 @@ LASTING, LASTING_AGREEING = 40, 28
 """An alarm of no known cadence is one that has gone on for nine of thirteen seconds."""
 HELD = {"T3": 17, "T4": 21}
 """Chunks for which a match holds: by then the next group has come, or the alarm is over."""
-KNOWN = 0.75
-"""From this score on it is known which alarm it is."""
-STEEPNESS = 30.0
-"""Log-odds that a correlation of one is worth more than none."""
-LIKELY = {"T3": 0.74, "T4": 0.62}
-"""The correlation that leaves the odds as they are: between the alarms and the look-alikes of trials over
-validation clips' noise (training/LOG.md)."""
+USUAL = AlarmThresholds()
 
 
 class Alarms:
     """Gives the alarms among the scores what their cadence makes of them. Remembers 13 seconds."""
 
-    def __init__(self, cadences: Mapping[int, str], general: int | None, mels: int) -> None:
+    def __init__(
+        self,
+        cadences: Mapping[int, Cadence],
+        general: int | None,
+        mels: int,
+        thresholds: AlarmThresholds = USUAL,
+    ) -> None:
         """cadences: sound -> the name of its pattern, "T3". general: "an alarm"; None where none is known."""
+        self._thresholds = thresholds
         self._general = general
         self._labels = sorted(cadences)
         self._cadences = [cadences[label] for label in self._labels]
@@ -67,9 +69,11 @@ class Alarms:
             lasting = np.sort(heard, axis=0)[-LASTING_AGREEING]
         for at, label in enumerate(self._labels):
             name = self._cadences[at]
-            odds = _logit(float(familiar[at])) + STEEPNESS * (max(self._matches[at]) - LIKELY[name])
+            beyond = max(self._matches[at]) - self._thresholds.likely(name)
+            odds = _logit(float(familiar[at])) + self._thresholds.steepness * beyond
             scores[label] = max(1.0 / (1.0 + math.exp(-odds)), float(lasting[at]))
-        if float(scores[self._labels].max()) < KNOWN:  # from there on it is no longer just an alarm
+        # From there on it is no longer just an alarm.
+        if float(scores[self._labels].max()) < self._thresholds.known:
             scores[self._general] = max(float(scores[self._general]), float(soon.max()))
         return Embedding(embedding.vector, scores)
 

@@ -13,17 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import POWER_FLOOR, RATE, Samples
+from ..model.manifest import SegmentThresholds
 from .encoder import Embedding
 
 WINDOW = 1280
 """Samples that a level is taken over: 40 ms, the encoder's own column; a knock fills one."""
 SILENT_DB = -100.0
-HYSTERESIS_DB = 4.0
-"""A sound that is on stays on until it is this much below the threshold."""
-STANDS_OUT_DB = 8.0
-"""Above the noise floor by this much, a sound is an event and not the room."""
-FADE_DB = 12.0
-"""A fall by this much, back to the room's own level, ends what was sounding."""
 FLOOR_RISE_DB, FLOOR_FALL_DB = 0.3, 3.0
 """The noise floor moves so much in a chunk: about 1 dB a second up, 10 down."""
 LOUDEST_DECAY_DB = 0.3
@@ -33,14 +28,14 @@ AFTERGLOW_SAMPLES = RATE
 """After a sound stops the encoder still learns what it was; later embeddings are of the silence."""
 RECENT = 3
 """Embeddings that are "now" for novelty: about a second."""
-EVIDENCE, AGREEING = 6, 2
-"""Chunks whose scores count as evidence, about two seconds; so many of them must agree."""
-SETTLED, AGREEING_LATER = 12, 4
-"""After so many chunks nothing is new in a segment, and more must agree: of hours of a fan, some moment
-sounds like a train."""
+EVIDENCE = 6
+"""Chunks whose scores count as evidence: about two seconds."""
+STILL_NOVEL = 0.7
+"""Between this share of the threshold of novelty and the threshold itself, novelty stays what it was."""
+USUAL = SegmentThresholds()
 
 
-class Heard(NamedTuple):
+class Chunk(NamedTuple):
     """One chunk, as the segmenter sees it."""
 
     start: int  # sample of the stream, gaps counted
@@ -69,7 +64,16 @@ def mean_level_db(levels: NDArray[np.float64]) -> float:
 class Segment:
     """One situation: from its onset to the last moment that it was heard. Bounded by the window L."""
 
-    def __init__(self, start: int, is_onset: bool, window: int) -> None:
+    def __init__(
+        self,
+        start: int,
+        is_onset: bool,
+        window: int,
+        thresholds: SegmentThresholds = USUAL,
+        number: int = 1,
+    ) -> None:
+        self.number = number
+        """1, 2, 3 … in a stream."""
         self.start = start
         self.end = start
         """Sample after the last moment that was loud enough."""
@@ -78,6 +82,7 @@ class Segment:
         self.count = 0
         """Embeddings heard, also those no longer kept."""
         self.ended_by: Literal["silence", "fade", "change", "gap"] | None = None
+        self._thresholds = thresholds
         self._vectors: deque[NDArray[np.float32]] = deque(maxlen=window)
         self._scores: deque[NDArray[np.float32]] = deque(maxlen=EVIDENCE)
         self._evidence: NDArray[np.float32] | None = None  # of the chunks so far, once asked for
@@ -111,11 +116,12 @@ class Segment:
     def evidence(self) -> NDArray[np.float32]:
         """(sounds,) how sure each sound is: the mean of its best scores of the last two seconds.
 
-        Two chunks must agree at first, so that one wild score convinces nobody; and a single knock, over
-        before the second chunk, still counts while the encoder remembers it. Four later on.
+        Two chunks must agree at first (`agreeing`), so that one wild score convinces nobody; and a single
+        knock, over before the second chunk, still counts while the encoder remembers it. Four later on.
         """
         if self._evidence is None:
-            agreeing = AGREEING if self.count <= SETTLED else AGREEING_LATER
+            limits = self._thresholds
+            agreeing = limits.agreeing if self.count <= limits.settled else limits.agreeing_later
             best = np.sort(np.stack(self._scores), axis=0)[-agreeing:]
             self._evidence = best.sum(axis=0) / np.float32(agreeing)
         return self._evidence
@@ -140,28 +146,35 @@ def cosine_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return 1.0 - float(np.dot(a, b)) / norms if norms > 0 else 0.0
 
 
-def _first_above(heard: Heard, threshold_db: float) -> int:
+def _first_above(chunk: Chunk, threshold_db: float) -> int:
     """Sample where the chunk first exceeds the threshold."""
-    return heard.start + WINDOW * int(np.argmax(heard.levels > threshold_db))
+    return chunk.start + WINDOW * int(np.argmax(chunk.levels > threshold_db))
 
 
-def _last_above(heard: Heard, threshold_db: float) -> int:
+def _last_above(chunk: Chunk, threshold_db: float) -> int:
     """Sample after the last window of the chunk that exceeds the threshold."""
-    is_loud = heard.levels > threshold_db
+    is_loud = chunk.levels > threshold_db
     if is_loud[-1] or not is_loud.any():
-        return heard.end
+        return chunk.end
     last = int(np.flatnonzero(is_loud)[-1]) + 1
-    return min(heard.start + WINDOW * last, heard.end)  # a recording's last chunk may end earlier
+    return min(chunk.start + WINDOW * last, chunk.end)  # a recording's last chunk may end earlier
 
 
 class Segmenter:
     """Opens and closes segments, chunk by chunk. At most one is open."""
 
-    def __init__(self, window: int, level_db: float, novelty: float) -> None:
-        """window: embeddings kept of a segment (L). level_db, novelty: thresholds."""
+    def __init__(
+        self,
+        window: int,
+        level_db: float,
+        novelty: float,
+        thresholds: SegmentThresholds = USUAL,
+    ) -> None:
+        """window: embeddings kept of a segment (L). level_db, novelty and the others: the bundle's."""
         self.open: Segment | None = None
         self._window, self._level, self._novelty = window, level_db, novelty
-        self._floor = level_db - STANDS_OUT_DB
+        self._thresholds, self._count = thresholds, 0
+        self._floor = level_db - thresholds.stands_out_db
         self._loudest = SILENT_DB
         self._stood_out_at = 0
         self._novel_starts: deque[int] = deque(maxlen=RECENT)  # where the chunks of tail() began
@@ -172,37 +185,37 @@ class Segmenter:
         """Nothing above the level threshold, and no pause inside a sound either."""
         return self.open is None
 
-    def step(self, heard: Heard) -> Segment | None:
+    def step(self, chunk: Chunk) -> Segment | None:
         """Take one chunk. Returns the segment that it ended, if any; `open` is the one going on."""
-        peak = float(heard.levels.max())
-        stands_out = peak > self._floor + STANDS_OUT_DB
-        risen = stands_out and heard.start - self._stood_out_at >= HOLD_SAMPLES
+        peak = float(chunk.levels.max())
+        stands_out = peak > self._floor + self._thresholds.stands_out_db
+        risen = stands_out and chunk.start - self._stood_out_at >= HOLD_SAMPLES
         if stands_out:
-            self._stood_out_at = heard.end
-        self._track_floor(float(heard.levels.min()))
+            self._stood_out_at = chunk.end
+        self._track_floor(float(chunk.levels.min()))
         self._loudest = max(peak, self._loudest - LOUDEST_DECAY_DB)
         segment = self.open
         if segment is None:
             if peak > self._level:
-                self._begin(heard, _first_above(heard, self._level), stands_out)
+                self._begin(chunk, _first_above(chunk, self._level), stands_out)
             return None
 
-        threshold = self._level - HYSTERESIS_DB
+        threshold = self._level - self._thresholds.hysteresis_db
         if not stands_out:
-            threshold = max(threshold, self._loudest - FADE_DB)
+            threshold = max(threshold, self._loudest - self._thresholds.fade_db)
         if peak > threshold:
-            segment.end = _last_above(heard, threshold)
-        if heard.end - segment.end >= HOLD_SAMPLES:
-            return self._end_faded(segment, heard, peak)
+            segment.end = _last_above(chunk, threshold)
+        if chunk.end - segment.end >= HOLD_SAMPLES:
+            return self._end_faded(segment, chunk, peak)
         if risen:  # something new over a steady background
             segment.ended_by = "change"
-            onset = _first_above(heard, self._floor + STANDS_OUT_DB)
+            onset = _first_above(chunk, self._floor + self._thresholds.stands_out_db)
             segment.end = min(segment.end, onset)
-            self._begin(heard, onset, True)
+            self._begin(chunk, onset, True)
             return segment
-        if heard.end - segment.end <= AFTERGLOW_SAMPLES:
-            segment.add(heard.embedding)
-            self._novel_starts.append(heard.start)
+        if chunk.end - segment.end <= AFTERGLOW_SAMPLES:
+            segment.add(chunk.embedding)
+            self._novel_starts.append(chunk.start)
             return self._split_if_novel(segment)
         return None
 
@@ -213,38 +226,42 @@ class Segmenter:
             segment.ended_by = "gap"
         return segment
 
-    def _begin(self, heard: Heard, start: int, is_onset: bool) -> None:
-        self.open = Segment(start, is_onset, self._window)
-        self.open.end = max(start, _last_above(heard, self._level - HYSTERESIS_DB))
-        self.open.add(heard.embedding)
-        self._loudest = float(heard.levels.max())
+    def _next(self, start: int, is_onset: bool) -> Segment:
+        self._count += 1
+        return Segment(start, is_onset, self._window, self._thresholds, self._count)
+
+    def _begin(self, chunk: Chunk, start: int, is_onset: bool) -> None:
+        self.open = self._next(start, is_onset)
+        self.open.end = max(start, _last_above(chunk, self._level - self._thresholds.hysteresis_db))
+        self.open.add(chunk.embedding)
+        self._loudest = float(chunk.levels.max())
         self._novel_starts.clear()
-        self._novel_starts.append(heard.start)
+        self._novel_starts.append(chunk.start)
         self._was_novel = False
 
-    def _end_faded(self, segment: Segment, heard: Heard, peak: float) -> Segment:
+    def _end_faded(self, segment: Segment, chunk: Chunk, peak: float) -> Segment:
         """The sound is over; what stays, if it is not silence, is a situation of its own."""
         still_on = peak > self._level
         segment.ended_by = "fade" if still_on else "silence"
         self.open = None
         if still_on:
-            self._begin(heard, heard.start, False)
+            self._begin(chunk, chunk.start, False)
         return segment
 
     def _split_if_novel(self, segment: Segment) -> Segment | None:
         novelty = segment.novelty()
-        # Two chunks in a row must say so; between 0.7 of the threshold and the threshold nothing changes.
+        # Two chunks in a row must say so; in between (STILL_NOVEL) nothing changes.
         if novelty > self._novelty and self._was_novel:
             segment.ended_by = "change"
             self._begin_with_tail(segment)
             return segment
-        if novelty > self._novelty or novelty < 0.7 * self._novelty:
+        if novelty > self._novelty or novelty < STILL_NOVEL * self._novelty:
             self._was_novel = novelty > self._novelty
         return None
 
     def _begin_with_tail(self, before: Segment) -> None:
         start = self._novel_starts[0]
-        self.open = Segment(start, True, self._window)
+        self.open = self._next(start, True)
         for embedding in before.tail():
             self.open.add(embedding)
         self.open.end = before.end
@@ -253,4 +270,4 @@ class Segmenter:
 
     def _track_floor(self, quietest: float) -> None:
         step = min(max(quietest - self._floor, -FLOOR_FALL_DB), FLOOR_RISE_DB)
-        self._floor = max(self._floor + step, self._level - STANDS_OUT_DB)
+        self._floor = max(self._floor + step, self._level - self._thresholds.stands_out_db)

@@ -8,6 +8,7 @@ import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -19,9 +20,11 @@ from .manifest import (
     MANIFEST_FILE,
     TOKENIZER_FILE,
     AudioContract,
+    Cadence,
     GraphFile,
     Label,
     Manifest,
+    Priority,
     audio_contract,
 )
 from .onnx_file import read_onnx_facts
@@ -235,13 +238,37 @@ def _check_onnx(path: Path, graph: GraphFile, content: bytes) -> None:
 
 
 def parse_labels(path: Path, content: bytes) -> tuple[Label, ...]:
-    """The rows of labels.csv."""
+    """The rows of labels.csv. Raises BundleError that names the row which does not fit."""
     try:
         rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
-        if tuple(next(rows, ())) not in (Label._fields, Label._fields[:-1]):  # 1.1 and before had no manner
+        columns = next(rows, [])
+        if columns not in (list(Label._fields), *_COLUMNS_BEFORE):
             raise ValueError(f"its first line is not {','.join(Label._fields)}")
-        return tuple(Label(*row) for row in rows)
-    except (ValueError, TypeError, csv.Error) as error:
+        return tuple(_label(columns, row, number) for number, row in enumerate(rows, 2))
+    except (ValueError, csv.Error) as error:
         raise BundleError(
             f"{path}: {LABELS_FILE} is not a table of sounds", why=str(error), fix=EXPORT_AGAIN
         ) from error
+
+
+_COLUMNS_BEFORE = ["label", "phrase", "category"], ["label", "phrase", "category", "manner"]
+"""Of bundles up to 1.1, and up to 1.6: a sound's manner was its priority, or the cadence of an alarm."""
+
+
+def _label(columns: list[str], row: list[str], number: int) -> Label:
+    """A row under these columns. Raises ValueError with its number."""
+    if len(row) != len(columns):
+        raise ValueError(f"line {number} has {len(row)} columns where the first has {len(columns)}")
+    label = dict(zip(columns, row, strict=True))
+    if (manner := label.pop("manner", "")) in _CADENCES:
+        label |= {"priority": "urgent", "cadence": manner}
+    elif manner:
+        label["priority"] = manner
+    for column, known in (("priority", get_args(Priority)), ("cadence", ("", *_CADENCES))):
+        if (found := label.get(column, "")) not in known:
+            allowed = ", ".join(filter(None, known))
+            raise ValueError(f"line {number} has the {column} {found!r}, which may be {allowed} or empty")
+    return msgspec.convert([label.get(column, "") for column in Label._fields], Label)
+
+
+_CADENCES = get_args(Cadence)

@@ -4,6 +4,7 @@ The structs here are the only description of graphs: a model in training declare
 the exporter writes them, the manifest stores them, the engine checks and runs them.
 """
 
+import math
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -85,21 +86,111 @@ class Calibration(msgspec.Struct, frozen=True):
     """Logistic map from what the model says to the probability that a caption is right.
 
     p = sigmoid(bias + score * logit(best sound's score) + likelihood * mean token log-probability)
+
+    Fitted by `edgecap evaluate BUNDLE --calibrate CHECKPOINT` on the validation clips (Platt 1999).
     """
 
     bias: float = 0.0
     score: float = 1.0
     likelihood: float = 0.0
 
+    def probability(self, score: float, log_prob: float) -> float:
+        """That a caption is right. score: its best sound's, 0 to 1. log_prob: the mean of its tokens'."""
+        return _sigmoid(self.bias + self.score * _logit(score) + self.likelihood * log_prob)
+
+    def score_for(self, probability: float) -> float:
+        """The score that a sound needs for this probability, were its words certain (log_prob 0).
+
+        The inverse of `probability`: sigmoid((logit(p) - bias) / score).
+        """
+        return _sigmoid((_logit(probability) - self.bias) / max(self.score, 1e-3))
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, 1e-6), 1.0 - 1e-6)
+    return math.log(p / (1.0 - p))
+
+
+def _sigmoid(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-min(max(x, -50.0), 50.0)))
+
+
+class PolicyThresholds(msgspec.Struct, frozen=True):
+    """What scores and words of this model are worth to the policy (runtime/saying).
+
+    The defaults are those of room-small 1.6; training/LOG.md has the trials that are named here.
+    """
+
+    strong: float = 0.9
+    """From this probability on the first sentence comes a chunk sooner; chosen by hand (how much sooner:
+    "When to speak" of 1.4)."""
+    arrival: float = 0.3
+    """A sound whose evidence grew by more than this since the last sentence has arrived: it is told even
+    where an older one is louder; chosen by hand."""
+    reluctance: float = 0.4
+    """By so much more evidence each revision of a caption makes the next one harder: "A caption is revised
+    twice" (1.5), of 0.1, 0.25 and 0.4 on steady validation clips."""
+    least_log_prob: float = -1.5
+    """Mean log-probability of its tokens below which a sentence is not trusted to be one ("someone knocks
+    door"), and the sound's own phrase tells it better; chosen by hand (1.6)."""
+    echo_chunks: int = 10
+    """What did not begin, but stayed when something else faded, may be that thing's echo in the encoder's
+    memory: it is told after so many chunks (3.2 s); chosen by hand for a memory of 11 s."""
+
+
+class SegmentThresholds(msgspec.Struct, frozen=True):
+    """When a sound is on, and when its scores are believed (runtime/hearing/segment.py)."""
+
+    hysteresis_db: float = 4.0
+    """A sound that is on stays on until it is this much below the threshold of level; chosen by hand."""
+    stands_out_db: float = 8.0
+    """Above the noise floor by this much, a sound is an event and not the room; chosen by hand."""
+    fade_db: float = 12.0
+    """A fall by this much, back to the room's own level, ends what was sounding; chosen by hand."""
+    agreeing: Annotated[int, Meta(ge=1)] = 2
+    """So many of the last six chunks must agree on a sound: "When to speak" of 1.4."""
+    settled: int = 12
+    """After so many chunks nothing is new in a segment, and `agreeing_later` chunks must agree: of hours of a
+    fan, some moment sounds like a train ("What a night of nothing sounds like, to a head", 1.6)."""
+    agreeing_later: Annotated[int, Meta(ge=1)] = 4
+
+
+class AlarmThresholds(msgspec.Struct, frozen=True):
+    """What an alarm's cadence adds to the encoder's score (runtime/hearing/alarms.py).
+
+    logit(p) = logit(encoder's score) + steepness * (correlation - likely): "An alarm's cadence" (1.5), from
+    trials over validation clips' noise.
+    """
+
+    known: float = 0.75
+    """From this score on it is known which alarm it is; chosen by hand."""
+    steepness: float = 30.0
+    """Log-odds that a correlation of one is worth more than none."""
+    likely_t3: float = 0.74
+    """The correlation that leaves the odds as they are: between the alarms and the look-alikes."""
+    likely_t4: float = 0.62
+
+    def likely(self, cadence: "Cadence") -> float:
+        """Of this cadence."""
+        return self.likely_t3 if cadence == "T3" else self.likely_t4
+
 
 class Thresholds(msgspec.Struct, frozen=True):
-    """Where the model starts to hear, to tell situations apart and to be believed."""
+    """Where the model starts to hear, to tell situations apart and to be believed.
+
+    `novelty` and `calibration` are fitted by `edgecap evaluate BUNDLE --calibrate CHECKPOINT`;
+    `confidence` and `hedge` are chosen by the tables "When to speak" of training/LOG.md. What was tuned
+    besides stands in groups; a bundle of before these has room-small 1.6's.
+    """
 
     level_db: float = -60.0
     novelty: float = 0.5
     confidence: float = 0.5
     hedge: float = 0.35
     calibration: Calibration = Calibration()
+    policy: PolicyThresholds = PolicyThresholds()
+    segments: SegmentThresholds = SegmentThresholds()
+    alarms: AlarmThresholds = AlarmThresholds()
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,16 +217,22 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Where the weights come from: checkpoint's sha256, sources, commit."""
 
 
+Priority = Literal["urgent", "call", "ambient", ""]
+Cadence = Literal["T3", "T4"]
+
+
 class Label(NamedTuple):
     """A known sound: row i of labels.csv belongs to score i of the encoder."""
 
     label: str
     phrase: str
     """How a sentence says it: "a dog barks"."""
-    category: str
-    manner: str = ""
-    """"ambient": a background that may go on for hours. "urgent": said before all else. "T3", "T4":
-    that too, an alarm told by this cadence. Or none of these."""
+    category: str = ""
+    priority: Priority = ""
+    """urgent: said before all else, and each time. call: it wants somebody to come, as a doorbell does.
+    ambient: a background that may go on for hours. Empty: none of these."""
+    cadence: Cadence | Literal[""] = ""
+    """Of an alarm, the cadence that tells it."""
 
 
 def audio_contract(mels: int) -> AudioContract:

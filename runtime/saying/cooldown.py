@@ -1,6 +1,13 @@
-"""What is news: not a background that was named lately, not the same guess again, not what keeps coming back.
+"""Cooldown: what was said, and for how long it needs no saying again.
 
-What is urgent is news every time.
+    a background (ambient)   not again until it was gone for 10 minutes
+    a guess ("Possibly …")   not again for 10 minutes after its sound was last heard; but said once it is sure
+    anything said 5 times    not again until it was gone for 2 minutes
+    what is urgent           said every time, be it as a guess
+
+"Heard" means that a chunk's score reached the level at which a sound counts as there (`Limits.leaves`).
+The times and the five are rules for people, chosen by hand (docs/decisions.md, "A background is named
+once").
 """
 
 from collections.abc import Set
@@ -10,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import RATE
-from .labels import Sounds
+from .labels import Labels
 
 FAMILIAR_SAMPLES = 600 * RATE
 """A background's return, or a guess made again, is no news within this time of when it was last heard."""
@@ -30,17 +37,22 @@ class _Returning:
     """When it counts as away for long, unless it is heard before."""
 
 
-class News:
-    """Remembers what was said, and for how long it needs no saying. Times are in samples."""
+class Cooldown:
+    """Remembers what was said. Times are samples of the stream; sounds are numbers of labels."""
 
-    def __init__(self, sounds: Sounds, audible: float) -> None:
-        """audible: a sound with this score is there."""
-        self._sounds, self._audible = sounds, audible
+    def __init__(self, labels: Labels, audible: float) -> None:
+        """audible: a sound with this score, 0 to 1, is there."""
+        self._labels, self._audible = labels, audible
         self._familiar: dict[int, int] = {}  # label -> until when its return is no news
         self._returning: dict[int, _Returning] = {}
 
     def heard(self, scores: NDArray[np.float32], now: int) -> None:
-        """(sounds,) scores of a chunk: what is there again has not been away."""
+        """A chunk that ended at `now` went by: what is there has not been away.
+
+        scores: (sounds,) 0 to 1, the chunk's own. Of a sound with a score of `audible` or more that still
+        cools down, the time begins anew: until now + FAMILIAR_SAMPLES, or now + ABSENCE_SAMPLES. One
+        whose time is over is news already, and stays so until it is said.
+        """
         for label, until in self._familiar.items():
             if now < until and scores[label] >= self._audible:
                 self._familiar[label] = now + FAMILIAR_SAMPLES
@@ -49,23 +61,24 @@ class News:
                 returning.away_at = now + ABSENCE_SAMPLES
 
     def said(self, labels: Set[int], is_sure: bool, start: int, end: int) -> None:
-        """A caption that named these is over."""
+        """A caption that named these is over. is_sure: said plainly, not as a guess. start, end: its own."""
         for label in labels:
-            is_urgent = label in self._sounds.urgent
-            if label in self._sounds.ambient or not (is_sure or is_urgent):
+            is_urgent = label in self._labels.urgent
+            if label in self._labels.ambient or not (is_sure or is_urgent):
                 self._familiar[label] = end + FAMILIAR_SAMPLES
             if not is_urgent:
                 before = self._returning.get(label)
                 times = before.times if before and before.away_at > start else 0
                 self._returning[label] = _Returning(times + 1, end + ABSENCE_SAMPLES)
 
-    def stale(self, now: int) -> frozenset[int]:
-        """Sounds that are not worth a guess."""
+    def no_guess(self, now: int) -> frozenset[int]:
+        """Sounds that are not worth a guess: said before, as a background or a guess, or too often."""
         return frozenset(label for label, until in self._familiar.items() if now < until) | self._often(now)
 
-    def dull(self, now: int) -> frozenset[int]:
-        """Sounds that are not worth saying, however sure; a part of the stale ones."""
-        return self.stale(now) & self._sounds.ambient | self._often(now)
+    def suppressed(self, now: int) -> frozenset[int]:
+        """Sounds that are not worth saying, however sure: backgrounds and the too frequent; a part of
+        `no_guess`."""
+        return self.no_guess(now) & self._labels.ambient | self._often(now)
 
     def _often(self, now: int) -> frozenset[int]:
         return frozenset(

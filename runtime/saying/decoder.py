@@ -34,6 +34,16 @@ class Hypothesis(NamedTuple):
     meaning: Meaning | None = None  # where it is known; else its words tell
 
 
+def packed(semantic: NDArray[np.float32]) -> bytes:
+    """A place in the sentence space as events carry it: the unit vector times 127, rounded to int8.
+
+    semantic: (d_text,), of any length but zero, which stays zero.
+    """
+    norm = float(np.sqrt(np.dot(semantic, semantic)))
+    packed: NDArray[np.int8] = np.rint(semantic * (127.0 / max(norm, 1e-12))).astype(np.int8)
+    return packed.tobytes()
+
+
 class Vocabulary:
     """Token ids to words, from a Hugging Face WordLevel tokenizer.json."""
 

@@ -1,56 +1,58 @@
-"""Meaning: which of the known sounds a sentence names, whatever its wording."""
+"""Labels: the known sounds, and which of them a sentence names, whatever its wording."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hearing.cadence import PATTERNS
+from ..events import Priority
+from ..model.manifest import Cadence, Label
 from .wording import content_words
 
 MOST_SHARED = 5
-"""A word in the phrases of more sounds than this ("runs", "plays") says how, not what."""
+"""A word in the names and phrases of more sounds than this ("runs", "plays") says how, not what; chosen
+by hand on the phrases of room-small."""
 
-ALARM, ALARM_PHRASE = "alarm", "an alarm sounds"
+ALARM = Label("alarm", "an alarm sounds", "alarms and signals", "urgent")
+"""An alarm of whatever kind."""
 
 
 class Meaning(NamedTuple):
     """What a sentence claims, as far as the known sounds can tell."""
 
     labels: frozenset[int]  # the sounds that it names; empty if it names none
-    weakest: float  # the least evidence behind any word that names a sound
+    weakest: float  # the least evidence behind any word that names a sound, 0 to 1
 
     def support(self, evidence: NDArray[np.float32]) -> float:
-        """The evidence for its best sound."""
+        """The evidence for its best sound, 0 to 1; 0 where it names none. evidence: (sounds,)."""
         return max((float(evidence[label]) for label in self.labels), default=0.0)
 
 
-class Sounds:
-    """The known sounds, by the words that name them."""
+class Labels:
+    """The known sounds by their number, which is that of their score."""
 
-    def __init__(self, labels: Sequence[str], phrases: Sequence[str], manners: Sequence[str] = ()) -> None:
-        """Columns of labels.csv ("dog_bark", "a dog barks", "urgent"), row i for score i.
+    def __init__(self, rows: Sequence[Label]) -> None:
+        """rows: of labels.csv, row i for score i.
 
         Where some are alarms told by their cadence, one more sound is known: an alarm of whatever kind.
+        It comes last, unless the model has it as a label of its own.
         """
-        self.cadences = {i: manner for i, manner in enumerate(manners) if manner in PATTERNS}
+        self.cadences: dict[int, Cadence] = {i: row.cadence for i, row in enumerate(rows) if row.cadence}
         """Alarms that go on until somebody comes, and the cadence that tells each."""
-        self.alarm: int | None = None
+        if self.cadences and all(row.label != ALARM.label for row in rows):
+            rows = [*rows, ALARM]
+        self.names = tuple(row.label for row in rows)
+        self.phrases = tuple(row.phrase for row in rows)
+        self.alarm = self.names.index(ALARM.label) if self.cadences else None
         """An alarm whose cadence isn't known yet."""
-        if self.cadences and ALARM not in labels:
-            labels, phrases, manners = [*labels, ALARM], [*phrases, ALARM_PHRASE], [*manners, "urgent"]
-        if self.cadences:
-            self.alarm = list(labels).index(ALARM)
-        self.labels, self.phrases = tuple(labels), tuple(phrases)
-        self.ambient = frozenset(i for i, manner in enumerate(manners) if manner == "ambient")
+        self.ambient = frozenset(i for i, row in enumerate(rows) if row.priority == "ambient")
         """Backgrounds that may go on for hours."""
-        self.urgent = frozenset(self.cadences) | {i for i, m in enumerate(manners) if m == "urgent"}
+        self.urgent = frozenset(i for i, row in enumerate(rows) if row.priority == "urgent")
         """What is said before all else, and each time; alarms among it."""
-        self._words = [
-            content_words(f"{label.replace('_', ' ')} {phrase}")
-            for label, phrase in zip(self.labels, self.phrases, strict=True)
-        ]
+        self.calls = frozenset(i for i, row in enumerate(rows) if row.priority == "call")
+        """What wants somebody to come."""
+        self._words = [content_words(f"{row.label.replace('_', ' ')} {row.phrase}") for row in rows]
         self._named_by: dict[str, list[int]] = {}
         for index, words in enumerate(self._words):
             for word in words:
@@ -58,11 +60,20 @@ class Sounds:
         for word in [word for word, sharers in self._named_by.items() if len(sharers) > MOST_SHARED]:
             del self._named_by[word]
 
+    def priority(self, named: Set[int]) -> Priority:
+        """Of a caption that names these: the highest; ambient only where all of them are."""
+        if named & self.urgent:
+            return "urgent"
+        if named & self.calls:
+            return "call"
+        return "ambient" if named and named <= self.ambient else "normal"
+
     def meaning(self, words: Sequence[str], evidence: NDArray[np.float32]) -> Meaning:
         """Which sounds the words of a sentence name, and how well each word is supported.
 
+        words: lower case, without punctuation but ",". evidence: (sounds,) 0 to 1.
         A word shared by several sounds ("runs") names the one with most words in common with the
-        sentence, then the one with most evidence.
+        sentence, then the one with most evidence. A word's support is the best evidence of all that share it.
         """
         said = content_words(words)
         named: set[int] = set()

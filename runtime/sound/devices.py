@@ -1,15 +1,20 @@
 """Devices: the microphones that PortAudio knows, by names that outlast a restart of it."""
 
+import ctypes
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from threading import Lock
 from typing import Any
 
 import msgspec
 
 from ..errors import MicrophoneError, UnavailableError
+
+PORTAUDIO = Lock()
+"""Held around whatever opens or closes: PortAudio counts its users, but not safely, for all threads."""
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -24,11 +29,12 @@ class Device(msgspec.Struct, frozen=True):
 
 def devices() -> list[Device]:
     """The microphones that are there now. Raises UnavailableError without PyAudio."""
-    audio = start_portaudio()
-    try:
-        return inputs_of(audio)
-    finally:
-        audio.terminate()
+    with PORTAUDIO:
+        audio = start_portaudio()
+        try:
+            return inputs_of(audio)
+        finally:
+            audio.terminate()
 
 
 def choose(found: list[Device], wanted: str) -> Device:
@@ -62,6 +68,7 @@ def stable_name(device: Device) -> str:
 
 
 def inputs_of(audio: Any) -> list[Device]:
+    """The microphones in PortAudio's list, which is as old as the first of those who use it now."""
     try:
         default = int(audio.get_default_input_device_info()["index"])
     except OSError:
@@ -81,6 +88,7 @@ def inputs_of(audio: Any) -> list[Device]:
 
 
 def start_portaudio() -> Any:
+    """A PyAudio, to be terminated; PORTAUDIO must be held. Raises UnavailableError where it is missing."""
     try:
         import pyaudio
     except ImportError as missing:
@@ -89,23 +97,45 @@ def start_portaudio() -> Any:
             why=str(missing),
             fix="run `pip install 'edgecap[mic]'`; it compiles, so first `apt install gcc portaudio19-dev`",
         ) from missing
-    with quiet_stderr():
+    _silence_libraries()
+    with quiet_stderr():  # JACK is loaded by this very call, at the first
         return pyaudio.PyAudio()
-
-
-_stderr = Lock()
 
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """ALSA and JACK print some 80 lines to file descriptor 2 at each start, past Python's sys.stderr."""
-    with _stderr:
+    """PortAudio itself prints a line for each combination that a device refuses, whoever asks it not to.
+
+    The whole process's standard error is elsewhere meanwhile, for milliseconds; PORTAUDIO must be held.
+    Where it is closed there is nothing to quieten.
+    """
+    try:
         saved = os.dup(2)
-        null = os.open(os.devnull, os.O_WRONLY)
+    except OSError:
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(null)
+        os.close(saved)
+
+
+@cache
+def _silence_libraries() -> None:
+    """ALSA and JACK print some 80 lines to standard error at each start, past Python: asked not to here."""
+    # A function that takes anything and does nothing, in C: PortAudio's threads must not wait for Python.
+    deaf = ctypes.CDLL(None).abs
+    for library, setters in (
+        ("libasound.so.2", ("snd_lib_error_set_handler",)),
+        ("libjack.so.0", ("jack_set_error_function", "jack_set_info_function")),
+    ):
         try:
-            os.dup2(null, 2)
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(null)
-            os.close(saved)
+            loaded = ctypes.CDLL(library, mode=os.RTLD_NOW | os.RTLD_NOLOAD)
+        except OSError:  # this PortAudio was built without it
+            continue
+        for setter in setters:
+            getattr(loaded, setter)(deaf)

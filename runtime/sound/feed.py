@@ -60,8 +60,8 @@ class Feed(Protocol):
 def open_feed(source: Source, realtime: bool = False) -> Feed:
     """What the configuration names, ready to `start`.
 
-    realtime: a recording comes as slowly as it sounds; a pipe paces itself. Raises DataError where standard input can't
-    bring sound; what else is wrong with a source ends its ring with the error.
+    realtime: a recording comes as slowly as it sounds; a pipe paces itself. Raises DataError where standard
+    input can't bring sound; what else is wrong with a source ends its ring with the error.
     """
     match source.kind:
         case "microphone":

@@ -7,6 +7,7 @@ device is found anew by name each time, and an index is checked: PortAudio crash
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from ..audio import RATE
 from ..errors import MicrophoneError
 from .blocks import BLOCK_S, Block, Converter, Delivery
-from .devices import choose, inputs_of, quiet_stderr, stable_name, start_portaudio
+from .devices import PORTAUDIO, choose, inputs_of, quiet_stderr, stable_name, start_portaudio
 from .ring import Ring
 from .sound_server import Attachment
 
@@ -35,19 +36,24 @@ class _Chunk(NamedTuple):
 class Microphone:
     """An open microphone. What ends it is told by silence alone, so whoever reads watches the time."""
 
+    _stream: Any = None
+    _server: Attachment | None = None
+
     def __init__(self, wanted: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Opens it. Raises MicrophoneError where it is missing or refuses, else as `devices` does."""
         self._clock = clock
-        self._audio = start_portaudio()
-        try:
-            self.device = choose(inputs_of(self._audio), wanted)
-            self._stream, self.rate, self.channels = self._open()
-        except BaseException:
-            self._audio.terminate()
-            raise
+        with PORTAUDIO:
+            self._audio = start_portaudio()
+            try:
+                self.device = choose(inputs_of(self._audio), wanted)
+                self._server = Attachment() if self.device.name not in FOLLOWERS else None
+                with self._server.watching() if self._server else nullcontext():
+                    self._stream, self.rate, self.channels = self._open()
+            except BaseException:
+                self._let_go()
+                raise
         self._converter = Converter(self.rate, self.channels)
         self._expected_frame = self._base = self._produced = 0
-        self._server = Attachment() if self.device.name not in FOLLOWERS else None
 
     @property
     def name(self) -> str:
@@ -59,7 +65,7 @@ class Microphone:
         item = self._ring.get(timeout_s)
         if item is None:
             return None
-        if item.index > self._expected_frame:  # overrun: what the resampler holds back is from before it
+        if item.index > self._expected_frame:  # a gap: what the resampler holds back is from before it
             self._converter.flush()
             self._base, self._produced = round(item.index * RATE / self.rate), 0
         self._expected_frame = item.index + item.size
@@ -79,9 +85,14 @@ class Microphone:
 
     def close(self) -> None:
         """Let go of the device."""
+        with PORTAUDIO:
+            self._let_go()
+
+    def _let_go(self) -> None:
         if self._server:
             self._server.close()
-        self._stream.close()
+        if self._stream:
+            self._stream.close()
         self._audio.terminate()
 
     def _open(self) -> tuple[Any, int, int]:

@@ -1,25 +1,51 @@
 """Sound server: what PulseAudio, or PipeWire in its place, says of our streams."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
 class Attachment:
-    """Which source the sound server connects this process's newest stream to, by its own account."""
+    """Which source the sound server feeds one stream of this process from, by its own account."""
 
     def __init__(self) -> None:
         self._client = _sound_server()
         self._stream: int | None = None
         self._source: int | None = None
 
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """The stream that is opened meanwhile is the one. Two openings in one process must not overlap."""
+        before = self._sources()
+        yield
+        after = self._sources()
+        if before is not None and after is not None:
+            new = after.keys() - before.keys()
+            if len(new) == 1:  # else nobody knows which: better no answer than another stream's
+                (self._stream,) = new
+                self._source = after[self._stream]
+
     def has_changed(self) -> bool | None:
-        """None where there is no sound server to ask, or it does not know our stream (yet)."""
+        """None where there is no sound server to ask, or it does not know our stream."""
+        sources = self._sources()
+        if sources is None or self._stream not in sources:
+            return None
+        return sources[self._stream] != self._source
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _sources(self) -> dict[int | None, int] | None:
+        """Stream -> source of all that this process records; None without a sound server."""
         if self._client is None:
             return None
         import pulsectl
 
         try:
-            streams: dict[int, int] = {
+            return {
                 stream.index: stream.source
                 for stream in self._client.source_output_list()
                 if stream.proplist.get("application.process.id") == str(os.getpid())
@@ -27,18 +53,6 @@ class Attachment:
         except pulsectl.PulseError:  # the server has gone, and the stream ends with it
             self.close()
             return None
-        if self._stream is None and streams:
-            self._stream = max(streams)
-        if self._stream not in streams:
-            return None
-        if self._source is None:
-            self._source = streams[self._stream]
-        return streams[self._stream] != self._source
-
-    def close(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
 
 
 def _sound_server() -> Any:

@@ -378,7 +378,7 @@ def test_a_demo_beside_a_running_daemon_takes_other_ports(bundle: Path) -> None:
         holder.bind(publish)
         result = edgecap("demo", "--fast", "--bundle", bundle, "--publish", publish, "--replay", replay)
         assert result.exit_code == 0, result.output
-        assert "published on tcp://127.0.0.1:" in result.stderr
+        assert "Published on tcp://127.0.0.1:" in result.stderr
     finally:
         holder.close(linger=0)
         context.term()
@@ -439,7 +439,7 @@ def test_a_defect_of_ours_is_called_one(sounds: Path, monkeypatch: pytest.Monkey
     def broken(*_: object) -> None:
         raise ZeroDivisionError("made for this test")
 
-    monkeypatch.setattr("edgecap.runtime.config.schema.load", broken)
+    monkeypatch.setattr("edgecap.runtime.config.file.load", broken)
     result = edgecap("caption", sounds)
     assert result.exit_code == 70
     assert "ZeroDivisionError: made for this test" in result.stderr

@@ -15,6 +15,7 @@ from edgecap.export.parity import check_parity
 from edgecap.export.quantize import quantize
 from edgecap.runtime.audio import CHUNK
 from edgecap.runtime.errors import BundleError, UsageError
+from edgecap.runtime.events import captions
 from edgecap.runtime.hearing.encoder import Encoder
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.options import Captions
@@ -90,7 +91,7 @@ def test_a_session_names_sounds_by_their_phrases(bundle: Bundle) -> None:
     assert model.decoder is None
     session = Session(model, Captions(confidence=0.0, hedge=0.0))
     sound = np.concatenate([silence(1), bell(3), silence(3), rain(4)])
-    events = session.push(sound) + session.finish()
+    events = captions(session.push(sound) + session.finish())
     said = {event.text for event in events if event.kind == "new"}
     assert said
     if len(bundle.labels) == 3:

@@ -20,7 +20,7 @@ from edgecap.runtime.audio import CHUNK_SAMPLES, RATE, Samples
 from edgecap.runtime.config.schema import Config, RoomConfig
 from edgecap.runtime.daemon import Daemon
 from edgecap.runtime.errors import DataError, InputMissingError, UnavailableError
-from edgecap.runtime.events import Caption
+from edgecap.runtime.events import captions
 from edgecap.runtime.session import Session
 from edgecap.runtime.sound.blocks import Block
 from edgecap.runtime.sound.feed import feed_of
@@ -84,7 +84,7 @@ def test_a_source_is_captioned_to_its_end() -> None:
     audience = Audience(blocks(samples))
     assert audience.listen() == 0
     expected = Session(handmade.model())
-    events = [each for each in expected.push(samples) + expected.finish() if isinstance(each, Caption)]
+    events = captions(expected.push(samples) + expected.finish())
     assert events
     assert [(caption.event, caption.text) for caption in audience.captions] == [
         (event.kind, event.text) for event in events
@@ -368,7 +368,7 @@ def test_rooms_of_one_daemon_say_what_each_would_say_alone() -> None:
         daemon.run()
     for name, samples in sounds.items():
         alone = Session(handmade.model())
-        expected = [each for each in alone.push(samples) + alone.finish() if isinstance(each, Caption)]
+        expected = captions(alone.push(samples) + alone.finish())
         said = daemon.rooms[name].log.missed(0, 0)
         assert [(m.event, m.text, m.seq) for m in said] == [
             (event.kind, event.text, number) for number, event in enumerate(expected, 1)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE, Samples
 from edgecap.runtime.errors import UsageError
-from edgecap.runtime.events import Caption
+from edgecap.runtime.events import Caption, Event, captions
 from edgecap.runtime.model.bundle import Bundle
-from edgecap.runtime.model.manifest import Thresholds
+from edgecap.runtime.model.manifest import Label, Thresholds
 from edgecap.runtime.options import Captions
-from edgecap.runtime.saying.labels import Sounds
+from edgecap.runtime.saying.labels import Labels
 from edgecap.runtime.session import Model, Session
 from tests import handmade
 from tests.handmade import bell, dog, rain, silence
@@ -33,13 +33,13 @@ def model() -> Model:
 
 def told(model: Model, *parts: Samples, options: Captions | None = None) -> list[Caption]:
     """All events of these sounds in a row."""
-    events = events_of(Session(model, options), [np.concatenate(parts)])
+    events = captions(events_of(Session(model, options), [np.concatenate(parts)]))
     assert_every_caption_closes(events)
     return events
 
 
-def texts(events: list[Caption]) -> list[str]:
-    return [event.text for event in events if event.kind == "new"]
+def texts(events: list[Event]) -> list[str]:
+    return [event.text for event in captions(events) if event.kind == "new"]
 
 
 SCENE = np.concatenate(
@@ -61,7 +61,7 @@ def test_a_clear_onset_is_named_within_a_second_and_a_half(model: Model, sound, 
     session = Session(model)
     samples = np.concatenate([silence(onset_s), sound(3.0)])
     for at in range(0, len(samples), 320):
-        if session.push(samples[at : at + 320]):
+        if captions(session.push(samples[at : at + 320])):
             break
     assert session.live is not None
     assert session.position / RATE - onset_s <= 1.5
@@ -101,7 +101,7 @@ def test_what_stopped_is_not_kept_alive_by_the_encoders_memory(model: Model) -> 
     session = Session(model)
     session.push(np.concatenate([silence(1), bell(2)]))
     assert session.live is not None
-    ended = session.push(silence(3))
+    ended = captions(session.push(silence(3)))
     assert [event.kind for event in ended] == ["end"]
     assert (ended[0].end or 0) / RATE == pytest.approx(3.0, abs=0.04)
     assert session.live is None
@@ -223,10 +223,10 @@ def test_a_long_gap_ends_what_is_open_where_the_loss_began(model: Model) -> None
     session = Session(model)
     session.push(bell(2))
     assert session.live is not None
-    ended = session.skip(5 * RATE)
+    ended = captions(session.skip(5 * RATE))
     assert [(event.kind, event.end) for event in ended] == [("end", 2 * RATE)]
     assert session.position == 7 * RATE
-    (new,) = session.push(bell(1.2))
+    (new,) = captions(session.push(bell(1.2)))
     assert new.start == pytest.approx(7 * RATE, abs=0.05 * RATE)
 
 
@@ -235,13 +235,13 @@ def test_a_short_gap_only_moves_time(model: Model) -> None:
     session = Session(model)
     session.push(rain(3))
     assert session.skip(RATE // 2) == []
-    events = session.push(np.concatenate([rain(3, seed=1), silence(3)]))
+    events = captions(session.push(np.concatenate([rain(3, seed=1), silence(3)])))
     assert [event.kind for event in events] == ["end"]
     assert (events[0].end or 0) / RATE == pytest.approx(6.5, abs=0.05)
 
 
 def test_a_gap_in_parts_is_one_gap(model: Model) -> None:
-    def lost(*parts: int) -> list[Caption]:
+    def lost(*parts: int) -> list[Event]:
         session = Session(model)
         events = session.push(bell(2))
         for n in parts:
@@ -335,8 +335,8 @@ def test_a_bundle_without_sentences_says_the_phrase_of_the_sound() -> None:
     events = events_of(Session(tagger), [SCENE])
     assert_every_caption_closes(events)
     assert texts(events) == ["A bell rings.", "Possibly a dog barks.", "Rain falls.", "A bell rings."]
-    nameless = Sounds(handmade.LABELS, ["", "", ""])
-    assert events_of(Session(replace(tagger, sounds=nameless), ANYTHING_GOES), [SCENE]) == []
+    nameless = Labels([Label(name, "") for name in handmade.LABELS])
+    assert not captions(events_of(Session(replace(tagger, labels=nameless), ANYTHING_GOES), [SCENE]))
 
 
 def test_any_chunking_of_a_windowed_encoder_gives_the_same_events() -> None:

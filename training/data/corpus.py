@@ -20,8 +20,6 @@ from ...runtime.audio import RATE, Samples
 from ...runtime.errors import DataError, InputMissingError
 
 Split = Literal["train", "val", "test"]
-Licence = Literal["shipping", "free", "all"]
-"""Which sources a model learns from: what lets it be passed on, what lets anything be done, or all."""
 
 
 class Label(NamedTuple):
@@ -44,29 +42,6 @@ class Clip(NamedTuple):
     licence: str
     start: int
     stop: int
-
-
-NOT_FOR_SHIPPING = ("NC-ND", "research", "study only")
-"""Licence words of sources that allow no derivative, or research only: no shipped model learns from them."""
-
-
-def may_ship(licence: str) -> bool:
-    """True where a model trained on clips of this licence may be passed on with its conditions named."""
-    return not any(words in licence for words in NOT_FOR_SHIPPING)
-
-
-def is_free(licence: str) -> bool:
-    """True for licences that allow any use, also commercial, with no more than naming the author."""
-    return licence.startswith(("CC0", "CC BY", "Public Domain", "Apache")) and not any(
-        word in licence for word in ("NC", "SA", "ND", "unless", "see ")
-    )
-
-
-LICENCES: dict[Licence, Callable[[str], bool]] = {
-    "shipping": may_ship,
-    "free": is_free,
-    "all": lambda licence: True,
-}
 
 
 class Corpus:

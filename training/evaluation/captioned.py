@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime.audio import HOP, RATE, Samples
-from ...runtime.events import Caption
+from ...runtime.events import Caption, captions
 from ...runtime.model.bundle import Bundle
 from ...runtime.options import Captions
 from ...runtime.session import Model, Session
@@ -52,9 +52,9 @@ def follow(
     session = Session(model, options)
     for block in blocks:
         for start in range(0, len(block), BLOCK):
-            for event in session.push(block[start : start + BLOCK]):
+            for event in captions(session.push(block[start : start + BLOCK])):
                 yield session.position, event
-    for event in session.finish():
+    for event in captions(session.finish()):
         yield session.position, event
 
 

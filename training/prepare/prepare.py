@@ -21,7 +21,8 @@ import numpy as np
 
 from ...runtime.audio import CHUNK_SAMPLES, RATE
 from ...runtime.errors import DataError, InputMissingError
-from ..data.corpus import LICENCES, Clip, Licence, Split, open_corpus
+from ..data.corpus import Clip, Split, open_corpus
+from ..data.licences import LICENCES, Licence
 from ..sound.bank import sound_labels
 from .parse import Parsed, Refused, parse
 from .plan import Plan, write_plans

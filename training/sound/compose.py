@@ -17,7 +17,7 @@ from ..data.corpus import Clip, Corpus, Label
 from . import augment
 from .bank import Library, Sound, excerpt
 from .signals import MAKERS
-from .taxonomy import ALARMS, BROADER, CADENCED, CROWDS, STEADY, TOGETHER
+from .taxonomy import BROADER, CADENCED, CADENCES, CROWDS, STEADY, TOGETHER
 
 FADING = 2
 """Chunks after a sound's end in which the encoder may still name it, or not."""
@@ -158,8 +158,8 @@ class Composer:
 
         The alarm lies 6 dB below the noise at the worst. The noise comes first and stays to the end.
         """
-        others = [name for name in MAKERS if name not in ALARMS]
-        signal = self.library.pick(rng, str(rng.choice(list(ALARMS) if rng.random() < WARNED else others)))
+        others = [name for name in MAKERS if name not in CADENCES]
+        signal = self.library.pick(rng, str(rng.choice(list(CADENCES) if rng.random() < WARNED else others)))
         if rng.random() < 0.3:
             signal = excerpt(rng, signal, rng.uniform(5.0, 9.0))
         if rng.random() < 0.7:

@@ -3,6 +3,9 @@
 The labels are those of the corpus and of signals.py. How a kind is said is in captions.py.
 """
 
+from typing import Literal
+
+from ...runtime.model.manifest import Cadence, Priority
 from ..data.corpus import Label
 
 QUIET = "room_tone"
@@ -120,15 +123,20 @@ AMBIENT = frozenset(
     ]
 )  # fmt: skip
 """Labels of backgrounds that come and go for hours: named once, until they were gone for long."""
-ALARMS = {"smoke_alarm": "T3", "co_alarm": "T4"}
-"""Labels that are urgent, and go on until somebody comes; and the cadence that tells each."""
-URGENT = frozenset(["alarm", "siren", "glass_breaking", "screaming", "crying_baby"])
+CADENCES: dict[str, Cadence] = {"smoke_alarm": "T3", "co_alarm": "T4"}
+"""Alarms that go on until somebody comes, and the cadence that tells each."""
+URGENT = frozenset(["alarm", "siren", "glass_breaking", "screaming", "crying_baby", *CADENCES])
 """Labels that are said before all else, and each time, be it as a guess."""
+CALLS = frozenset(["doorbell", "door_knock", "phone_ring", "intercom_buzzer"])
+"""Labels that want somebody to come."""
 
 
-def manner(label: Label) -> str:
-    """Of labels.csv in a bundle: "ambient", "urgent", the cadence of an alarm, or ""."""
-    if label.name in ALARMS:
-        return ALARMS[label.name]
-    manners = {"ambient": AMBIENT, "urgent": URGENT}
-    return next((manner for manner, names in manners.items() if label.name in names), "")
+def priority(label: Label) -> Priority:
+    """Of labels.csv in a bundle."""
+    kinds: dict[Priority, frozenset[str]] = {"urgent": URGENT, "call": CALLS, "ambient": AMBIENT}
+    return next((priority for priority, names in kinds.items() if label.name in names), "")
+
+
+def cadence(label: Label) -> Cadence | Literal[""]:
+    """Of labels.csv in a bundle."""
+    return CADENCES.get(label.name, "")

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecap.commands import options
-from edgecap.runtime.config.schema import Config, find, load, places, render
+from edgecap.runtime.config.file import find, load, places, render
+from edgecap.runtime.config.schema import Config
 from edgecap.runtime.errors import ConfigError
 from edgecap.runtime.options import Captions
 from edgecap.runtime.sound.source import Source
@@ -73,7 +74,9 @@ def test_what_is_printed_reads_back_as_the_same(
 def test_every_key_is_printed_with_its_explanation() -> None:
     lines = render(Config()).splitlines()
     keys = [i for i, line in enumerate(lines) if line and not line.lstrip().startswith("#")]
-    assert len(keys) == sum(len(struct.__struct_fields__) for struct in (Config, Source, Captions, Keys))
+    fields = sum(len(struct.__struct_fields__) for struct in (Config, Source, Captions, Keys))
+    assert len(keys) == fields - 1  # rooms is an example, in comments
+    assert '#   - {room: kitchen, source: {kind: microphone, name: "USB"}}' in lines
     assert all(lines[i - 1].lstrip().startswith("# ") for i in keys)
 
 
@@ -206,7 +209,72 @@ def test_every_key_is_a_flag_with_the_same_words() -> None:
     }
     for section, struct in (("", Config), ("source", Source), ("captions", Captions), ("keys", Keys)):
         for name in struct.__struct_fields__:
-            if name in ("source", "captions", "keys"):
+            if name in ("source", "captions", "keys", "rooms"):
                 continue
             flag = config._flag([section, name] if section else [name])
-            assert flags[flag] == config._meta(struct, name).description
+            assert flags[flag] == config.meta(struct, name).description
+
+
+ROOMS = """
+rooms:
+  - {room: kitchen, source: {kind: microphone, name: "USB"}}
+  - {room: door, source: {kind: stdin, rate: 48000}, captions: {confidence: 0.6}}
+"""
+
+
+def test_several_rooms_are_read_and_printed_back(file: Path) -> None:
+    file.write_text(ROOMS)
+    config = load(file)
+    assert [(each.room, each.source.kind, each.captions.confidence) for each in config.all_rooms()] == [
+        ("kitchen", "microphone", None),
+        ("door", "stdin", 0.6),
+    ]
+    file.write_text(render(config))
+    assert load(file) == config
+    assert [each.room for each in Config(room="den").all_rooms()] == ["den"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("rooms: kitchen", ["rooms is 'kitchen'", "a list of rooms"]),
+        ("rooms: [kitchen]", ["rooms[0] is 'kitchen'"]),
+        ("rooms: [{source: {kind: stdin}}]", ["rooms[0].room is missing"]),
+        (
+            "rooms: [{room: a}, {room: b, source: {kind: radio}}]",
+            ["rooms[1].source.kind is 'radio'", "microphone"],
+        ),
+        ("rooms: [{room: a, surce: {}}]", ["unknown key rooms[0].surce", "Write source"]),
+        ("rooms: [{room: a}, {room: a}]", ["2 rooms of the name a"]),
+        (
+            "rooms: [{room: a, source: {kind: stdin}}, {room: b, source: {kind: stdin}}]",
+            ["one standard input"],
+        ),
+        ("room: den\nrooms: [{room: a}]", ["rooms stands beside room", "Remove room, or rooms"]),
+        (
+            "rooms: [{room: a, captions: {confidence: 0.2, hedge: 0.9}}]",
+            ["rooms[0].captions.hedge 0.9 is above"],
+        ),
+        ("room: 12", ["room is 12", 'Write it in quotes: room: "12"']),
+        ("rooms: [{room: true}]", ["rooms[0].room is True", 'room: "true"']),
+    ],
+)
+def test_a_room_that_cannot_be_is_named_by_its_place(file: Path, text: str, says: list[str]) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load(file)
+    assert all(words in str(refused.value) for words in says), str(refused.value)
+
+
+def test_flags_for_one_room_say_nothing_of_several(file: Path) -> None:
+    file.write_text(ROOMS)
+    with pytest.raises(ConfigError, match="says nothing where there are several rooms"):
+        load(file, {"source.kind": "stdin"})
+    assert load(file, {"captions.confidence": 0.5}).all_rooms()[0].captions.confidence == 0.5
+    assert load(file, {"captions.confidence": 0.5}).all_rooms()[1].captions.confidence == 0.6
+
+
+@pytest.mark.parametrize("dotted", ["capshuns.level", "room.name", "captions.level.more"])
+def test_a_key_that_does_not_exist_is_refused_on_the_command_line(dotted: str) -> None:
+    with pytest.raises(ConfigError, match="unknown key"):
+        load(None, {dotted: 1})

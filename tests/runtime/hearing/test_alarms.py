@@ -7,14 +7,18 @@ from edgecap.runtime.audio import CHUNK_SAMPLES, Samples
 from edgecap.runtime.hearing.alarms import LASTING, Alarms
 from edgecap.runtime.hearing.encoder import Embedding
 from edgecap.runtime.hearing.frontend import FrontEnd
-from edgecap.runtime.saying.labels import Sounds
+from edgecap.runtime.model.manifest import Label
+from edgecap.runtime.saying.labels import Labels
 from tests.handmade import silence
 from tests.runtime.hearing.test_cadence import MELS, beeps, t3, t4
 
-SOUNDS = Sounds(
-    ["dog_bark", "smoke_alarm", "co_alarm"],
-    ["a dog barks", "a smoke alarm beeps", "a carbon monoxide alarm beeps"],
-    ["", "T3", "T4"],
+SMOKE_ALARM = Label("smoke_alarm", "a smoke alarm beeps", "", "urgent", "T3")
+SOUNDS = Labels(
+    [
+        Label("dog_bark", "a dog barks"),
+        SMOKE_ALARM,
+        Label("co_alarm", "a carbon monoxide alarm beeps", "", "urgent", "T4"),
+    ]
 )
 DOG, SMOKE, CO, GENERAL = range(4)
 
@@ -74,19 +78,19 @@ def test_it_is_over_when_the_next_group_has_not_come() -> None:
 
 
 def test_a_model_that_knows_no_alarm_is_left_alone() -> None:
-    sounds = Sounds(["dog_bark"], ["a dog barks"])
+    sounds = Labels([Label("dog_bark", "a dog barks")])
     embedding = Embedding(np.ones(4, np.float32), np.array([0.3], np.float32))
     assert (
         Alarms(sounds.cadences, sounds.alarm, MELS).step(np.full((32, MELS), -60, np.float32), embedding)
         is embedding
     )
-    assert sounds.labels == ("dog_bark",)
+    assert sounds.names == ("dog_bark",)
 
 
 @pytest.mark.parametrize("present", [False, True])
 def test_an_alarm_of_whatever_kind_is_one_sound_more_unless_there_is_one(present: bool) -> None:
-    own = (["alarm"], ["an alarm rings"], ["urgent"]) if present else ([], [], [])
-    sounds = Sounds(["smoke_alarm", *own[0]], ["a smoke alarm beeps", *own[1]], ["T3", *own[2]])
-    assert sounds.labels == ("smoke_alarm", "alarm")
+    own = [Label("alarm", "an alarm rings", "", "urgent")] if present else []
+    sounds = Labels([SMOKE_ALARM, *own])
+    assert sounds.names == ("smoke_alarm", "alarm")
     assert sounds.alarm == 1
     assert sounds.urgent == {0, 1}

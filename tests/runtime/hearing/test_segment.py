@@ -13,14 +13,14 @@ from edgecap.runtime.hearing.encoder import Embedding
 from edgecap.runtime.hearing.segment import (
     AFTERGLOW_SAMPLES,
     EVIDENCE,
-    SETTLED,
-    Heard,
+    Chunk,
     Segment,
     Segmenter,
     cosine_distance,
     levels_db,
     mean_level_db,
 )
+from edgecap.runtime.model.manifest import SegmentThresholds
 from tests.handmade import rain, tone
 
 DOG, RAIN = np.array([1, 0, 0.2], np.float32), np.array([0, 1, 0.2], np.float32)
@@ -35,7 +35,7 @@ def played(
     for i, (level, vector) in enumerate(plan):
         levels = np.full(8, level)
         embedding = Embedding(vector, vector[:2])
-        done = segmenter.step(Heard(i * CHUNK_SAMPLES, (i + 1) * CHUNK_SAMPLES, levels, embedding))
+        done = segmenter.step(Chunk(i * CHUNK_SAMPLES, (i + 1) * CHUNK_SAMPLES, levels, embedding))
         ended += [done] if done else []
     return segmenter, ended
 
@@ -62,8 +62,8 @@ def test_a_segment_lasts_from_the_first_loud_window_to_the_last() -> None:
     levels[1, 5:], levels[2], levels[3, :2] = LOUD, LOUD, LOUD
     ended = []
     for i, row in enumerate(levels):
-        heard = Heard(i * CHUNK_SAMPLES, (i + 1) * CHUNK_SAMPLES, row, Embedding(DOG, DOG[:2]))
-        ended += [done] if (done := segmenter.step(heard)) else []
+        chunk = Chunk(i * CHUNK_SAMPLES, (i + 1) * CHUNK_SAMPLES, row, Embedding(DOG, DOG[:2]))
+        ended += [done] if (done := segmenter.step(chunk)) else []
     (segment,) = ended
     assert segment.start == CHUNK_SAMPLES + 5 * 1280
     assert segment.end == 3 * CHUNK_SAMPLES + 2 * 1280
@@ -77,8 +77,8 @@ def test_a_knock_inside_one_chunk_has_its_own_bounds() -> None:
     for i in range(9):
         levels = np.full(8, QUIET)
         levels[2:4] = LOUD if i == 1 else QUIET
-        heard = Heard(i * CHUNK_SAMPLES, (i + 1) * CHUNK_SAMPLES, levels, Embedding(DOG, DOG[:2]))
-        ended += [done] if (done := segmenter.step(heard)) else []
+        chunk = Chunk(i * CHUNK_SAMPLES, (i + 1) * CHUNK_SAMPLES, levels, Embedding(DOG, DOG[:2]))
+        ended += [done] if (done := segmenter.step(chunk)) else []
     (segment,) = ended
     assert (segment.start, segment.end) == (CHUNK_SAMPLES + 2 * 1280, CHUNK_SAMPLES + 4 * 1280)
 
@@ -154,14 +154,14 @@ def test_evidence_needs_two_chunks() -> None:
 
 
 def test_of_a_segment_that_goes_on_four_chunks_must_agree() -> None:
-    segment = Segment(0, True, 94)
+    segment, settled = Segment(0, True, 94), SegmentThresholds().settled
     odd = [np.array([0.9 if i % 6 < 2 else 0.1], np.float32) for i in range(30)]  # two chunks in six
     heard = []
     for scores in odd:
         segment.add(Embedding(DOG, scores))
         heard.append(segment.evidence()[0])
-    assert heard[1:SETTLED] == pytest.approx([0.9] * (SETTLED - 1))
-    assert heard[SETTLED:] == pytest.approx([0.5] * (30 - SETTLED))
+    assert heard[1:settled] == pytest.approx([0.9] * (settled - 1))
+    assert heard[settled:] == pytest.approx([0.5] * (30 - settled))
 
 
 def test_no_more_embeddings_than_the_window() -> None:

@@ -228,12 +228,8 @@ def test_a_slow_subscriber_never_stalls_the_room(publisher: Station, readers: Re
     sleeper = readers.sleeper(zmq.SUB, publisher.publish_endpoint)
     while not sleeper.poll(20):
         tell(publisher)
-    slowest = 0.0
     for number in range(10_000):
-        before = time.monotonic()
-        say(publisher, number)
-        slowest = max(slowest, time.monotonic() - before)
-    assert slowest < 1.0  # it takes microseconds; a shared machine may take the processor away
+        say(publisher, number)  # if one of these waited for the sleeper, it would wait for ever
     seen = []
     while sleeper.poll(QUIET_MS):
         message = wire.decode(sleeper.recv_multipart()[1])
@@ -472,10 +468,8 @@ def test_closing_waits_for_nobody(readers: Readers) -> None:
         tell(publisher)
     for number in range(2000):
         say(publisher, number)
-    before = time.monotonic()
+    publisher.close()  # comes back, though the sleeper never takes what waits for it
     publisher.close()
-    publisher.close()
-    assert time.monotonic() - before < 2.0
 
 
 def test_what_is_heard_is_wanted_only_by_who_names_it(publisher: Station, readers: Readers) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecap.runtime.errors import WireError
+from edgecap.runtime.events import Reason
 from edgecap.runtime.telling import wire
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -226,7 +227,12 @@ def test_the_document_explains_every_field_and_its_example_is_a_message(kind: st
     table = [line.split("|")[1] for line in section(kind).splitlines() if line.startswith("| `")]
     explained = {name for cell in table for name in re.findall(r"`([a-z]+)`", cell)}
     # Tables also explain the words that a field may hold.
-    words = {*get_args(wire.State), *get_args(wire.CaptureHealth), *get_args(wire.Priority)}
+    words = {
+        *get_args(wire.State),
+        *get_args(wire.CaptureHealth),
+        *get_args(wire.Priority),
+        *get_args(Reason),
+    }
     assert explained - (words - set(names)) == set(names)
     (example,) = re.findall(r"```json\n(.*)\n```", section(kind))
     assert wire.encode(wire.decode(example.encode())).decode() == example
@@ -237,6 +243,8 @@ def test_the_document_explains_every_state_and_event() -> None:
         assert f"\n| `{state}` |" in section("status")
     for health in get_args(wire.CaptureHealth):
         assert f"\n| `{health}` |" in section("status")
+    for reason in get_args(Reason):
+        assert f"\n| `{reason}` |" in section("heard")
     for priority in get_args(wire.Priority):
         assert f"\n| `{priority}` |" in section("caption")
     assert "`new`, `update`, `end`" in section("caption")

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from edgecap.cli import app
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
 from edgecap.runtime.errors import DataError, InputMissingError
-from edgecap.training.data.corpus import Corpus, is_free, open_corpus
+from edgecap.training.data.corpus import Corpus, open_corpus
+from edgecap.training.data.licences import is_free
 from edgecap.training.prepare import compatible_classes, vocabulary
 from edgecap.training.prepare.lexicon import conjugations, plural
 from edgecap.training.prepare.parse import Parsed, Refused, parse

@@ -82,7 +82,7 @@ def examine(setting: Setting, weights: Path) -> dict[str, Any]:
     names = share_clauses(class_names(setting.folder, weights), setting.corpus)
     val = tag(setting, weights, [c for c in setting.corpus.split("val") if c.label != QUIET], names)
     held_out = val if setting.split == "val" else tag(setting, weights, setting.clips, names)
-    taught = frozenset(setting.model.sounds.labels)
+    taught = frozenset(setting.model.labels.names)
     figures: dict[str, Any] = {}
     for rule, say in RULES.items():
         threshold = best_threshold(val, names, say)

@@ -21,7 +21,7 @@ BINS = 10
 
 def fit(setting: Setting) -> tuple[int, float, float, float]:
     """(clips, bias, slope, novelty) from the split's clips of sounds that the model was taught."""
-    taught = [clip for clip in setting.clips if clip.label in setting.model.sounds.labels]
+    taught = [clip for clip in setting.clips if clip.label in setting.model.labels.names]
     said = utter_scores(setting, taught)
     return (len(said), *fit_calibration(*first_scores(said)), steady_novelty(setting, taught))
 

@@ -17,7 +17,8 @@ from ....runtime.audio import RATE
 from ....runtime.model.manifest import Calibration
 from ....runtime.options import Captions
 from ....runtime.session import Model
-from ...data.corpus import Clip, may_ship
+from ...data.corpus import Clip
+from ...data.licences import may_ship
 from ...sound.taxonomy import QUIET
 from ..captioned import BEFORE, Said, in_room, listen, onset
 from ..context import Setting, Stage
@@ -151,7 +152,7 @@ def summary(said: Sequence[Uttered], taught: frozenset[str]) -> dict[str, Any]:
 
 def examine(setting: Setting) -> dict[str, Any]:
     """Naming of the split's clips, beside chance."""
-    taught = frozenset(setting.model.sounds.labels)
+    taught = frozenset(setting.model.labels.names)
     said = utter(setting)
     shown = [clip for clip in setting.corpus.split("train", may_ship) if clip.label != QUIET]
     return {

@@ -1,5 +1,6 @@
 """Is nothing said of what deserves silence? An hour each of quiet, of noise, and of a dull background."""
 
+import zlib
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ def sit_through(stage: Stage, quiet: Quiet) -> list[Said]:
 
 def stream(stage: Stage, quiet: Quiet) -> streams.Stream:
     """The sound of this name, without end."""
-    rng = np.random.default_rng([quiet.seed, len(quiet.name)])
+    rng = np.random.default_rng([quiet.seed, zlib.crc32(quiet.name.encode())])
     if quiet.name == "digital silence":
         return streams.silence()
     if quiet.name in BACKGROUNDS:
