@@ -1,11 +1,12 @@
 """Subscriber: the messages of a room, in order and without holes, across lost connections and restarts."""
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Self
+from typing import NamedTuple, Self
 
 import zmq
 
@@ -21,6 +22,9 @@ HEARTBEAT_MS = 2000
 HEARTBEAT_TIMEOUT_MS = 6000
 """A cable pulled out shows as nothing at all; after so long the connection is made anew."""
 
+ASK_AGAIN_S = 10.0
+"""A room that did not answer a replay in time is not asked for so long: each question costs a wait."""
+
 Received = wire.CaptionMessage | wire.StatusMessage
 
 log = logging.getLogger(__name__)
@@ -32,6 +36,24 @@ def replay_beside(endpoint: str) -> str | None:
     if not (endpoint.startswith("tcp://") and port.isascii() and port.isdigit()):
         return None
     return f"{head}:{int(port) + 1}"
+
+
+class _Hole(NamedTuple):
+    """A message, and the captions before it that have not come: newest < seq <= reached."""
+
+    message: Received
+    newest: int
+    reached: int
+    counts: bool  # what stays missing is a loss
+
+
+class _Asking(NamedTuple):
+    """A replay under way."""
+
+    hole: _Hole
+    dealer: "zmq.Socket[bytes]"
+    deadline: float
+    missed: list[wire.CaptionMessage]
 
 
 class Subscriber:
@@ -74,6 +96,9 @@ class Subscriber:
         self._timeout_s, self._replay_timeout_s = timeout_s, replay_timeout_s
         self._newest: dict[str, tuple[int, int]] = {}  # room -> (run, seq) of the newest caption passed on
         self._ready: deque[Received] = deque()
+        self._behind: deque[Received] = deque()  # came, and wait for a replay or their turn
+        self._asking: _Asking | None = None
+        self._silent_until = 0.0
         self._context = zmq.Context()
         try:
             self._sub = self._connect(zmq.SUB, endpoint)
@@ -84,15 +109,24 @@ class Subscriber:
             self._sub.setsockopt(zmq.SUBSCRIBE, topic)
 
     def receive(self, timeout_s: float | None = None) -> Received | None:
-        """The next message; None if there is none within timeout_s (None waits for ever)."""
+        """The next message; None if there is none within timeout_s (None waits for ever).
+
+        While a replay is asked for, what comes meanwhile waits behind it, in its order; asking goes on in
+        the next call where timeout_s is over first.
+        """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._ready:
-            left_ms = None if deadline is None else max(0, round((deadline - time.monotonic()) * 1000))
-            if not self._sub.poll(left_ms):
+            if self._asking is None and self._behind:
+                self._take(self._behind.popleft())
+                continue
+            now = time.monotonic()
+            if self._asking is not None and now >= self._asking.deadline:
+                self._give_up(self._asking)
+                continue
+            ends = [end for end in (deadline, self._asking and self._asking.deadline) if end is not None]
+            left_ms = max(0, math.ceil((min(ends) - now) * 1000)) if ends else None
+            if not self._wait(left_ms) and deadline is not None and time.monotonic() >= deadline:
                 return None
-            message = self._read(self._sub.recv_multipart()[-1])
-            if isinstance(message, Received) and self._room in ("", message.room):
-                self._ready.extend(m for m in self._in_order(message) if not self._is_stale(m))
         return self._ready.popleft()
 
     def __iter__(self) -> Iterator[Received]:
@@ -143,8 +177,26 @@ class Subscriber:
             log.warning("%s: %s", self._endpoint, unreadable)
             return None
 
-    def _in_order(self, message: Received) -> list[Received]:
-        """The message, behind the captions that should have come before it; nothing if it came before."""
+    def _wait(self, timeout_ms: int | None) -> bool:
+        """Read one message of each socket that has one, waiting for the first; whether there was any."""
+        asking = self._asking
+        if asking is None:
+            ready = [self._sub] if self._sub.poll(timeout_ms) else []
+        else:
+            poller = zmq.Poller()
+            for socket in (self._sub, asking.dealer):
+                poller.register(socket, zmq.POLLIN)
+            ready = [socket for socket, _ in poller.poll(timeout_ms)]
+        if asking is not None and asking.dealer in ready:
+            self._read_answer(asking)
+        if self._sub in ready:
+            message = self._read(self._sub.recv_multipart()[-1])
+            if isinstance(message, Received) and self._room in ("", message.room):
+                self._behind.append(message)
+        return bool(ready)
+
+    def _take(self, message: Received) -> None:
+        """Pass a message on, behind the captions that should have come before it; ask for those first."""
         # A status comes after the captions that it counts, so it shows the loss of the newest too.
         reached = message.last if isinstance(message, wire.StatusMessage) else message.seq - 1
         known = self._newest.get(message.room)
@@ -154,38 +206,50 @@ class Subscriber:
             newest = 0  # a restart, or all that is kept
         else:
             newest = reached  # who comes late begins with what comes now
+        hole = _Hole(message, newest, reached, counts=known is not None)
+        if newest >= reached or self._replay is None or time.monotonic() < self._silent_until:
+            self._pass_on(hole, [])
+            return
+        dealer = self._connect(zmq.DEALER, self._replay)  # anew, so that no late answer is mistaken
+        dealer.send(wire.encode(wire.ReplayRequest(room=message.room, run=message.run, after=newest)))
+        self._asking = _Asking(hole, dealer, time.monotonic() + self._replay_timeout_s, [])
+
+    def _read_answer(self, asking: "_Asking") -> None:
+        answer = self._read(asking.dealer.recv_multipart()[-1])
+        wanted = asking.hole.message
+        if isinstance(answer, wire.CaptionMessage) and (answer.room, answer.run) == (wanted.room, wanted.run):
+            asking.missed.append(answer)
+        elif isinstance(answer, wire.ReplayEnd | wire.Refused):
+            self._finish(asking)
+
+    def _give_up(self, asking: "_Asking") -> None:
+        """What came in time is passed on; who does not answer is not asked again at once."""
+        log.warning(
+            "%s: no replay of %s's captions after %d",
+            self._replay, asking.hole.message.room, asking.hole.newest,
+        )  # fmt: skip
+        self._silent_until = time.monotonic() + ASK_AGAIN_S
+        self._finish(asking)
+
+    def _finish(self, asking: "_Asking") -> None:
+        asking.dealer.close()
+        self._asking = None
+        self._pass_on(asking.hole, asking.missed)
+
+    def _pass_on(self, hole: "_Hole", missed: list[wire.CaptionMessage]) -> None:
+        message, newest = hole.message, hole.newest
         ordered: list[Received] = []
-        if newest < reached:
-            hole = newest
-            for missed in self._missed(message.room, message.run, newest):
-                if newest < missed.seq <= reached:
-                    ordered.append(missed)
-                    newest = missed.seq
-            if known:  # what was before history began is no loss
-                self.lost += reached - hole - len(ordered)
+        for each in missed:
+            if newest < each.seq <= hole.reached:
+                ordered.append(each)
+                newest = each.seq
+        if hole.counts:  # what was before history began is no loss
+            self.lost += max(0, hole.reached - hole.newest) - len(ordered)
         if isinstance(message, wire.StatusMessage) or message.seq > newest:
             ordered.append(message)
-        if isinstance(message, wire.CaptionMessage):
-            reached = message.seq
+        reached = message.seq if isinstance(message, wire.CaptionMessage) else hole.reached
         self._newest[message.room] = message.run, max(newest, reached)
-        return ordered
-
-    def _missed(self, room: str, run: int, after: int) -> list[wire.CaptionMessage]:
-        """What replay still has of the run behind `after`, in order; what came in time if it stalls."""
-        missed: list[wire.CaptionMessage] = []
-        if self._replay is None:
-            return missed
-        deadline = time.monotonic() + self._replay_timeout_s
-        with self._connect(zmq.DEALER, self._replay) as dealer:  # anew, so that no late answer is mistaken
-            dealer.send(wire.encode(wire.ReplayRequest(room=room, run=run, after=after)))
-            while dealer.poll(max(0, round((deadline - time.monotonic()) * 1000))):
-                message = self._read(dealer.recv_multipart()[-1])
-                if isinstance(message, wire.ReplayEnd):
-                    return missed
-                if isinstance(message, wire.CaptionMessage) and (message.room, message.run) == (room, run):
-                    missed.append(message)
-        log.warning("%s: no replay of %s's captions after %d", self._replay, room, after)
-        return missed
+        self._ready.extend(each for each in ordered if not self._is_stale(each))
 
     def _is_stale(self, message: Received) -> bool:
         if self._stale_s is None:

@@ -285,3 +285,33 @@ def test_what_is_stale_is_dropped_by_its_own_time(rooms: Rooms) -> None:
 )
 def test_replay_is_asked_for_at_the_next_port(endpoint: str, replay: str | None) -> None:
     assert replay_beside(endpoint) == replay
+
+
+def test_a_replay_that_never_answers_holds_up_one_hole_and_no_timeout() -> None:
+    """receive comes back when told to; a second hole is not waited for: what comes is passed on at once."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    deaf = context.socket(zmq.ROUTER)
+    port = deaf.bind_to_random_port("tcp://127.0.0.1")
+    room = LossyRoom()
+    try:
+        with Subscriber(room.endpoint, f"tcp://127.0.0.1:{port}", replay_timeout_s=PATIENCE_S) as subscriber:
+            room.meet(subscriber)
+            lost, after = room.captions(2)
+            room.send(after)
+            # The status behind it shows that the hole has been seen; it waits behind the replay as well.
+            room.send(room.status())
+            while not deaf.poll(0):
+                assert subscriber.receive(0.01) is None
+            assert subscriber.receive(0.01) is None  # asked, not answered: and yet it came back
+            subscriber._asking = subscriber._asking._replace(deadline=0.0)  # type: ignore[union-attr]  # its time is over
+            assert subscriber.receive(PATIENCE_S) == after
+            assert subscriber.lost == 1
+            assert isinstance(subscriber.receive(PATIENCE_S), wire.StatusMessage)
+            *_, third = room.captions(2)
+            room.send(third)
+            assert subscriber.receive(PATIENCE_S) == third  # no question, so no wait
+            assert subscriber.lost == 2
+            assert lost.seq == after.seq - 1
+    finally:
+        room.close()
+        context.destroy(linger=0)

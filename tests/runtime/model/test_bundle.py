@@ -391,6 +391,9 @@ def test_engine_takes_a_path_or_bytes(tiny_bundle: Path) -> None:
         manifest.AudioContract,
         manifest.Thresholds,
         manifest.Calibration,
+        manifest.PolicyThresholds,
+        manifest.SegmentThresholds,
+        manifest.AlarmThresholds,
         Tensor,
     ],
 )
