@@ -15,8 +15,9 @@ import numpy as np
 from ..audio import RATE
 from ..errors import MicrophoneError
 from .blocks import BLOCK_S, Block, Converter, Delivery
-from .devices import PORTAUDIO, choose, inputs_of, quiet_refusal, stable_name, start_portaudio
+from .devices import choose, inputs_of, stable_name
 from .frame_count import FrameCount
+from .portaudio import PORTAUDIO, quiet_refusal
 from .ring import Ring
 from .sound_server import Attachment
 
@@ -45,15 +46,17 @@ class Microphone:
     def __init__(self, wanted: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Opens it. Raises MicrophoneError where it is missing or refuses, else as `devices` does."""
         self._clock = clock
-        with PORTAUDIO:
-            self._audio = start_portaudio()
+        with PORTAUDIO.turn():
+            self._audio = PORTAUDIO.start()
             try:
                 self.device = choose(inputs_of(self._audio), wanted)
                 self._server = Attachment() if self.device.name not in FOLLOWERS else None
                 with self._server.watching() if self._server else nullcontext():
                     self._stream, self.rate, self.channels = self._open()
-            except BaseException:
+            except BaseException as refused:
                 self._let_go()
+                if isinstance(refused, MicrophoneError):
+                    PORTAUDIO.look_again()
                 raise
         self._converter = Converter(self.rate, self.channels)
         self._expected_frame = self._base = self._produced = 0
@@ -82,13 +85,16 @@ class Microphone:
         """Whether the sound server now feeds us from another source. None where it can't be asked.
 
         PulseAudio and PipeWire move a stream silently to the default source when its own goes, and
-        it keeps delivering; nothing in PortAudio tells.
+        it keeps delivering; nothing in PortAudio tells. Also true while all must close for a moment, so that
+        the microphone of another room is found.
         """
+        if PORTAUDIO.is_outdated:
+            return True
         return self._server.has_changed() if self._server else False
 
     def close(self) -> None:
         """Let go of the device."""
-        with PORTAUDIO:
+        with PORTAUDIO.turn():
             self._let_go()
 
     def _let_go(self) -> None:
@@ -96,7 +102,7 @@ class Microphone:
             self._server.close()
         if self._stream:
             self._stream.close()
-        self._audio.terminate()
+        PORTAUDIO.stop(self._audio)
 
     def _open(self) -> tuple[Any, int, int]:
         import pyaudio
