@@ -6,6 +6,7 @@ The same samples in any chunking give the same events, bit for bit: samples are 
 10,240, and every stage sees whole chunks only.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -268,8 +269,8 @@ class Session:
         samples = np.asarray(samples, np.float32)
         if samples.ndim != 1:
             raise UsageError(f"samples of shape {samples.shape}", fix="push one channel, as a flat array")
-        finite = np.isfinite(samples)
-        if not finite.all():
+        if not math.isfinite(np.dot(samples, samples)):  # one pass, where all are; else each is looked at
+            finite = np.isfinite(samples)
             self.non_finite += int(samples.size - np.count_nonzero(finite))
             samples = np.where(finite, samples, np.float32(0.0))
         return np.clip(samples, -1.0, 1.0)

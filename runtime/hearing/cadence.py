@@ -148,6 +148,8 @@ class Listener:
 
     def __init__(self, patterns: Sequence[Pattern], mels: int) -> None:
         self._looks = [_Looks.of(pattern) for pattern in patterns]
+        # Of all patterns at once, since it is all that most chunks need.
+        self._usual = _Look([pattern.beep[0].template() for pattern in patterns], 0, STEPS) if patterns else None
         self._past = max((each.past for each in self._looks), default=1)
         self._mels = mels
 
@@ -158,7 +160,13 @@ class Listener:
     def step(self, prominent: Prominence, past: Past) -> tuple[list[float], Past]:
         """The best match of each pattern that ended in this chunk, 0 to 1, and what the next step needs."""
         past = self._add(prominent, past)
-        return [each.best(past.sums[:, -each.past :]) for each in self._looks], past
+        if self._usual is None:
+            return [], past
+        contrasts = self._usual.contrast(past.sums[0])
+        return [
+            each.best(past.sums[:, -each.past :], contrast[None])
+            for each, contrast in zip(self._looks, contrasts, strict=True)
+        ], past
 
     def _add(self, prominent: Prominence, past: Past) -> Past:
         if past.end + STEPS > past.memory.sums.shape[1]:
@@ -189,6 +197,7 @@ class _Looks(NamedTuple):
     """A pattern's templates, each where in a stream's last seconds it is held against them."""
 
     usual: "_Look"
+    """The beep in its usual tempo."""
     beep: "_Look"
     groups: "list[tuple[_Look, int]]"
     """Each with how many steps its end may lie from the nearest to the farthest."""
@@ -209,16 +218,16 @@ class _Looks(NamedTuple):
             past=past,
         )
 
-    def best(self, sums: Sums) -> float:
-        """The best match among the bands. sums: (2, past, mels)."""
-        # One tempo tells which bands, few and mostly none, are worth a look at all of it: first by what
-        # is cheap to know.
-        contrast = self.usual.contrast(sums[0])
-        bands = np.flatnonzero(contrast.max(axis=(0, 1)) >= self.contrast_db)
-        if not len(bands):
+    def best(self, sums: Sums, usual: NDArray[np.float64]) -> float:
+        """The best match among the bands.
+
+        sums: (2, past, mels). usual: (1, 16, mels) the contrast of the beep in its usual tempo. That tells which
+        bands, few and mostly none, are worth a look at all of it: first by what is cheap to know.
+        """
+        if usual.max() < self.contrast_db:
             return 0.0
-        near = self.usual.match(sums, contrast, self.contrast_db)
-        bands = bands[near[:, bands].max(axis=0) > NEAR]
+        near = self.usual.match(sums, usual, self.contrast_db)
+        bands = np.flatnonzero(near.max(axis=0) > NEAR)
         if not len(bands):
             return 0.0
         own = sums[:, -self.beep.past :].take(bands, axis=2)

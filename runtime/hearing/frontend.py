@@ -25,6 +25,8 @@ class FrontEnd:
         # float64 up to the power: faster than numpy's float32 FFT here, and faint bands beside a loud
         # tone keep their true level. The arrays below are working memory, allocated once; no state.
         self._window = hann().astype(np.float64)
+        self._heard = np.empty(PAST + CHUNK_SAMPLES, np.float32)
+        self._frames = sliding_window_view(self._heard, FFT)[::HOP]  # (32, 1024), no copy
         self._windowed = np.empty((CHUNK, FFT))
         self._spectrum = np.empty((CHUNK, BINS), np.complex128)
         self._real = np.empty((CHUNK, BINS))
@@ -41,9 +43,8 @@ class FrontEnd:
         chunk: (10240,) float32. past: (704,) float32, from the step before.
         Returns (32, mels) float32 in dB, and the next past.
         """
-        heard = np.concatenate([past, chunk])  # (10944,)
-        frames = sliding_window_view(heard, FFT)[::HOP]  # (32, 1024), no copy
-        np.multiply(frames, self._window, out=self._windowed)
+        self._heard[:PAST], self._heard[PAST:] = past, chunk
+        np.multiply(self._frames, self._window, out=self._windowed)
         np.fft.rfft(self._windowed, out=self._spectrum)
         np.square(self._spectrum.real, out=self._real)
         np.square(self._spectrum.imag, out=self._imag)
@@ -53,4 +54,4 @@ class FrontEnd:
         np.maximum(log_mel, np.float32(POWER_FLOOR), out=log_mel)
         np.log10(log_mel, out=log_mel)
         log_mel *= np.float32(10.0)
-        return log_mel, heard[CHUNK_SAMPLES:].copy()
+        return log_mel, self._heard[CHUNK_SAMPLES:].copy()
