@@ -86,11 +86,18 @@ class _Graph:
         """A constant's values; None for what is none."""
         return numpy_helper.to_array(self.constants[name]) if name in self.constants else None
 
-    def constant(self, values: Sequence[int]) -> str:
-        """The name of an int64 constant of these values, one for all who ask."""
-        name = f"lean_{'_'.join(map(str, values))}"
+    def sizes(self, values: Sequence[int]) -> str:
+        """The name of an int64 constant of these values."""
+        return self._constant(f"lean_{'_'.join(map(str, values))}", np.array(values, np.int64))
+
+    def number(self, value: float) -> str:
+        """The name of a float32 constant without dimensions."""
+        return self._constant(f"lean_{value}", np.array(value, np.float32))
+
+    def _constant(self, name: str, values: NDArray[np.generic]) -> str:
+        """One for all who ask."""
         if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(np.array(values, np.int64), name)
+            self.constants[name] = numpy_helper.from_array(values, name)
             self.graph.initializer.append(self.constants[name])
         return name
 
@@ -134,7 +141,7 @@ def _reshape_instead_of_moving(graph: _Graph) -> int:
         target = graph.array(before.input[1]) if before is not None else None
         if before is not None and target is not None:
             if _is_still([int(size) for size in target], perm):
-                shape = graph.constant([int(target[axis]) for axis in perm])
+                shape = graph.sizes([int(target[axis]) for axis in perm])
                 new = helper.make_node("Reshape", [before.input[0], shape], node.output)
                 graph.replace(node, [new])
                 found += 1
@@ -159,39 +166,37 @@ def _is_still(shape: Sequence[int | str | None], perm: Sequence[int]) -> bool:
 
 
 def _write_slots(graph: _Graph) -> int:
-    """A cache with one slot written: its slots before, the new one and those after, in place of a choice
-    between two for each number (Where)."""
+    """A cache with one slot written, cache · others + new · this one, in place of a choice between two for
+    each number (Where), which ONNX Runtime makes in three passes. Slots must be finite, as they are."""
     found = 0
     for node in graph.of("Where"):
         here, new, cache = node.input
-        shape, of_new = graph.shapes.get(cache), graph.shapes.get(new)
-        position = _position(graph, here)
-        if position is None or not shape or not of_new or len(shape) != 4 or of_new[2] != 1:
+        if not _is_one_slot(graph, here):
             continue
-        one, axis, end = graph.constant([1]), graph.constant([2]), graph.constant([2**31])
-        after, left, right = (f"{node.output[0]}_{part}" for part in ("after", "left", "right"))
-        graph.replace(
-            node,
-            [
-                helper.make_node("Add", [position, one], [after]),
-                helper.make_node("Slice", [cache, graph.constant([0]), position, axis], [left]),
-                helper.make_node("Slice", [cache, after, end, axis], [right]),
-                helper.make_node("Concat", [left, new, right], node.output, axis=2),
-            ],
-        )
+        this, others = f"{here}_this", f"{here}_others"
+        made = []
+        if this not in graph.makers:
+            made = [
+                helper.make_node("Cast", [here], [this], to=onnx.TensorProto.FLOAT),
+                helper.make_node("Sub", [graph.number(1.0), this], [others]),
+            ]
+        kept, written = (f"{node.output[0]}_{part}" for part in ("kept", "written"))
+        made += [
+            helper.make_node("Mul", [cache, others], [kept]),
+            helper.make_node("Mul", [new, this], [written]),
+            helper.make_node("Add", [kept, written], node.output),
+        ]
+        graph.replace(node, made)
         found += 1
     return found
 
 
-def _position(graph: _Graph, here: str) -> str | None:
-    """The (1,) position that a mask of slots, (slots, 1), is true at."""
+def _is_one_slot(graph: _Graph, here: str) -> bool:
+    """Whether this is a mask of slots, (slots, 1), true at one position."""
     column = graph.made_by(here, "Unsqueeze")
     equal = graph.made_by(column.input[0], "Equal") if column is not None else None
-    if equal is None:
-        return None
-    slots = graph.array(equal.input[0])
-    is_range = slots is not None and np.array_equal(slots, np.arange(len(slots)))
-    return equal.input[1] if is_range else None
+    slots = graph.array(equal.input[0]) if equal is not None else None
+    return slots is not None and np.array_equal(slots, np.arange(slots.size))
 
 
 def _add_masks(graph: _Graph) -> int:
@@ -204,12 +209,10 @@ def _add_masks(graph: _Graph) -> int:
             continue
         if scores in graph.constants:  # the mask itself
             continue
-        mask, zero = f"{hidden}_mask", f"{hidden}_zero"
-        if zero not in graph.constants:
-            graph.constants[zero] = numpy_helper.from_array(np.array(0.0, np.float32), zero)
-            graph.graph.initializer.append(graph.constants[zero])
-            graph.replace(node, [helper.make_node("Where", [hidden, least, zero], [mask]), node])
-        graph.replace(node, [helper.make_node("Add", [scores, mask], node.output)])
+        mask, made = f"{hidden}_mask", []
+        if mask not in graph.makers:
+            made = [helper.make_node("Where", [hidden, least, graph.number(0.0)], [mask])]
+        graph.replace(node, [*made, helper.make_node("Add", [scores, mask], node.output)])
         found += 1
     return found
 

@@ -149,7 +149,9 @@ class Listener:
     def __init__(self, patterns: Sequence[Pattern], mels: int) -> None:
         self._looks = [_Looks.of(pattern) for pattern in patterns]
         # Of all patterns at once, since it is all that most chunks need.
-        self._usual = _Look([pattern.beep[0].template() for pattern in patterns], 0, STEPS) if patterns else None
+        self._usual = (
+            _Look([pattern.beep[0].template() for pattern in patterns], 0, STEPS) if patterns else None
+        )
         self._past = max((each.past for each in self._looks), default=1)
         self._mels = mels
 
@@ -221,8 +223,8 @@ class _Looks(NamedTuple):
     def best(self, sums: Sums, usual: NDArray[np.float64]) -> float:
         """The best match among the bands.
 
-        sums: (2, past, mels). usual: (1, 16, mels) the contrast of the beep in its usual tempo. That tells which
-        bands, few and mostly none, are worth a look at all of it: first by what is cheap to know.
+        sums: (2, past, mels). usual: (1, 16, mels) the contrast of the beep in its usual tempo. That tells
+        which bands, few and mostly none, are worth a look at all of it: first by what is cheap to know.
         """
         if usual.max() < self.contrast_db:
             return 0.0

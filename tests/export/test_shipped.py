@@ -52,14 +52,12 @@ def in_float32(content: bytes) -> bytes:
     readers = {name: node for node in graph.node for name in node.input}  # of these values, one each
     replaced: dict[str, onnx.NodeProto] = {}
     for product in [node for node in graph.node if node.op_type == "MatMulInteger"]:
-        quantised, weight, _, zero = product.input
+        quantised, weight, _ = product.input  # symmetric weights have no zero point (export/lean.py)
         cast = readers[product.output[0]]
         scaled = readers[cast.output[0]]
         (scales,) = set(scaled.input) - set(cast.output)
         (scale,) = [name for name in makers[scales].input if name in constants]
-        values = (constants[weight].astype(np.float32) - constants[zero].astype(np.float32)) * constants[
-            scale
-        ]
+        values = constants[weight].astype(np.float32) * constants[scale]
         graph.initializer.append(numpy_helper.from_array(values, f"{weight}.float32"))
         source = makers[quantised].input[0]
         replaced[scaled.output[0]] = onnx.helper.make_node(
