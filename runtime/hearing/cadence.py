@@ -5,6 +5,15 @@ pause, then three again (T3, ISO 8201), or four short ones every five seconds (T
 monoxide). So each mel band is compared with that pattern of on and off: a matched filter, by normalised
 correlation. A band's neighbours are taken off first: a beep stands out from them however loud the room is,
 and what fills the room is in all of them. That finds an alarm as quiet as the noise around it.
+
+Of a band's prominence x (dB, n steps of 20 ms) and a template t of ones and zeros, a share s of them ones:
+
+    contrast = mean of x where t is 1 - mean of x where t is 0        (dB)
+    match    = contrast · sqrt(n s (1 - s) / sum of (x - mean of x)²)  (Pearson's r of x and t)
+
+An alarm's match is the lesser of its newest beep's and of the groups' before it, in the band where that is
+greatest. The constants were chosen by hand and kept by the trials of training/LOG.md, "An alarm's cadence"
+(`edgecap evaluate BUNDLE --only safety` makes their like); those that weigh a match are the bundle's.
 """
 
 import math
@@ -30,14 +39,14 @@ STEP_S = 2 * HOP / RATE
 NEIGHBOURS = (-6, -5, -4, -3, 3, 4, 5, 6)
 """Mel bands beside a tone that it does not leak into."""
 LEAST_DB, MOST_DB = -6.0, 24.0
-"""How far below and above its neighbours a band counts: beyond it says nothing more."""
+"""dB: how far below and above its neighbours a band counts: beyond it says nothing more."""
 DB = 10.0 / math.log(10.0)
 """One neper of power."""
 FLATTEST_DB2 = 1e-3
-"""Variance below which a band is taken for still."""
+"""dB²: the variance a step below which a band is taken for still."""
 NEAR, CLEAR = 0.5, 0.6
-"""A band where a beep of the usual length is near is heard out; from a clear one on the groups before it are
-looked for."""
+"""Correlations: a band where a beep of the usual length is near is heard out; from a clear one on the groups
+before it are looked for."""
 ROOM = 4
 """Times as many running sums as are looked at, so that they are moved seldom."""
 
