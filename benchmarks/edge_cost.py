@@ -4,10 +4,11 @@
 
 The stream is CORPUS's validation clips (or every recording under another folder), one after another with a
 second of a quiet room between; the quiet is that room alone. Each version of edgecap and mn04 runs in a
-process of its own, on one thread, and all take turns, round after round: what else the machine does disturbs
-all alike. Times are the thread's own CPU, in milliseconds a second of sound, medians over the rounds; trust
-the ratios rather than the numbers. Parts are told apart by the classes that do them, found by name, so that
-another checkout, with other folders, is measured by this same script.
+process of its own, on one thread, and all take turns, ten seconds of sound each, the whole stream several
+times over; of each ten seconds the cheapest time counts, since whatever else the machine does only adds. Times
+are the thread's own CPU, in milliseconds a second of sound; trust the ratios rather than the numbers. Parts
+are told apart by the classes that do them, found by name, so that another checkout, with other folders, is
+measured by this same script.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import median
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,9 @@ Samples = NDArray[np.float32]
 RATE, CHUNK, BLOCK = 32_000, 10_240, 3_200
 ROOM_DB, BETWEEN_S = -70.0, 1.0
 FRAMES_OF_5_S = 500
+SLICE_S = 10.0
+Figures = dict[str, float]
+"""Milliseconds, or calls, a second of sound."""
 
 PARTS = {
     "front end": ["FrontEnd.step"],
@@ -54,8 +58,8 @@ def main() -> None:
     parser.add_argument("--mn04", type=Path, metavar="FOLDER", help="holds frontend.onnx and mn04.onnx")
     parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="another version, in turns with this")
     parser.add_argument("--bundle", default="room-small")
-    parser.add_argument("--seconds", type=float, default=180.0, help="of the stream, and of the quiet")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=240.0, help="of the stream, and of the quiet")
+    parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--as", dest="role", choices=["edgecap", "mn04"], help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.role:
@@ -66,35 +70,38 @@ def main() -> None:
     workers = {name: _Worker(checkout, "edgecap") for name, checkout in versions.items()}
     if given.mn04:
         workers["mn04"] = _Worker(here, "mn04")
-    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
-    for turn in range(given.rounds):
-        print(f"round {turn + 1} of {given.rounds} …", file=sys.stderr)
+    turns = round(given.seconds / SLICE_S)
+    best: dict[str, list[Figures]] = {name: [] for name in workers}
+    for turn in range(given.passes * turns):
+        print(f"turn {turn + 1} of {given.passes * turns} …", file=sys.stderr, end="\r")
         for name, worker in workers.items():
-            rounds[name].append(worker.round())
+            found, at = worker.turn(), turn % turns
+            if turn < turns:
+                best[name].append(found)
+            elif found["all"] < best[name][at]["all"]:
+                best[name][at] = found
     for worker in workers.values():
         worker.close()
-    print_table(rounds)
+    print_table(best)
 
 
-def print_table(rounds: dict[str, list[dict[str, float]]]) -> None:
-    """Medians, as Markdown."""
-    rows = list(dict.fromkeys(row for found in rounds.values() for row in found[0]))
-    print(f"\n| | {' | '.join(rounds)} |\n|---|{'---:|' * len(rounds)}")
+def print_table(turns: dict[str, list[Figures]]) -> None:
+    """Means over the stream, as Markdown."""
+    means = {
+        name: {row: fmean(one[row] for one in found) for row in found[0]} for name, found in turns.items()
+    }
+    rows = dict.fromkeys(row for found in means.values() for row in found)
+    print(f"\n| | {' | '.join(means)} |\n|---|{'---:|' * len(means)}")
     for row in rows:
-        cells = [
-            f"{median(one[row] for one in found):.2f}" if row in found[0] else "" for found in rounds.values()
-        ]
-        print(f"| {row} | {' | '.join(cells)} |")
-    if "mn04" in rounds:
-        peer = [one["all"] for one in rounds["mn04"]]
-        for name in [name for name in rounds if name != "mn04"]:
-            # Of each round by itself: what disturbs a round disturbs both.
-            times = [one["all"] / other for one, other in zip(rounds[name], peer, strict=True)]
-            print(f"{name}: {median(times):.2f} times mn04 ({min(times):.2f} to {max(times):.2f})")
+        print(
+            f"| {row} | {' | '.join(f'{found[row]:.2f}' if row in found else '' for found in means.values())} |"
+        )
+    for name in [name for name in means if "mn04" in means and name != "mn04"]:
+        print(f"{name}: {means[name]['all'] / means['mn04']['all']:.2f} times mn04")
 
 
 class _Worker:
-    """A process that does a round whenever it is asked, and tells what that cost."""
+    """A process that hears the next ten seconds whenever it is asked, and tells what that cost."""
 
     def __init__(self, checkout: Path, role: str) -> None:
         self._process = subprocess.Popen(
@@ -105,14 +112,14 @@ class _Worker:
             env={**os.environ, "PYTHONPATH": str(checkout), "OPENBLAS_NUM_THREADS": "1"},
         )
 
-    def round(self) -> dict[str, float]:
+    def turn(self) -> Figures:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print("go", file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         if not answer:
             raise SystemExit("a process that was to be measured ended; what it said is above")
-        found: dict[str, float] = json.loads(answer)
+        found: Figures = json.loads(answer)
         return found
 
     def close(self) -> None:
@@ -123,16 +130,17 @@ class _Worker:
 
 
 def work(given: argparse.Namespace) -> None:
-    """A round for every line that comes."""
-    sound = stream(given.sounds, given.seconds)
-    measured = mn04(given.mn04, sound) if given.role == "mn04" else edgecap(given.bundle, sound)
-    measured()  # warm: caches, allocations
+    """A turn for every line that comes."""
+    length = round(SLICE_S * RATE)
+    sound = stream(given.sounds, round(given.seconds / SLICE_S) * SLICE_S)
+    parts = [sound[start : start + length] for start in range(0, len(sound), length)]
+    turns = mn04(given.mn04, parts) if given.role == "mn04" else edgecap(given.bundle, parts)
     for _ in sys.stdin:
-        print(json.dumps(measured()), flush=True)
+        print(json.dumps(next(turns)), flush=True)
 
 
-def edgecap(bundle: str, sound: Samples) -> Callable[[], dict[str, float]]:
-    """What a round finds of this process's edgecap, in milliseconds and calls a second of sound."""
+def edgecap(bundle: str, parts: list[Samples]) -> Iterator[Figures]:
+    """What each part of a stream costs this process's edgecap, and as much quiet; over and over."""
     # An older checkout has the same names in other places.
     import edgecap.runtime.session as session_module
 
@@ -143,37 +151,34 @@ def edgecap(bundle: str, sound: Samples) -> Callable[[], dict[str, float]]:
     model = session_module.Model.load(Bundle.open(bundle))
     watches = {name: _Watch(name) for names in PARTS.values() for name in names}
     counts = {what: watches.get(name) or _Watch(name) for what, name in COUNTED.items()}
-    silence = quiet(len(sound))
-
-    def round_() -> dict[str, float]:
-        whole, captions = _push(session_module.Session(model), sound)
-        a_second = RATE / len(sound)
-        found = dict.fromkeys(PARTS, 0.0)
-        for part, names in PARTS.items():
-            found[part] = sum(watches[name].taken() for name in names) * 1000 * a_second
-        found["the rest"] = whole * 1000 * a_second - sum(found.values())
-        found["all"] = whole * 1000 * a_second
-        found |= {f"{what}, a second": watch.counted() * a_second for what, watch in counts.items()}
-        found["events, a second"] = captions * a_second
-        nothing, _ = _push(session_module.Session(model), silence)
-        for watch in (*watches.values(), *counts.values()):
-            watch.taken(), watch.counted()
-        found["all, in quiet"] = nothing * 1000 * a_second
-        return found
-
-    return round_
+    while True:
+        session, resting = session_module.Session(model), session_module.Session(model)
+        for part in parts:
+            a_second = RATE / len(part)
+            whole, events = _push(session, part)
+            found = {
+                name: 1000 * a_second * sum(watches[each].taken() for each in PARTS[name]) for name in PARTS
+            }
+            found["the rest"] = 1000 * a_second * whole - sum(found.values())
+            found["all"] = 1000 * a_second * whole
+            found |= {f"{what}, a second": watch.counted() * a_second for what, watch in counts.items()}
+            found["captions' events, a second"] = events * a_second
+            found["all, in quiet"] = 1000 * a_second * _push(resting, quiet(len(part)))[0]
+            for watch in watches.values():
+                watch.taken(), watch.counted()
+            yield found
 
 
 def _push(session: Any, sound: Samples) -> tuple[float, int]:
-    """CPU seconds of a whole stream, in blocks as from a microphone, and the events that it gave."""
-    events = 0
+    """CPU seconds of a sound, in blocks as from a microphone, and the captions' events that it gave."""
+    events: list[Any] = []
     started = time.thread_time()
     for start in range(0, len(sound), BLOCK):
-        events += len(session.push(sound[start : start + BLOCK]))
-    return time.thread_time() - started, events
+        events += session.push(sound[start : start + BLOCK])
+    return time.thread_time() - started, sum(hasattr(event, "text") for event in events)
 
 
-def mn04(folder: Path, sound: Samples) -> Callable[[], dict[str, float]]:
+def mn04(folder: Path, parts: list[Samples]) -> Iterator[Figures]:
     """EfficientAT mn04: 5 s of frames at every 320 ms; its front end hears the new 320 ms alone."""
     import onnxruntime as ort
 
@@ -183,18 +188,21 @@ def mn04(folder: Path, sound: Samples) -> Callable[[], dict[str, float]]:
         ort.InferenceSession(str(folder / file), settings, providers=["CPUExecutionProvider"])
         for file in ("frontend.onnx", "mn04.onnx")
     )
-
-    def round_() -> dict[str, float]:
-        frames = np.zeros((1, 1, 128, FRAMES_OF_5_S), np.float32)
-        started = time.thread_time()
-        for start in range(0, len(sound) - CHUNK + 1, CHUNK):
-            (new,) = front.run(None, {"waveform": sound[start : start + CHUNK][None]})
-            new = new[..., : CHUNK // 320]
-            frames = np.concatenate([frames[..., new.shape[-1] :], new], axis=-1)
-            tagger.run(["scores"], {"logmel": frames})
-        return {"all": (time.thread_time() - started) * 1000 * RATE / len(sound)}
-
-    return round_
+    frames = np.zeros((1, 1, 128, FRAMES_OF_5_S), np.float32)
+    while True:
+        rest = np.zeros(0, np.float32)
+        for part in parts:
+            sound = np.concatenate([rest, part])
+            whole = len(sound) // CHUNK * CHUNK
+            started = time.thread_time()
+            for start in range(0, whole, CHUNK):
+                (new,) = front.run(None, {"waveform": sound[start : start + CHUNK][None]})
+                new = new[..., : CHUNK // 320]
+                frames = np.concatenate([frames[..., new.shape[-1] :], new], axis=-1)
+                tagger.run(["scores"], {"logmel": frames})
+            # Of what it heard: as many windows as fit.
+            yield {"all": (time.thread_time() - started) * 1000 * RATE / whole}
+            rest = sound[whole:]
 
 
 class _Watch:
