@@ -38,7 +38,7 @@ def caption(
     ] = None,
 ) -> None:
     """Caption recordings: what can be heard in them, and when."""
-    from edgecap.runtime.errors import EdgecapError
+    from edgecap.runtime.errors import ConfigError, EdgecapError
     from edgecap.runtime.session import Session
 
     _check_formats(files, json, style, output)
@@ -50,7 +50,7 @@ def caption(
             try:
                 heard[file] = _caption_file(Session(model, settings.captions), file, progress)
             except EdgecapError as error:
-                if len(files) == 1:
+                if len(files) == 1 or isinstance(error, ConfigError):  # the same of all of them
                     raise
                 # The other recordings are still worth captioning; the exit code tells of this one.
                 print(f"edgecap: {error}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """One YAML file: found, read, laid under the command line's keys; and printed with comments."""
 
 import copy
+import dataclasses
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -99,16 +100,14 @@ def _render_rooms(lines: list[str], config: Config) -> None:
 def _render_room(room: RoomConfig, config: Config) -> list[str]:
     """Without the comments, which stand above once; of captions, what differs from those of all rooms."""
     lines = [f"  - room: {_scalar(room.room)}"]
-    for name, section, shared in (
-        ("source", room.source, None),
-        ("captions", room.captions, config.captions),
-    ):
-        keys = {key.name: getattr(section, key.name) for key in declared(type(section))}
-        if shared is not None:
-            keys = {key: held for key, held in keys.items() if held != getattr(shared, key)}
-        if keys:
+    source, captions, shared = (
+        dataclasses.asdict(each) for each in (room.source, room.captions, config.captions)
+    )
+    differing = {key: held for key, held in captions.items() if held != shared[key]}
+    for name, section in (("source", source), ("captions", differing)):
+        if section:
             lines.append(f"    {name}:")
-            lines += [f"      {key}: {_scalar(held)}" for key, held in keys.items()]
+            lines += [f"      {key}: {_scalar(held)}" for key, held in section.items()]
     return lines
 
 
