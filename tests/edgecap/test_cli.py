@@ -264,7 +264,9 @@ def test_a_hedge_above_the_bundles_confidence_is_refused_once(bundle: Path, soun
     flags = "--bundle", bundle, "--hedge", "0.8"
     assert said in refused(78, "caption", sounds, sounds, *flags)
     assert said in refused(78, "run", "--source", "file", "--name", sounds, *flags, *publishing())
-    assert edgecap("caption", sounds, "--bundle", bundle, "--confidence", "0.1").exit_code == 0  # hedge follows
+    assert (
+        edgecap("caption", sounds, "--bundle", bundle, "--confidence", "0.1").exit_code == 0
+    )  # hedge follows
 
 
 def test_set_reaches_every_key_and_is_refused_by_its_name(tmp_path: Path) -> None:
@@ -279,7 +281,7 @@ def test_set_reaches_every_key_and_is_refused_by_its_name(tmp_path: Path) -> Non
     assert "--level is 3" in refused(78, "config", "--set", "captions.level=3")
     assert "unknown key captions.lvl" in refused(78, "config", "--set", "captions.lvl=3")
     assert "is no KEY=VALUE" in refused(2, "config", "--set", "captions.level")
-    assert "--set room=[: not valid YAML" in refused(78, "config", "--set", "room=[")
+    assert "--set room=[, line 1: not valid YAML" in refused(78, "config", "--set", "room=[")
 
 
 def test_the_demo_is_one_room_whatever_is_configured(bundle: Path, tmp_path: Path) -> None:
