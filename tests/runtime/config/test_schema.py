@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.main import get_command
 
@@ -86,7 +86,6 @@ def test_defaults_are_those_of_the_design() -> None:
     assert (config.bundle, config.source.kind, config.source.name) == ("room-small", "microphone", "default")
 
 
-@settings(deadline=None)
 @given(config=configs)
 def test_what_is_printed_reads_back_as_the_same(
     config: Config, tmp_path_factory: pytest.TempPathFactory
@@ -206,7 +205,6 @@ def test_a_flag_is_refused_by_its_own_name() -> None:
         load(None, {"source.kind": "mic"})
 
 
-@settings(deadline=None)
 @given(
     value=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
