@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from edgecap.export.checkpoint import Checkpoint
     from edgecap.training.sound.compose import Composer
 
+# For this process and all that tests start, whoever called pytest: one thread for numpy's products, as
+# `edgecap` has it, and nothing reported to anybody.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 ROOT = Path(__file__).parent.parent
 MADE_FROM = (
     "export",

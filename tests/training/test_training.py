@@ -26,7 +26,7 @@ from edgecap.training.sound.bank import Sound, lull, sound_labels
 from edgecap.training.sound.compose import Composer, Scene, Stream
 from edgecap.training.sound.taxonomy import CADENCED
 from edgecap.training.tokenizer import FREE, build_tokenizer
-from edgecap.training.train import read_recipe, train
+from edgecap.training.train import commit, read_recipe, train
 from tests.made_corpus import LABELS
 
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"
@@ -53,6 +53,7 @@ def test_a_recipe_runs_start_to_end_and_resumes(corpus_folder: Path, tmp_path: P
     )
     about = json.loads((folder / "about.json").read_text())
     assert about["licences"] == ["CC0 1.0"]  # what may not be shipped was not heard
+    assert about["commit"] == commit()
     first = room.load(folder).state_dict()
     again = room.load(train(recipe, corpus_folder, None, tmp_path, tmp_path / "cache")).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)  # nothing was left to do

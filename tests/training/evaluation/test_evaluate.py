@@ -372,3 +372,15 @@ def test_what_can_not_be_asked_is_said_before_the_work(
     done = evaluate(tiny_bundle, corpus, *flags)
     assert done.exit_code == 2
     assert complaint in done.stderr
+
+
+def test_every_noise_is_drawn_by_itself() -> None:
+    """Two noises of names as long as each other are not the same samples, louder."""
+    heard = {}
+    for name in silence.NOISES[:2]:
+        quiet = silence.Quiet(name, "test", 1.0, 0)
+        block = next(iter(silence.stream(None, quiet)))  # type: ignore[arg-type]  # noises need no corpus
+        heard[name] = block / np.abs(block).max()
+    one, other = heard.values()
+    assert not np.allclose(one, other)
+    assert abs(float(np.corrcoef(one, other)[0, 1])) < 0.1
