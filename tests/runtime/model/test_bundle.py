@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from edgecap.runtime.errors import BundleError, InputMissingError
 from edgecap.runtime.model import bundle as bundles
-from edgecap.runtime.model import manifest
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.model.engine import Engine
 from edgecap.runtime.model.manifest import Graph, Label, Manifest, Tensor
@@ -221,23 +220,6 @@ def relabel(bundle: Path, text: str) -> None:
     ("text", "reason"),
     [
         ("name;text\n", "is not a table of sounds: its first line is not label,phrase,category"),
-        (
-            "label,phrase,category\ndog\n",
-            "is not a table of sounds: line 2 has 1 columns where the first has 3",
-        ),
-        (
-            "label,phrase,category,manner\ndog,a dog barks,animal\n",
-            "line 2 has 3 columns where the first has 4",
-        ),
-        ("label,phrase,category\ndog,a dog barks,animal,\n", "line 2 has 4 columns where the first has 3"),
-        (
-            "label,phrase,category,priority,cadence\ndog,a dog barks,animal,loud,\n",
-            "line 2 has the priority 'loud', which may be urgent, call, ambient or empty",
-        ),
-        (
-            "label,phrase,category,priority,cadence\nbell,a bell rings,alarm,urgent,T5\n",
-            "line 2 has the cadence 'T5', which may be T3, T4 or empty",
-        ),
         ("label,phrase,category\ndog,a dog barks,animal\n", "has 1 sounds where the manifest says 4"),
     ],
 )
@@ -245,37 +227,6 @@ def test_labels_that_fit_nothing_are_refused(bundle_copy: Path, text: str, reaso
     relabel(bundle_copy, text)
     with pytest.raises(BundleError, match=reason):
         Bundle.open(bundle_copy)
-
-
-def test_labels_of_every_age_are_read_alike(bundle_copy: Path) -> None:
-    """A sound's manner, up to 1.6, was its priority or the cadence of an alarm."""
-    now = [
-        Label("smoke_alarm", "a smoke alarm beeps", "alarms", "urgent", "T3"),
-        Label("siren", "a siren wails", "alarms", "urgent"),
-        Label("rain", "rain falls", "weather", "ambient"),
-        Label("dog", "a dog barks", "animals"),
-    ]
-    before = zip(("T3", "urgent", "ambient", ""), now, strict=True)
-    rows = {
-        ",".join(Label._fields): [",".join(label) for label in now],
-        "label,phrase,category,manner": [",".join((*label[:3], manner)) for manner, label in before],
-    }
-    for first, lines in rows.items():
-        relabel(bundle_copy, "\n".join([first, *lines]) + "\n")
-        assert list(Bundle.open(bundle_copy).labels) == now
-    relabel(bundle_copy, "\n".join(["label,phrase,category", *(",".join(label[:3]) for label in now)]) + "\n")
-    assert [label[:3] for label in Bundle.open(bundle_copy).labels] == [label[:3] for label in now]
-
-
-def test_a_manifest_of_before_the_groups_of_thresholds_has_the_usual_ones(bundle_copy: Path) -> None:
-    groups = ("policy", "segments", "alarms")
-    edit(bundle_copy, lambda m: [m["thresholds"].pop(group, None) for group in groups])
-    thresholds = Bundle.open(bundle_copy).manifest.thresholds
-    assert [getattr(thresholds, group) for group in groups] == [
-        manifest.PolicyThresholds(), manifest.SegmentThresholds(), manifest.AlarmThresholds(),
-    ]  # fmt: skip
-    edit(bundle_copy, lambda m: m["thresholds"].update(policy={"arrival": 0.9}))
-    assert Bundle.open(bundle_copy).manifest.thresholds.policy == manifest.PolicyThresholds(arrival=0.9)
 
 
 def test_a_graph_with_weights_elsewhere_is_refused(bundle_copy: Path) -> None:
@@ -424,26 +375,3 @@ def test_engine_takes_a_path_or_bytes(tiny_bundle: Path) -> None:
     graph = opened.manifest.graphs["encoder"]
     for source in (opened.graph("encoder"), opened.read("encoder.onnx")):
         assert set(Engine("encoder", source, graph).initial_state()) == {port.name for port in graph.state}
-
-
-# --- docs/bundle.md says it all -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "struct",
-    [
-        Manifest,
-        manifest.GraphFile,
-        manifest.Build,
-        manifest.AudioContract,
-        manifest.Thresholds,
-        manifest.Calibration,
-        manifest.PolicyThresholds,
-        manifest.SegmentThresholds,
-        manifest.AlarmThresholds,
-        Tensor,
-    ],
-)
-def test_every_key_of_the_manifest_is_documented(struct: type[msgspec.Struct]) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "bundle.md").read_text(encoding="utf-8")
-    assert [key for key in struct.__struct_fields__ if f"`{key}`" not in page] == []
