@@ -40,12 +40,12 @@ from edgecap.training.room.see_stages import StageSettings, train_decoder, train
 from edgecap.training.room.stream_features import Example, Segments
 from edgecap.training.room.teacher import Teacher
 from edgecap.training.run_folder import Run
-from edgecap.training.say import speaker
 from edgecap.training.sentence import Embed, sentence_model
 from edgecap.training.sound.compose import Composer
 from edgecap.training.sound.taxonomy import QUIET
 from edgecap.training.streaming import CausalDepthwise
 from edgecap.training.tokenizer import CaptionTokenizer, open_tokenizer
+from edgecap.training.torch_engine import decoder_of
 
 FULL = Noise(layout="mix", where="pre", scale=0.1)
 VARIANTS: dict[str, dict[str, dict[str, object]]] = {
@@ -231,7 +231,7 @@ def score(
     model: PaperCaptioner, tokenizer: CaptionTokenizer, asked: list[Example], embed: Embed
 ) -> dict[str, float]:
     """CIDEr-D, scaled as published, and mean cosine of what is said of each held-out segment."""
-    decoder = speaker(model.config, model.adapter, model.decoder, tokenizer.words)
+    decoder = decoder_of(model.config, model.adapter, model.decoder, tokenizer.words)
     said = [" ".join(decoder.describe(e.embeddings.astype(np.float32))[0].words) for e in asked]
     wanted = [example.caption for example in asked]
     cider = cider_d([tokenise(one) for one in said], [[tokenise(one)] for one in wanted])

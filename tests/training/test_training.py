@@ -16,6 +16,7 @@ from edgecap.training.data.corpus import Corpus, Label, open_corpus
 from edgecap.training.models import room
 from edgecap.training.models.convnext import CausalConvNeXt
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound
+from edgecap.training.recipe import read_recipe
 from edgecap.training.room import stream_features as segments
 from edgecap.training.room.encoder import EncoderSettings, judgement_loss, train_encoder
 from edgecap.training.room.warm_start import begin_from
@@ -26,7 +27,7 @@ from edgecap.training.sound.bank import Sound, lull, sound_labels
 from edgecap.training.sound.compose import Composer, Scene, Stream
 from edgecap.training.sound.taxonomy import CADENCED
 from edgecap.training.tokenizer import FREE, build_tokenizer
-from edgecap.training.train import read_recipe, train
+from edgecap.training.train import train
 from tests.made_corpus import LABELS
 
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"
@@ -164,9 +165,15 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 def test_every_recipe_is_read_and_a_wrong_key_is_named(tmp_path: Path) -> None:
     assert {read_recipe(path).name for path in RECIPES.glob("*.yaml")} >= {"room-small", "smallest"}
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("name: x\nversion: '1'\nlicence: y\nencoder_stages: [{stepps: 5}]\n")
-    with pytest.raises(ConfigError, match=r"encoder_stages"):
-        read_recipe(wrong)
+    content = "name: x\nversion: '1'\nlicence: y\nencoder_stages: [{stepps: 5}]\n"
+    for kind, named in (
+        ("", "field `kind`"),
+        ("kind: zoom\n", r"\$\.kind"),
+        ("kind: room\n", "encoder_stages"),
+    ):
+        wrong.write_text(kind + content)
+        with pytest.raises(ConfigError, match=named):
+            read_recipe(wrong)
     with pytest.raises(InputMissingError):
         read_recipe(tmp_path / "none.yaml")
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...runtime.audio import Samples
 from ..data.corpus import Clip, Corpus
-from ..room.teacher import Teacher, hear_clips
+from ..room.teacher import Teacher, clip_vectors
 from .compatible_classes import FORGIVEN, GENERIC, RIVALS
 from .plan import Plan
 from .play_plan import Renderer
@@ -137,7 +137,7 @@ class Ear:
         progress: Callable[[float, str], None] = lambda done, what: None,
     ) -> dict[str, str]:  # fmt: skip
         """Clip id -> what the teacher hears instead, for clips of which it hears nothing that is forgiven."""
-        vectors = hear_clips(self.teacher, corpus, clips, cache, progress)
+        vectors = clip_vectors(self.teacher, corpus, clips, cache, progress)
         said = {clip.id: self._contradiction(clip.label, vectors[clip.id]) for clip in clips}
         return {clip: why for clip, why in said.items() if why}
 

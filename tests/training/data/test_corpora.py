@@ -27,9 +27,9 @@ from edgecap.training.models.checkpoint import write_tensors
 from edgecap.training.models.convnext import WindowedConvNeXt
 from edgecap.training.models.room import RoomConfig
 from edgecap.training.papers.see import PaperCaptioner, PaperRecipe, train_paper
+from edgecap.training.recipe import read_recipe
 from edgecap.training.room import see_stages as captioner
-from edgecap.training.say import speaker
-from edgecap.training.train import read_recipe
+from edgecap.training.torch_engine import decoder_of
 from tests import tiny_bert
 
 torch.set_num_threads(1)
@@ -198,7 +198,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SMALL = {
-    "name": "small", "version": "0", "licence": "none", "corpora": ["clotho"], "size": "nano",
+    "kind": "see", "name": "small", "version": "0", "licence": "none", "corpora": ["clotho"], "size": "nano",
     "extractor": "extractor.safetensors", "sentence": "bert",
     "adapter": {
         "width": 32, "heads": 2, "hidden": 48, "layers": 1, "window": 8, "sentence": 16, "interpolate": True,
@@ -312,7 +312,7 @@ TWO_PROCESSES = """
 import sys, torch
 from pathlib import Path
 from torch import nn
-from edgecap.training.run_folder import team
+from edgecap.training.distributed import team
 workers = team()
 torch.manual_seed(0)
 net = nn.Linear(3, 2)
@@ -362,7 +362,7 @@ def test_a_captioner_in_torch_says_what_its_forward_says() -> None:
     model = PaperCaptioner(config).eval()
     words = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"w{i}" for i in range(config.decoder.vocabulary - 4))]
     embeddings = torch.randn(1, 5, 32)
-    decoder = speaker(config, model.adapter, model.decoder, words)
+    decoder = decoder_of(config, model.adapter, model.decoder, words)
     with torch.inference_mode():
         memory = model.adapter(embeddings).memory
         tokens, log_prob = decoder.greedy(memory.numpy())
