@@ -18,6 +18,7 @@ from ..runtime.errors import DataError, UsageError
 
 NOTE = "made_from.json"
 CHANGES_SHOWN = 4
+ABSENT = "not there"
 
 Causes = Mapping[str, Any]
 """Name -> what it was: a number, a word, a digest, or a mapping of such."""
@@ -62,12 +63,11 @@ def changes(before: Causes, now: Causes) -> list[str]:
     old, new = _flat(before), _flat(msgspec.json.decode(msgspec.json.encode(now)))
     said = []
     for name in dict.fromkeys([*new, *old]):
-        if old.get(name) == new.get(name):
+        was, now_is = (_said(flat.get(name, ABSENT)) for flat in (old, new))
+        if was == now_is:
             continue
-        if str(old.get(name, "")).startswith("sha256:") and str(new.get(name, "")).startswith("sha256:"):
-            said.append(f"{name} changed")
-        else:
-            said.append(f"{name} was {old.get(name, 'not there')} and is {new.get(name, 'not there')}")
+        is_digest = was.startswith("sha256:") and now_is.startswith("sha256:")
+        said.append(f"{name} changed" if is_digest else f"{name} was {was} and is {now_is}")
     return said
 
 
@@ -141,6 +141,11 @@ def _flat(causes: Causes, prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def _said(value: Any) -> str:
+    """Words as they are, the rest as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value, order="deterministic").decode()
 
 
 def _read(note: Path) -> dict[str, Any]:
