@@ -111,7 +111,10 @@ def main() -> None:
         )
         if not heard.exists():
             segments_of.save(
-                segments_of.listen(encoder, composer_of(corpus, "train", labels), TAUGHT_HOURS, seed=1), heard
+                segments_of.encode_streams(
+                    encoder, composer_of(corpus, "train", labels), TAUGHT_HOURS, seed=1
+                ),
+                heard,
             )
         taught = segments_of.load(heard, labels)
         taught = Segments(taught.embeddings, taught.spectra, taught.events, labels)  # our wording alone
@@ -188,7 +191,9 @@ def held_out(
     """Segments of recordings that neither the encoder nor a captioner was taught; always the same."""
     if not kept.exists():
         composer = composer_of(corpus, "val", labels)
-        segments_of.save(segments_of.listen(encoder, composer, arguments.hours, seed=1, streams=4), kept)
+        segments_of.save(
+            segments_of.encode_streams(encoder, composer, arguments.hours, seed=1, streams=4), kept
+        )
     held = segments_of.load(kept, labels)
     rng = np.random.default_rng(1)
     return [held.draw(rng) for _ in range(arguments.segments)]

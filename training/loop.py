@@ -19,7 +19,7 @@ from .distributed import Team, alone
 from .run_folder import Run
 
 LOGGED = 25
-"""Steps between two lines of the log."""
+"""Steps between two lines of the log, which has the first and the last too."""
 KEPT = 250
 """Steps between two checkpoints."""
 
@@ -87,7 +87,7 @@ def fit(
         average.update(module, step)
         if workers.leads:
             is_last = step + 1 == stage.steps
-            if (step + 1) % LOGGED == 0 or is_last:
+            if step == begin or (step + 1) % LOGGED == 0 or is_last:
                 report.show(step + 1, {"loss": value.detach(), **figures})
             if run and ((step + 1) % KEPT == 0 or is_last):
                 run.save(

@@ -19,6 +19,7 @@ from ..runtime.errors import DataError, UsageError
 NOTE = "made_from.json"
 CHANGES_SHOWN = 4
 ABSENT = "not there"
+HERE = Path(__file__).resolve().parent
 
 Causes = Mapping[str, Any]
 """Name -> what it was: a number, a word, a digest, or a mapping of such."""
@@ -111,9 +112,8 @@ def done(path: Path, causes: Causes) -> None:
     _write(_beside(path), causes)
 
 
-def commit() -> str:
+def commit(here: Path = HERE) -> str:
     """The commit of the code that trains, "+changed" where files differ from it; "" outside a checkout."""
-    here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
         finished = subprocess.run(

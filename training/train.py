@@ -105,7 +105,7 @@ def train(
     with workers.leader_first():
         if not made_from.is_current(kept, heard):
             made_from.begin(kept)
-            made = segments_of.listen(
+            made = segments_of.encode_streams(
                 model.encoder, composer, recipe.hours, recipe.seed, plans=plans, progress=progress
             )
             segments_of.save(made, kept)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,18 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from edgecap.cli import app
+from edgecap.export.checkpoint import read_checkpoint
+from edgecap.export.export import describe_bundle
 from edgecap.runtime.errors import DataError, UsageError
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.training import made_from
 from edgecap.training.data.corpus import open_corpus
 from edgecap.training.models.convnext import CausalConvNeXt
+from edgecap.training.models.text import TextConfig
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound, write_plans
 from edgecap.training.recipe import Recipe, read_recipe
 from edgecap.training.room.teacher import WIDTH, clip_vectors
+from edgecap.training.room.text_side import TextSettings
 from edgecap.training.train import train
 from tests.made_corpus import write_corpus
 
@@ -103,6 +108,10 @@ def small() -> Recipe:
         head_stage=change(head, hours=0.01, steps=2, takes=1),
         semantic_stage=change(recipe.semantic_stage, steps=2),
         decoder_stage=change(recipe.decoder_stage, steps=2),
+        text_stage=TextSettings(
+            steps=2, batch=2, captions=(), words=3, sentences=2,
+            size=TextConfig(table=8, width=16, heads=2, hidden=32, layers=1),
+        ),
     )  # fmt: skip
 
 
@@ -131,6 +140,7 @@ SETTINGS = {
     "encoder-2": ("encoder-2", {"seed": 3}, r"settings\.seed was 2 and is 3"),
     "head": ("head_stage", {"decay": 0.5}, r"settings\.decay was 0\.006 and is 0\.5"),
     "semantic": ("semantic_stage", {"warmup": 1}, r"settings\.warmup was 2 and is 1"),
+    "text": ("text_stage", {"ranking": 0.1}, r"settings\.ranking was 0\.5 and is 0\.1"),
     "decoder": ("decoder_stage", {"smoothing": 0.0}, r"settings\.smoothing was 0\.1 and is 0\.0"),
 }
 
@@ -152,6 +162,7 @@ def test_whatever_hangs_on_a_stage_made_again_is_made_again(
     assert {str(path.relative_to(tmp_path)) for path in notes} == {
         "encoder-1/made_from.json", "encoder-2/made_from.json", "head/made_from.json",
         "segments.npz.made_from.json", "semantic/made_from.json", "decoder/made_from.json",
+        "text/made_from.json",
     }  # fmt: skip
     changed = but(recipe, "encoder-2", learning_rate=0.02)
     for file in (tmp_path / "encoder-2").iterdir():
@@ -160,7 +171,7 @@ def test_whatever_hangs_on_a_stage_made_again_is_made_again(
         train(changed, corpus, None, tmp_path, cache)
     train(changed, corpus, None, tmp_path, cache, anew=True)
     same = {str(path.relative_to(tmp_path)) for path, note in notes.items() if path.read_bytes() == note}
-    assert same == {"encoder-1/made_from.json"}
+    assert same == {"encoder-1/made_from.json", "text/made_from.json"}
     train(changed, corpus, None, tmp_path, cache)  # all is of one piece again
 
 
@@ -242,6 +253,8 @@ def test_the_card_and_about_say_what_was_left_out_and_which_code_trained(
     about = json.loads((finished / "model" / "about.json").read_text())
     assert about["left_out"] == [["made", 4, "CC BY-NC-ND 4.0"]]
     assert about["commit"] == made_from.commit()
+    manifest = describe_bundle(read_checkpoint(finished / "model"), {}, {}, {}, {})
+    assert manifest.training.get("commit", "") == about["commit"]
     card = tmp_path / "card.md"
     card.write_text("# Mine\n")
     folder = train(small(), corpus, None, finished, finished / "cache", {"MODEL_CARD.md": card})
@@ -258,3 +271,22 @@ def test_the_command_says_what_changed(corpus: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [*command, "--cache", str(tmp_path / "cache")])
     assert done.exit_code == UsageError.code
     assert "settings.steps was not there and is 8" in " ".join(done.output.split())
+
+
+def test_the_commit_is_the_checkouts_and_says_where_files_differ(tmp_path: Path) -> None:
+    code = tmp_path / "training"
+    code.mkdir()
+    (code / "made_from.py").write_text("1\n")
+    assert made_from.commit(code) == ""
+    for arguments in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "1"],
+    ):
+        subprocess.run(
+            ["git", "-C", str(tmp_path), *arguments], check=True, env=os.environ | {"GIT_CONFIG_GLOBAL": ""}
+        )
+    revision = made_from.commit(code)
+    assert len(revision) == 40
+    (code / "made_from.py").write_text("2\n")
+    assert made_from.commit(code) == f"{revision}+changed"

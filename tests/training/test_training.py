@@ -23,7 +23,7 @@ from edgecap.training.room.warm_start import begin_from
 from edgecap.training.run_folder import Run
 from edgecap.training.sound import signals
 from edgecap.training.sound import templates as captions
-from edgecap.training.sound.bank import Sound, lull, sound_labels
+from edgecap.training.sound.bank import DrySound, lull, sound_labels
 from edgecap.training.sound.compose import Composer, Scene, Stream
 from edgecap.training.sound.taxonomy import CADENCED
 from edgecap.training.tokenizer import FREE, build_tokenizer
@@ -233,8 +233,8 @@ def test_targets_say_what_sounds_and_not_what_is_drowned(composer: Composer) -> 
     time = np.arange(4 * CHUNK_SAMPLES) / RATE
     tone = np.sin(2 * np.pi * 500 * time).astype(np.float32)
     dog, rain = composer.library.index["dog_bark"], composer.library.index["rain"]
-    loud = composer._place(mix, Sound(tone, (dog,)), 5 * CHUNK_SAMPLES, -20.0, True)
-    faint = composer._place(mix, Sound(np.tile(tone, 5), (rain,)), 0, -50.0, False)
+    loud = composer._place(mix, DrySound(tone, (dog,)), 5 * CHUNK_SAMPLES, -20.0, True)
+    faint = composer._place(mix, DrySound(np.tile(tone, 5), (rain,)), 0, -50.0, False)
     targets = composer.targets(Scene(mix, [loud, faint]))
     assert targets.heard[:, dog].nonzero()[0].tolist() == [5, 6, 7, 8]
     assert targets.heard[4, rain] == 1.0
@@ -254,7 +254,7 @@ def test_sisters_are_taught_apart_and_only_narrower_names_are_excused(corpus_fol
 
     def excused(sounding: str, other: str) -> bool:
         mix = np.zeros(len(tone), np.float32)
-        event = composer._place(mix, Sound(tone, (label[sounding],)), 0, -20.0, True)
+        event = composer._place(mix, DrySound(tone, (label[sounding],)), 0, -20.0, True)
         return bool(composer.targets(Scene(mix, [event])).weight[1, label[other]] == 0.0)
 
     assert not excused("smoke_alarm", "alarm_clock")
@@ -265,7 +265,7 @@ def test_sisters_are_taught_apart_and_only_narrower_names_are_excused(corpus_fol
 
 def test_sentences_put_the_lasting_sound_second_and_the_later_one_last() -> None:
     dog, rain, knock = 0, 1, 2
-    heard = captions.Heard
+    heard = captions.SegmentEvent
     assert captions.sentence([], LABELS) == ""
     assert captions.sentence([heard(dog, 0, 3, -20)], LABELS) == "a dog barks"
     both = [heard(rain, 0, 20, -40), heard(dog, 5, 8, -20)]
@@ -285,7 +285,7 @@ def test_segments_survive_being_kept_and_never_caption_what_is_not_in_them(
     piece = Piece(clip.id, 0, clip.stop - clip.start, CHUNK_SAMPLES, clip.stop - clip.start)
     sound = PlannedSound(clip.label, (piece,), -20.0)
     plan = Plan("1", "Something is heard, twice", "", 12, 0, -70.0, (sound,))
-    heard = segments.listen(encoder, composer, hours=0.02, seed=1, plans=[plan], streams=2)
+    heard = segments.encode_streams(encoder, composer, hours=0.02, seed=1, plans=[plan], streams=2)
     segments.save(heard, tmp_path / "kept.npz")
     again = segments.load(tmp_path / "kept.npz", composer.labels)
     rng, same = np.random.default_rng(0), np.random.default_rng(0)

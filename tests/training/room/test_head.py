@@ -108,8 +108,8 @@ def test_of_a_clip_that_has_only_begun_no_more_is_judged_than_was_heard(composer
     clips = composer.library.corpus.split("train")
     alone = clip_embeddings(encoder, composer, clips)
     rows = torch.arange(len(alone.label))
-    begun = alone.heard_for(rows, torch.full_like(rows, 2))
+    begun = alone.mask_for(rows, torch.full_like(rows, 2))
     heard = torch.minimum(alone.onset + 2, alone.mask.sum(1))
     assert torch.equal(begun.sum(1), heard)
-    assert torch.equal(alone.heard_for(rows, torch.full_like(rows, 99)), alone.mask)
+    assert torch.equal(alone.mask_for(rows, torch.full_like(rows, 99)), alone.mask)
     assert (alone.onset >= 1).all()  # a chunk of hiss comes first
