@@ -1,4 +1,4 @@
-"""What captioning a dense stream costs, part by part, beside mn04's labels of the same stream in the same run.
+"""What captioning a dense stream costs, part by part, beside mn04's labels of the same stream in one run.
 
     python benchmarks/edge_cost.py CORPUS --mn04 WEIGHTS/efficientat-mn04 [--beside OTHER_CHECKOUT]
 
@@ -148,7 +148,7 @@ def edgecap(bundle: str, sound: Samples) -> Callable[[], dict[str, float]]:
     def round_() -> dict[str, float]:
         whole, captions = _push(session_module.Session(model), sound)
         a_second = RATE / len(sound)
-        found = {part: 0.0 for part in PARTS}
+        found = dict.fromkeys(PARTS, 0.0)
         for part, names in PARTS.items():
             found[part] = sum(watches[name].taken() for name in names) * 1000 * a_second
         found["the rest"] = whole * 1000 * a_second - sum(found.values())

@@ -14,7 +14,21 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from .commands import bench, caption, doctor, evaluate, model, options, prepare, train
+from .commands import (
+    bench,
+    caption,
+    config,
+    demo,
+    devices,
+    doctor,
+    evaluate,
+    export,
+    inspect,
+    options,
+    prepare,
+    run,
+    train,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from edgecap.runtime.errors import EdgecapError
@@ -65,8 +79,8 @@ app = typer.Typer(
 
 CAPTION, MACHINE, MODEL = "Caption", "This machine", "Make a model"
 
-app.command(rich_help_panel=CAPTION)(caption.run)
-app.command(rich_help_panel=CAPTION)(caption.demo)
+app.command(rich_help_panel=CAPTION)(run.run)
+app.command(rich_help_panel=CAPTION)(demo.demo)
 app.command(rich_help_panel=CAPTION)(caption.caption)
 
 
@@ -98,15 +112,15 @@ def listen(
     raise typer.Exit(follow(endpoint, json, room, history, replay, reader_keys(secret, server)))
 
 
-app.command(rich_help_panel=MACHINE)(doctor.devices)
+app.command(rich_help_panel=MACHINE)(devices.devices)
 app.command(rich_help_panel=MACHINE)(doctor.doctor)
-app.command(rich_help_panel=MACHINE)(doctor.config)
+app.command(rich_help_panel=MACHINE)(config.config)
 app.command(rich_help_panel=MACHINE)(bench.bench)
 app.command(rich_help_panel=MODEL)(prepare.prepare)
 app.command(rich_help_panel=MODEL)(train.train)
 app.command(rich_help_panel=MODEL)(evaluate.evaluate)
-app.command(rich_help_panel=MODEL)(model.export)
-app.command(rich_help_panel=MODEL)(model.inspect)
+app.command(rich_help_panel=MODEL)(export.export)
+app.command(rich_help_panel=MODEL)(inspect.inspect)
 
 
 def _version(wanted: bool) -> None:

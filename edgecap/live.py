@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .terminal import View, logs_through
+from .terminal import View, logs_through, view
 
 if TYPE_CHECKING:
     from edgecap.runtime.config.schema import Config
@@ -27,15 +27,24 @@ def load_model(settings: "Config") -> "tuple[Model, str]":
     return Model.load(opened, settings.provider), opened.title
 
 
+def view_for(json: bool, quiet: bool) -> View:
+    """What the flags ask for. Raises UsageError for both."""
+    from edgecap.runtime.errors import UsageError
+
+    if json and quiet:
+        raise UsageError("--json and --quiet can't go together", fix="choose one")
+    return view("json" if json else "quiet" if quiet else "auto")
+
+
 def run_daemon(
     settings: "Config",
-    view: View,
+    shown: View,
     *,
     realtime: bool,
     feed: "Callable[[], Feed] | None" = None,
     free_ports: bool = False,
 ) -> None:
-    """Run the daemon to its end, shown by the view; leaves with its exit code if that is not 0.
+    """Run the daemon to its end, shown by a view; leaves with its exit code if that is not 0.
 
     realtime: files sound at their own pace. feed: makes what the only room hears instead of its source.
     free_ports: where the configured ports are taken, others will do.
@@ -48,7 +57,7 @@ def run_daemon(
 
     model, title = load_model(settings)
     # Each has a thread of its own: a terminal that stops reading must stop nothing but what it shows.
-    outlet = Outlet("The terminal", view.show, around=view)
+    outlet = Outlet("The terminal", shown.show, around=shown)
 
     def open_daemon(settings: "Config") -> Daemon:
         feeds = {settings.room: feed()} if feed else None

@@ -11,10 +11,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from edgecap.export.checkpoint import Checkpoint
     from edgecap.training.sound.compose import Composer
+
+# For this process and all that tests start, whoever called pytest: one thread for numpy's products, as
+# `edgecap` has it, and nothing reported to anybody.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+# Hypothesis fails an example that takes over 200 ms; a busy machine is no defect.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 ROOT = Path(__file__).parent.parent
 MADE_FROM = (

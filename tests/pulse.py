@@ -23,8 +23,10 @@ load-module module-native-protocol-unix auth-anonymous=1 socket={folder}/native
 """
 # ALSA's door to the server: PortAudio knows no other. The hint makes a PCM visible by its name.
 ASOUNDRC = """
-pcm.!default {{ type pulse hint.description "PulseAudio default" }}
-ctl.!default {{ type pulse }}
+pcm.!default { type pulse hint.description "PulseAudio default" }
+ctl.!default { type pulse }
+"""
+MICROPHONE = """
 pcm.{name} {{ type pulse device "{name}.monitor" hint {{ show on description "{name} monitor" }} }}
 """
 
@@ -37,11 +39,14 @@ def missing() -> str:
 
 
 class SoundServer:
-    """A PulseAudio server with one null sink, and a microphone of the same name that hears it."""
+    """A PulseAudio server with one null sink, and a microphone of the same name that hears it.
 
-    def __init__(self, folder: Path, microphone: str = "room") -> None:
+    Sinks that are plugged in as `other` are microphones of that name, too.
+    """
+
+    def __init__(self, folder: Path, microphone: str = "room", other: str = "other") -> None:
         # Short: a socket's path holds 107 bytes.
-        self.folder, self.microphone = folder, microphone
+        self.folder, self.microphone, self._other = folder, microphone, other
         self.variables = {
             "HOME": str(folder),
             "XDG_RUNTIME_DIR": str(folder),
@@ -53,7 +58,8 @@ class SoundServer:
     def __enter__(self) -> Self:
         self.folder.chmod(0o700)
         (self.folder / "server.pa").write_text(SCRIPT.format(folder=self.folder))
-        (self.folder / ".asoundrc").write_text(ASOUNDRC.format(name=self.microphone))
+        microphones = [MICROPHONE.format(name=name) for name in (self.microphone, self._other)]
+        (self.folder / ".asoundrc").write_text("".join([ASOUNDRC, *microphones]))
         self.start()
         return self
 
@@ -109,11 +115,10 @@ class SoundServer:
         for line in self.tell("list", "short", "source-outputs").splitlines():
             self.tell("move-source-output", line.split("\t")[0], source)
 
-    def play(self, recording: Path) -> subprocess.Popen[bytes]:
-        """Into the microphone's sink; returns at once."""
-        return subprocess.Popen(
-            ["paplay", f"--device={self.microphone}", str(recording)], env=self.environment()
-        )
+    def play(self, recording: Path, sink: str = "") -> subprocess.Popen[bytes]:
+        """Into a sink, the microphone's unless told otherwise; returns at once."""
+        command = ["paplay", f"--device={sink or self.microphone}", str(recording)]
+        return subprocess.Popen(command, env=self.environment())
 
     def tell(self, *words: str) -> str:
         answer = self._pactl(*words)

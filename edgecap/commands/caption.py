@@ -1,4 +1,4 @@
-"""run, demo and caption: sound in, sentences out."""
+"""caption: recordings in, sentences out."""
 
 import sys
 from collections.abc import Sequence
@@ -7,102 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..live import load_model, run_daemon
+from ..live import load_model
 from . import options
 
 if TYPE_CHECKING:
     from edgecap.runtime.events import Caption
     from edgecap.runtime.session import Session
-    from edgecap.terminal import View
-
-
-def run(
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    config_file: options.ConfigFile = None,
-    bundle: options.Bundle = None,
-    provider: options.Provider = None,
-    source: options.Source = None,
-    name: options.Name = None,
-    rate: options.Rate = None,
-    channels: options.Channels = None,
-    confidence: options.Confidence = None,
-    hedge: options.Hedge = None,
-    interval: options.Interval = None,
-    level: options.Level = None,
-    room: options.Room = None,
-    publish: options.Publish = None,
-    replay: options.Replay = None,
-    secret: options.KeySecret = None,
-    readers: options.KeyReaders = None,
-    insecure: options.Insecure = None,
-    assigned: options.Set = None,
-) -> None:
-    """Caption this room: listen, print the captions as they come, and publish them.
-
-    Ends by Ctrl-C. Nothing is recorded. Not a smoke alarm and no life-safety device.
-    """
-    from edgecap.runtime.config import file as config
-
-    flags = options.given(
-        assigned,
-        bundle=bundle,
-        provider=provider,
-        source__kind=source,
-        source__name=name,
-        source__rate=rate,
-        source__channels=channels,
-        captions__confidence=confidence,
-        captions__hedge=hedge,
-        captions__interval=interval,
-        captions__level=level,
-        room=room,
-        publish=publish,
-        replay=replay,
-        keys__secret=secret,
-        keys__readers=readers,
-        insecure=insecure,
-    )
-    settings = config.load(config_file, flags)
-    # A file stands in for a microphone here, so it sounds at its own pace; a pipe paces itself.
-    run_daemon(settings, _view(json, quiet), realtime=True)
-
-
-def demo(
-    fast: Annotated[
-        bool, typer.Option("--fast", help="As fast as this machine can, not at real time.")
-    ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Another number is another scene.")] = 2,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    config_file: options.ConfigFile = None,
-    bundle: options.Bundle = None,
-    provider: options.Provider = None,
-    room: options.Room = None,
-    publish: options.Publish = None,
-    replay: options.Replay = None,
-) -> None:
-    """The same on a built-in scene of 79 seconds: no microphone needed; ends by itself.
-
-    Knocking, doorbell, footsteps, speech-like babble, rain and a smoke alarm, with quiet between them.
-    """
-    from edgecap.runtime.config import file as config
-    from edgecap.runtime.demo import scene
-    from edgecap.runtime.sound.feed import feed_of
-
-    flags = options.given(bundle=bundle, provider=provider, room=room, publish=publish, replay=replay)
-    settings = config.load(config_file, flags)
-    played = scene.synthesise(seed)
-    run_daemon(
-        settings,
-        _view(json, quiet),
-        realtime=not fast,
-        feed=lambda: feed_of(scene.blocks(played), realtime=not fast),
-        free_ports=True,
-    )
-    if not (json or quiet):
-        held = ", ".join(f"{event.label} at {event.start:.0f} s" for event in played.events)
-        print(f"edgecap: the scene held {held}", file=sys.stderr)
 
 
 def caption(
@@ -167,21 +77,6 @@ def caption(
         _put_table(heard, output)
     if refused:
         raise typer.Exit(refused.code)
-
-
-# --- run and demo -----------------------------------------------------------------------------------
-
-
-def _view(json: bool, quiet: bool) -> "View":
-    from edgecap.runtime.errors import UsageError
-    from edgecap.terminal import view
-
-    if json and quiet:
-        raise UsageError("--json and --quiet can't go together", fix="choose one")
-    return view("json" if json else "quiet" if quiet else "auto")
-
-
-# --- caption ----------------------------------------------------------------------------------------
 
 
 def _check_formats(files: Sequence[Path], json: bool, style: str | None, output: Path | None) -> None:

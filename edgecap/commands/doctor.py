@@ -1,4 +1,4 @@
-"""devices, doctor and config: what is here, what works, and what is in force."""
+"""doctor: what works here, what does not, and the fix."""
 
 import contextlib
 import sys
@@ -14,75 +14,6 @@ if TYPE_CHECKING:
 
 UNAVAILABLE = 69
 LISTEN_S = 1.0
-
-
-def devices(json: options.Json = False) -> None:
-    """The microphones, as `run --name` takes them: by index, or by part of the name."""
-    from edgecap.runtime.errors import MicrophoneError
-    from edgecap.runtime.sound.devices import devices as microphones
-
-    found = microphones()
-    if not found:
-        raise MicrophoneError(
-            "There is no microphone", fix="connect one; `edgecap doctor` says what else may be missing"
-        )
-    if json:
-        import msgspec
-
-        for device in found:
-            print(msgspec.json.encode(device).decode())
-        return
-    width = max(len(device.name) for device in found)
-    for device in found:
-        channels = "1 channel " if device.channels == 1 else f"{device.channels} channels"
-        mark = "  default" if device.is_default else ""
-        print(f"{device.index:>3}  {device.name:<{width}}  {device.rate:>6} Hz  {channels}{mark}")
-
-
-def config(
-    config_file: options.ConfigFile = None,
-    bundle: options.Bundle = None,
-    provider: options.Provider = None,
-    source: options.Source = None,
-    name: options.Name = None,
-    rate: options.Rate = None,
-    channels: options.Channels = None,
-    confidence: options.Confidence = None,
-    hedge: options.Hedge = None,
-    interval: options.Interval = None,
-    level: options.Level = None,
-    room: options.Room = None,
-    publish: options.Publish = None,
-    replay: options.Replay = None,
-    secret: options.KeySecret = None,
-    readers: options.KeyReaders = None,
-    insecure: options.Insecure = None,
-) -> None:
-    """The configuration in force, every key explained: YAML to save and edit.
-
-    edgecap config > ~/.config/edgecap/config.yaml
-    """
-    from edgecap.runtime.config.file import load, render
-
-    flags = options.given(
-        bundle=bundle,
-        provider=provider,
-        source__kind=source,
-        source__name=name,
-        source__rate=rate,
-        source__channels=channels,
-        captions__confidence=confidence,
-        captions__hedge=hedge,
-        captions__interval=interval,
-        captions__level=level,
-        room=room,
-        publish=publish,
-        replay=replay,
-        keys__secret=secret,
-        keys__readers=readers,
-        insecure=insecure,
-    )
-    print(render(load(config_file, flags)), end="")
 
 
 class Finding(NamedTuple):

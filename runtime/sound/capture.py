@@ -9,7 +9,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Literal, Protocol
 
-from ..audio import RATE
+from ..audio import RATE, seconds
 from ..errors import MicrophoneError
 from .blocks import Arrival, Delivery
 from .ring import Ring
@@ -23,6 +23,10 @@ MOVE_CHECK_S = 1.0
 """Between two questions to the sound server where our stream comes from; one costs 40 µs."""
 SLOW_S = 2.0
 """A call into the sound system that lasts longer hangs, most likely; opening takes 0.3 s at most."""
+
+
+DRIFT = 1e-3
+"""More than any sound card's clock is off."""
 
 
 class LiveSource(Protocol):
@@ -47,6 +51,7 @@ class LiveSource(Protocol):
 class Capture:
     """A live source's thread. Its ring goes on in time, whether there is sound or not.
 
+    wait: sleeps until so many seconds have passed, or less; on a time of its own in tests.
     open_source: opens it; raises MicrophoneError while it isn't there, which is tried again for ever,
     and anything else where it can never be had, which ends the ring with that error.
     ring: samples at 32 kHz; what could not be captured is skipped in it, so that its count stays
@@ -56,7 +61,10 @@ class Capture:
     is_live: Literal[True] = True
 
     def __init__(
-        self, open_source: Callable[[], LiveSource], clock: Callable[[], float] = time.monotonic
+        self,
+        open_source: Callable[[], LiveSource],
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], object] | None = None,
     ) -> None:
         self.ring: Ring[Arrival] = Ring(round(LAG_S * RATE))
         self._open_source = open_source
@@ -71,6 +79,7 @@ class Capture:
         self._muted = Event()
         self._stopping = Event()
         self._wake = Event()
+        self._wait = wait or self._wake.wait
         self._thread = Thread(target=self._run, name="capture", daemon=True)
 
     @property
@@ -113,21 +122,21 @@ class Capture:
         try:
             while not self._stopping.is_set():
                 self._wake.clear()
-                self._step()
+                self.step()
         except BaseException as error:  # the room's thread answers for it
             self.ring.close(error)
         finally:
             self._close()
             self.ring.close()
 
-    def _step(self) -> None:
-        """One thing at a time: rest, open, wait or read."""
+    def step(self) -> None:
+        """Rest, open, wait or read: one turn of the thread, for tests on a time of their own."""
         if self._muted.is_set():
             self._stay_muted()
         elif self._watchdog.should_reopen(self._clock()):
             self._reopen()
         elif self._source is None:
-            self._wake.wait(self._watchdog.patience(self._clock()))
+            self._wait(self._watchdog.patience(self._clock()))
             self._count_missing(self._clock())
         else:
             self._listen(self._source)
@@ -157,13 +166,18 @@ class Capture:
         if self._base is None:  # the first since opening; it began before it arrived
             self._count_missing(delivery.arrived_at - delivery.length_s)
             self._base = self.ring.end
+        samples = delivery.block.samples
         gap = self._base + delivery.block.index - self.ring.end
         if gap > 0:
             self.ring.skip(gap)
             self._lost += gap
-        samples = delivery.block.samples
         self.ring.put(Arrival(samples, delivery.arrived_at), len(samples))
-        self._accounted_until = delivery.arrived_at
+        # A backlog arrives later than it sounded, and what waits behind it may yet be lost: so by the count,
+        # which follows the clock as slowly as a card's drifts.
+        sounded_s = seconds(max(gap, 0)) + delivery.length_s
+        late_s = delivery.arrived_at - (self._accounted_until + sounded_s)
+        drift_s = max(-DRIFT * sounded_s, min(late_s, DRIFT * sounded_s))
+        self._accounted_until += sounded_s + drift_s
 
     def _count_missing(self, until: float) -> None:
         """Time has passed without capture: so many samples are missing."""
@@ -196,7 +210,7 @@ class Capture:
         self._close()
         self._count_missing(self._clock())
         self._watchdog = Watchdog(self._clock())
-        self._wake.wait(1.0)
+        self._wait(1.0)
 
     def _check_moved(self, source: LiveSource) -> bool | None:
         self._busy_since = self._clock()

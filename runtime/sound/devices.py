@@ -1,20 +1,12 @@
 """Devices: the microphones that PortAudio knows, by names that outlast a restart of it."""
 
-import ctypes
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
-from threading import Lock
 from typing import Any
 
 import msgspec
 
-from ..errors import MicrophoneError, UnavailableError
-
-PORTAUDIO = Lock()
-"""Held around whatever opens or closes: PortAudio counts its users, but not safely, for all threads."""
+from ..errors import MicrophoneError
+from .portaudio import PORTAUDIO
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -29,12 +21,12 @@ class Device(msgspec.Struct, frozen=True):
 
 def devices() -> list[Device]:
     """The microphones that are there now. Raises UnavailableError without PyAudio."""
-    with PORTAUDIO:
-        audio = start_portaudio()
+    with PORTAUDIO.turn():
+        audio = PORTAUDIO.start()
         try:
             return inputs_of(audio)
         finally:
-            audio.terminate()
+            PORTAUDIO.stop(audio)
 
 
 def choose(found: list[Device], wanted: str) -> Device:
@@ -85,57 +77,3 @@ def inputs_of(audio: Any) -> list[Device]:
         for fact in facts
         if fact["maxInputChannels"] > 0
     ]
-
-
-def start_portaudio() -> Any:
-    """A PyAudio, to be terminated; PORTAUDIO must be held. Raises UnavailableError where it is missing."""
-    try:
-        import pyaudio
-    except ImportError as missing:
-        raise UnavailableError(
-            "Microphones need PyAudio",
-            why=str(missing),
-            fix="run `pip install 'edgecap[mic]'`; it compiles, so first `apt install gcc portaudio19-dev`",
-        ) from missing
-    _silence_libraries()
-    with quiet_stderr():  # JACK is loaded by this very call, at the first
-        return pyaudio.PyAudio()
-
-
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """PortAudio itself prints a line for each combination that a device refuses, whoever asks it not to.
-
-    The whole process's standard error is elsewhere meanwhile, for milliseconds; PORTAUDIO must be held.
-    Where it is closed there is nothing to quieten.
-    """
-    try:
-        saved = os.dup(2)
-    except OSError:
-        yield
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(null)
-        os.close(saved)
-
-
-@cache
-def _silence_libraries() -> None:
-    """ALSA and JACK print some 80 lines to standard error at each start, past Python: asked not to here."""
-    # A function that takes anything and does nothing, in C: PortAudio's threads must not wait for Python.
-    deaf = ctypes.CDLL(None).abs
-    for library, setters in (
-        ("libasound.so.2", ("snd_lib_error_set_handler",)),
-        ("libjack.so.0", ("jack_set_error_function", "jack_set_info_function")),
-    ):
-        try:
-            loaded = ctypes.CDLL(library, mode=os.RTLD_NOW | os.RTLD_NOLOAD)
-        except OSError:  # this PortAudio was built without it
-            continue
-        for setter in setters:
-            getattr(loaded, setter)(deaf)

@@ -9,6 +9,7 @@ import soundfile
 
 from ..errors import DataError, InputMissingError
 from .blocks import BLOCK_S, Block, Converter
+from .pipe import UNKNOWN_LENGTH
 
 
 def file_blocks(path: Path) -> Iterator[Block]:
@@ -76,7 +77,7 @@ def _cut_in_header(sound: soundfile.SoundFile) -> str:
     if not lengths:
         return ""
     said, found = map(int, lengths.groups())
-    if found >= said or said >= 0x7FFF0000:
+    if found >= said or said >= UNKNOWN_LENGTH:
         return ""
     return f"it holds {found} bytes of sound where its header says {said}"
 

@@ -15,7 +15,9 @@ import numpy as np
 from ..audio import RATE
 from ..errors import MicrophoneError
 from .blocks import BLOCK_S, Block, Converter, Delivery
-from .devices import PORTAUDIO, choose, inputs_of, quiet_stderr, stable_name, start_portaudio
+from .devices import choose, inputs_of, stable_name
+from .frame_count import FrameCount
+from .portaudio import PORTAUDIO, quiet_refusal
 from .ring import Ring
 from .sound_server import Attachment
 
@@ -24,6 +26,8 @@ CHANNELS = (1, 2)
 """What is tried in turn: many devices have neither 32 kHz nor one channel."""
 UNSUPPORTED = (-9997, -9998, -9994)
 """PortAudio's invalid rate, channel count and format: the next combination may do."""
+OVERFLOW = 2
+"""PortAudio's paInputOverflow."""
 FOLLOWERS = ("default", "pulse", "pipewire", "sysdefault")
 """Devices that stand for whatever the sound server prefers; being moved is their purpose."""
 
@@ -42,15 +46,17 @@ class Microphone:
     def __init__(self, wanted: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Opens it. Raises MicrophoneError where it is missing or refuses, else as `devices` does."""
         self._clock = clock
-        with PORTAUDIO:
-            self._audio = start_portaudio()
+        with PORTAUDIO.turn():
+            self._audio = PORTAUDIO.start()
             try:
                 self.device = choose(inputs_of(self._audio), wanted)
                 self._server = Attachment() if self.device.name not in FOLLOWERS else None
                 with self._server.watching() if self._server else nullcontext():
                     self._stream, self.rate, self.channels = self._open()
-            except BaseException:
+            except BaseException as refused:
                 self._let_go()
+                if isinstance(refused, MicrophoneError):
+                    PORTAUDIO.look_again()
                 raise
         self._converter = Converter(self.rate, self.channels)
         self._expected_frame = self._base = self._produced = 0
@@ -79,13 +85,16 @@ class Microphone:
         """Whether the sound server now feeds us from another source. None where it can't be asked.
 
         PulseAudio and PipeWire move a stream silently to the default source when its own goes, and
-        it keeps delivering; nothing in PortAudio tells.
+        it keeps delivering; nothing in PortAudio tells. Also true while all must close for a moment, so that
+        the microphone of another room is found.
         """
+        if PORTAUDIO.is_outdated:
+            return True
         return self._server.has_changed() if self._server else False
 
     def close(self) -> None:
         """Let go of the device."""
-        with PORTAUDIO:
+        with PORTAUDIO.turn():
             self._let_go()
 
     def _let_go(self) -> None:
@@ -93,7 +102,7 @@ class Microphone:
             self._server.close()
         if self._stream:
             self._stream.close()
-        self._audio.terminate()
+        PORTAUDIO.stop(self._audio)
 
     def _open(self) -> tuple[Any, int, int]:
         import pyaudio
@@ -105,7 +114,7 @@ class Microphone:
                     continue
                 self._ring: Ring[_Chunk] = Ring(2 * rate)
                 try:
-                    with quiet_stderr():
+                    with quiet_refusal():
                         stream = self._audio.open(
                             rate=rate,
                             channels=channels,
@@ -113,7 +122,7 @@ class Microphone:
                             input=True,
                             input_device_index=self.device.index,
                             frames_per_buffer=round(rate * BLOCK_S),
-                            stream_callback=self._callback(self._ring),
+                            stream_callback=self._callback(self._ring, FrameCount(rate)),
                         )
                     return stream, rate, channels
                 except OSError as refused:
@@ -122,13 +131,16 @@ class Microphone:
                         raise self._refused(refused) from refused
         raise self._refused(refusal) from refusal
 
-    def _callback(self, ring: Ring[_Chunk]) -> Callable[..., tuple[None, int]]:
+    def _callback(self, ring: Ring[_Chunk], count: FrameCount) -> Callable[..., tuple[None, int]]:
         clock = self._clock
 
-        def copy(data: bytes, frames: int, _times: Mapping[str, float], _status: int) -> tuple[None, int]:
+        def copy(data: bytes, frames: int, times: Mapping[str, float], status: int) -> tuple[None, int]:
             # Runs in PortAudio's thread; what is raised here would surface in the main thread.
             try:
-                ring.put(_Chunk(data, clock()), frames)
+                now = clock()
+                recorded_at = times["input_buffer_adc_time"]
+                ring.skip(count.missing_before(frames, recorded_at, now, bool(status & OVERFLOW)))
+                ring.put(_Chunk(data, now), frames)
             except BaseException as defect:
                 ring.close(defect)
             return None, 0  # paContinue

@@ -1,6 +1,7 @@
 """Pipe: raw samples or a WAV as they come from another program, as blocks of mono 32 kHz."""
 
 import io
+import math
 import struct
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from ..errors import DataError
 from .blocks import BLOCK_S, Block, Converter
 
 Sample = Literal["s16le", "f32le"]
+UNKNOWN_LENGTH = 0x7FFF0000
+"""What programs that can't know write as a WAV's length: this, more, or 0. No such WAV has an end."""
 PIPE_SOMETHING = "pipe sound in, for example: arecord -f S16_LE -r 32000 -c 1 | edgecap run --source stdin"
 
 
@@ -24,11 +27,13 @@ class Pipe(Protocol):
 def pcm_blocks(pipe: Pipe, rate: int, channels: int, sample: Sample = "s16le") -> Iterator[Block]:
     """Raw interleaved samples from a pipe, or a WAV stream, which tells its own rate, channels and format.
 
-    Reads at most one block ahead. A last frame that is cut is dropped. Raises DataError where nothing came.
+    Reads at most one block ahead. A last frame that is cut is dropped, and what follows a WAV's samples is
+    not read. Raises DataError where nothing came, or the pipe can't be read.
     """
     start = _read_up_to(pipe, 4)
+    left = math.inf
     if start == b"RIFF":
-        rate, channels, sample = _wav_header(pipe)
+        rate, channels, sample, left = _wav_header(pipe)
         start = b""
     dtype = np.dtype("<i2" if sample == "s16le" else "<f4")
     frame_bytes = channels * dtype.itemsize
@@ -36,8 +41,9 @@ def pcm_blocks(pipe: Pipe, rate: int, channels: int, sample: Sample = "s16le") -
     converter = Converter(rate, channels)
     index = bytes_read = 0
     while True:
-        data = start + _read_up_to(pipe, wanted - len(start))
+        data = start + _read_up_to(pipe, int(min(wanted, left)) - len(start))
         start = b""
+        left -= len(data)
         bytes_read += len(data)
         at_end = len(data) < wanted
         frames = np.frombuffer(data[: len(data) - len(data) % frame_bytes], dtype)
@@ -60,14 +66,22 @@ def pcm_blocks(pipe: Pipe, rate: int, channels: int, sample: Sample = "s16le") -
 def _read_up_to(pipe: Pipe, size: int) -> bytes:
     """Exactly size bytes, fewer at the end only: an unbuffered pipe gives what it has."""
     parts = []
-    while size > 0 and (part := pipe.read(size)):
-        parts.append(part)
-        size -= len(part)
+    try:
+        while size > 0 and (part := pipe.read(size)):
+            parts.append(part)
+            size -= len(part)
+    except OSError as refused:
+        raise DataError(
+            "Standard input can't be read", why=refused.strerror or str(refused), fix=PIPE_SOMETHING
+        ) from refused
     return b"".join(parts)
 
 
-def _wav_header(pipe: Pipe) -> tuple[int, int, Sample]:
-    """(rate, channels, sample format) of a WAV whose "RIFF" has been read; leaves the pipe at its samples."""
+def _wav_header(pipe: Pipe) -> tuple[int, int, Sample, float]:
+    """(rate, channels, sample format, bytes of sound) of a WAV whose "RIFF" has been read.
+
+    Leaves the pipe at its samples. The bytes are infinite where the writer could not know them.
+    """
     bad = "The WAV on standard input can't be read"
     _read_up_to(pipe, 8)  # length and "WAVE"
     form: tuple[int, int, int, int] | None = None
@@ -96,7 +110,7 @@ def _wav_header(pipe: Pipe) -> tuple[int, int, Sample]:
             why=f"format {tag}, {bits} bits, {channels} channels, {rate} Hz",
             fix="write 16-bit integers or 32-bit floats",
         )
-    return rate, channels, known[tag, bits]
+    return rate, channels, known[tag, bits], math.inf if length == 0 or length >= UNKNOWN_LENGTH else length
 
 
 def standard_input() -> Pipe:

@@ -46,22 +46,29 @@ class Ring(Generic[T]):
 
     @property
     def end(self) -> int:
-        """Where the next item will stand: all that was put or skipped so far."""
+        """Where the next item will stand: the sizes of all that was put or skipped so far."""
         return self._end
 
     @property
     def held(self) -> int:
-        """What waits to be read."""
+        """The sizes of what waits to be read, at most the capacity."""
         return self._held
 
     @property
     def dropped(self) -> int:
-        """What was put, but went before it was read."""
+        """The sizes of what was put, but had to go before it was read: the reader was too slow.
+
+        What was skipped never was here, so it is not counted. end = read + dropped + skipped + held.
+        """
         return self._dropped
 
     @property
     def reached(self) -> int | None:
-        """Up to where all has been read or lost; None where something waits."""
+        """Up to where all was read, dropped or skipped; None where an item waits.
+
+        A reader that waits in vain learns from it how much was lost meanwhile, long before the next item
+        comes and says the same by its index.
+        """
         with self._changed:
             return None if self._items else self._end
 

@@ -46,16 +46,24 @@ class ReaderKeys(NamedTuple):
 
 
 class _Allowed:
-    """Looks the folder up anew for each connection: a key added or removed counts from then on."""
+    """A key added or removed counts from the next connection on. The files are read only when they changed:
+    a crowd of strangers who knock costs no more than a look at the folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._seen: list[tuple[str, int, int]] | None = None
+        self._keys: frozenset[bytes] = frozenset()
 
     def callback(self, _domain: str, key: bytes) -> bool:
         try:
-            return key in load_certificates(self._folder)
+            stats = [(path.name, path.stat()) for path in self._folder.glob("*.key")]
+            found = sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+            if found != self._seen:
+                self._keys, self._seen = frozenset(load_certificates(self._folder)), found
         except (OSError, ValueError):  # gone, or a file in it is damaged: nobody is let in by accident
+            self._seen = None
             return False
+        return key in self._keys
 
 
 def admit(context: "zmq.Context[zmq.Socket[bytes]]", keys: ServerKeys) -> "ThreadAuthenticator":

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from edgecap.commands import model as commands
+from edgecap.commands import inspect as commands
+from edgecap.commands.export import export
 from edgecap.export.options import PRECISIONS, TARGETS
 from edgecap.runtime.model.bundle import Bundle
 
@@ -45,7 +46,7 @@ def test_inspect_json_is_the_manifest_and_sizes(
 def test_every_flag_and_target_is_documented() -> None:
     page = (ROOT / "docs" / "bundle.md").read_text(encoding="utf-8")
     app = typer.Typer()
-    app.command()(commands.export)
+    app.command()(export)
     flags = [
         flag for option in typer.main.get_command(app).params for flag in option.opts if flag.startswith("--")
     ]

@@ -11,7 +11,7 @@ from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
 from edgecap.runtime.errors import BundleError, ConfigError, DataError, InputMissingError
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.model.engine import Engine
-from edgecap.training import losses
+from edgecap.training import losses, made_from
 from edgecap.training.data.corpus import Corpus, Label, open_corpus
 from edgecap.training.models import room
 from edgecap.training.models.convnext import CausalConvNeXt
@@ -54,6 +54,7 @@ def test_a_recipe_runs_start_to_end_and_resumes(corpus_folder: Path, tmp_path: P
     )
     about = json.loads((folder / "about.json").read_text())
     assert about["licences"] == ["CC0 1.0"]  # what may not be shipped was not heard
+    assert about["commit"] == made_from.commit()
     first = room.load(folder).state_dict()
     again = room.load(train(recipe, corpus_folder, None, tmp_path, tmp_path / "cache")).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)  # nothing was left to do

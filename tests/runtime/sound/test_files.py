@@ -1,9 +1,6 @@
-"""Sources: whatever a file or pipe holds becomes mono 32 kHz, or one clear sentence."""
+"""Files: whatever a recording holds becomes mono 32 kHz, or one clear sentence."""
 
 import io
-import struct
-from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,39 +8,13 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from edgecap.runtime.audio import RATE, Samples
+from edgecap.runtime.audio import RATE
 from edgecap.runtime.errors import DataError, EdgecapError, InputMissingError
-from edgecap.runtime.sound.blocks import Block, Converter
-from edgecap.runtime.sound.feed import paced
+from edgecap.runtime.sound.blocks import Converter
 from edgecap.runtime.sound.files import file_blocks
 from edgecap.runtime.sound.pipe import pcm_blocks
-
-
-def joined(blocks: Iterable[Block]) -> Samples:
-    """All samples, after checking that they are what every source promises."""
-    parts, expected = [np.zeros(0, np.float32)], 0
-    for block in blocks:
-        assert block.samples.dtype == np.float32
-        assert block.samples.ndim == 1
-        assert len(block.samples)
-        assert np.isfinite(block.samples).all()
-        assert np.abs(block.samples).max() <= 1
-        assert block.index == expected
-        expected += len(block.samples)
-        parts.append(block.samples)
-    return np.concatenate(parts)
-
-
-def tone(rate: int, channels: int = 1, seconds: float = 1.0, hertz: float = 440.0) -> NDArray[np.float32]:
-    """(frames, channels), the same sine in each."""
-    sine = 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)
-    return np.repeat(sine[:, None], channels, axis=1).astype(np.float32)
-
-
-def loudest_hertz(samples: Samples) -> float:
-    return float(np.abs(np.fft.rfft(samples)).argmax() * RATE / len(samples))
+from tests.tones import joined, loudest_hertz, tone
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000])
@@ -165,74 +136,3 @@ def test_an_unreadable_file_is_refused_with_the_reason(tmp_path: Path) -> None:
     loop.symlink_to(loop)
     with pytest.raises(EdgecapError, match="loop"):
         next(file_blocks(loop))
-
-
-@given(
-    data=st.binary(max_size=3000), rate=st.sampled_from([1_000, 8_000, 32_000]), channels=st.integers(1, 8)
-)
-def test_any_bytes_on_a_pipe_are_sound_or_our_error(data: bytes, rate: int, channels: int) -> None:
-    if data and not data.startswith(b"RIFF"):
-        joined(pcm_blocks(io.BytesIO(data), rate, channels))
-    else:
-        with pytest.raises(DataError):
-            joined(pcm_blocks(io.BytesIO(data), rate, channels))
-
-
-@given(tail=st.binary(max_size=200))
-def test_a_broken_wav_stream_is_sound_or_our_error(tail: bytes) -> None:
-    whole = io.BytesIO()
-    soundfile.write(whole, tone(8_000, seconds=0.01), 8_000, format="WAV")
-    for length in (4, 12, 20, 36, 44):
-        with suppress(DataError):
-            joined(pcm_blocks(io.BytesIO(whole.getvalue()[:length] + tail), RATE, 1))
-
-
-def test_raw_floats_and_raw_stereo() -> None:
-    stereo = tone(48_000, 2)
-    samples = joined(pcm_blocks(io.BytesIO(stereo.tobytes()), 48_000, 2, "f32le"))
-    assert len(samples) == RATE
-    assert loudest_hertz(samples) == pytest.approx(440, abs=1)
-
-
-@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
-def test_a_wav_on_a_pipe_tells_its_own_rate(subtype: str) -> None:
-    whole = io.BytesIO()
-    soundfile.write(whole, tone(44_100, 2), 44_100, format="WAV", subtype=subtype)
-    whole.seek(0)
-    samples = joined(pcm_blocks(whole, RATE, 1))
-    assert abs(len(samples) - RATE) <= 2
-    assert loudest_hertz(samples) == pytest.approx(440, abs=1)
-
-
-def test_a_wav_on_a_pipe_in_another_format_is_refused() -> None:
-    whole = io.BytesIO()
-    soundfile.write(whole, tone(RATE), RATE, format="WAV", subtype="PCM_24")
-    whole.seek(0)
-    with pytest.raises(DataError, match="24 bits"):
-        joined(pcm_blocks(whole, RATE, 1))
-    giant = b"RIFF\0\0\0\0WAVEjunk" + struct.pack("<I", 2**32 - 1)
-    with pytest.raises(DataError, match="4294967295 bytes"):
-        joined(pcm_blocks(io.BytesIO(giant), RATE, 1))
-
-
-def test_nothing_on_the_pipe_is_said() -> None:
-    with pytest.raises(DataError, match="Nothing came on standard input"):
-        joined(pcm_blocks(io.BytesIO(b""), RATE, 1))
-
-
-def test_a_frame_that_is_cut_is_dropped() -> None:
-    assert len(joined(pcm_blocks(io.BytesIO(b"\0" * 13), RATE, 2))) == 3
-
-
-def test_paced_blocks_come_when_a_microphone_would_give_them() -> None:
-    time = [50.0]
-
-    def sleep(seconds: float) -> None:
-        time[0] += seconds
-
-    given_at = []
-    for block in paced(pcm_blocks(io.BytesIO(bytes(2 * RATE)), RATE, 1), lambda: time[0], sleep):
-        given_at.append((time[0] - 50.0, (block.index + len(block.samples)) / RATE))
-        time[0] += 0.03  # the work between two blocks must not add up
-    assert len(given_at) == 7  # six whole blocks of 160 ms and what is left of the second
-    assert [when for when, _ in given_at] == pytest.approx([end for _, end in given_at])

@@ -4,116 +4,18 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
-import zmq
 
-from edgecap.runtime.audio import RATE, Samples
-from edgecap.runtime.config.schema import Config
-from edgecap.runtime.daemon import HUNG_EXIT, Daemon
+from edgecap.runtime.audio import RATE
 from edgecap.runtime.errors import MicrophoneError
-from edgecap.runtime.events import Event
-from edgecap.runtime.sound.capture import Capture
-from edgecap.runtime.sound.devices import Device, choose, devices, stable_name
-from edgecap.runtime.sound.microphone import Microphone, opener
-from edgecap.runtime.sound.source import Source
-from edgecap.runtime.telling import wire
-from edgecap.runtime.telling.outlet import Outlet
-from tests import handmade
-from tests.pulse import SoundServer, missing
-
-ROOM = "room"
-
-
-@pytest.fixture(scope="module")
-def machine() -> Iterator[SoundServer]:
-    lacking = missing()
-    if lacking and os.environ.get("CI") == "true":
-        pytest.fail(f"CI must have {lacking}")
-    if lacking:
-        pytest.skip(f"needs {lacking}")
-    with tempfile.TemporaryDirectory(prefix="edgecap-") as folder, SoundServer(Path(folder), ROOM) as running:
-        yield running
-
-
-@pytest.fixture
-def server(machine: SoundServer) -> Iterator[SoundServer]:
-    """The server, in this process's environment, with the room's microphone and no other left behind."""
-    with machine.in_this_process():
-        yield machine
-        machine.unplug("other")
-        machine.unplug(ROOM)
-        machine.plug(ROOM)
-
-
-class Listener:
-    """A running capture, and all that it brought."""
-
-    def __init__(self, wanted: str = ROOM) -> None:
-        self.capture = Capture(opener(wanted))
-        self.parts: list[Samples] = []
-        self.position = 0
-        self.gaps: list[int] = []
-        self.health: list[str] = []
-        self.started_at = time.monotonic()
-
-    def __enter__(self) -> "Listener":
-        self.capture.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.capture.stop()
-
-    def until(self, true: Callable[[], bool], within_s: float) -> float:
-        """Listen until it is true; how long that took. Fails after `within_s`."""
-        start = time.monotonic()
-        while not true():
-            assert time.monotonic() - start < within_s, f"not within {within_s} s: {self.health}"
-            self._take()
-        return time.monotonic() - start
-
-    def listen(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self._take()
-
-    def late_s(self) -> float:
-        """By how much the count of samples is behind the time that has passed."""
-        return time.monotonic() - self.started_at - self.position / RATE
-
-    def is_healthy(self) -> bool:
-        return self.capture.health == "healthy"
-
-    def _take(self) -> None:
-        item = self.capture.ring.get(0.05)
-        if self.capture.health not in self.health[-1:]:
-            self.health.append(self.capture.health)
-        if item is not None:
-            if item.index > self.position:
-                self.gaps.append(item.index - self.position)
-            self.parts.append(item.value.samples)
-            self.position = item.index + item.size
-
-
-def noise_file(folder: Path, seconds: float) -> tuple[Path, Samples]:
-    noise = np.random.default_rng(5).integers(-9000, 9000, round(seconds * RATE)).astype(np.int16)
-    path = folder / "noise.wav"
-    soundfile.write(path, noise, RATE)
-    return path, noise / np.float32(32768)
-
-
-@pytest.mark.mic
-def test_devices_are_listed_by_name(server: SoundServer) -> None:
-    found = devices()
-    assert {ROOM, "default", "pulse"} <= {device.name for device in found}
-    assert [device.name for device in found if device.is_default] == ["default"]
-    assert all(device.channels > 0 for device in found)
+from edgecap.runtime.sound.microphone import Microphone
+from edgecap.runtime.sound.portaudio import PORTAUDIO
+from tests.listener import ROOM, Listener, assert_hears, noise_file, start_of
+from tests.pulse import SoundServer
 
 
 @pytest.mark.mic
@@ -126,9 +28,148 @@ def test_what_is_played_comes_back_sample_for_sample(server: SoundServer, tmp_pa
             assert player.wait(5) == 0
         assert listener.gaps[1:] == []
         assert listener.capture.lost == 0
-    heard = np.concatenate(listener.parts)
-    start = int(np.flatnonzero(heard)[0])
-    np.testing.assert_array_equal(heard[start : start + len(noise)], noise[np.flatnonzero(noise)[0] :])
+    assert_hears(listener.heard, noise)
+
+
+@pytest.mark.mic
+def test_two_microphones_in_one_process_each_hear_their_own(server: SoundServer, tmp_path: Path) -> None:
+    server.plug("other")
+    (path, noise), (other_path, other_noise) = noise_file(tmp_path, 3), noise_file(tmp_path, 3, seed=6)
+    with Listener() as listener, Listener("other") as other:
+        listener.until(listener.is_healthy, 5)
+        other.until(other.is_healthy, 5)
+        with server.play(path), server.play(other_path, "other"):
+            while (len(listener.heard) - start_of(listener.heard)) < len(noise) or (
+                len(other.heard) - start_of(other.heard) < len(noise)
+            ):
+                listener.listen(0.1)
+                other.listen(0.1)
+    assert listener.capture.lost == other.capture.lost == 0
+    assert_hears(listener.heard, noise)
+    assert_hears(other.heard, other_noise)
+
+
+@pytest.mark.mic
+@pytest.mark.parametrize("gone", [ROOM, "other"])
+def test_of_two_microphones_the_one_that_goes_is_missed_and_no_other(server: SoundServer, gone: str) -> None:
+    """PulseAudio moves its stream to the other's source, so that both hear the same there."""
+    server.plug("other")
+    with Listener() as room, Listener("other") as other:
+        listeners = {ROOM: room, "other": other}
+        lost, kept = listeners.pop(gone), next(iter(listeners.values()))
+        for listener in (lost, kept):
+            listener.until(listener.is_healthy, 5)
+        server.unplug(gone)
+        while lost.capture.health != "lost":
+            lost.listen(0.1)
+            kept.listen(0.1)
+        assert kept.is_healthy()
+        assert "lost" not in kept.health
+        assert kept.capture.lost == 0
+        server.plug(gone)  # plugging the default one, PulseAudio moves all streams there
+        while not (lost.is_healthy() and kept.is_healthy() and len(set(server.streams())) == 2):
+            lost.listen(0.1)
+            kept.listen(0.1)
+
+
+@pytest.mark.mic
+@pytest.mark.parametrize("wanted", [ROOM, "default"])
+def test_a_short_hole_is_counted(server: SoundServer, wanted: str) -> None:
+    """A source that is suspended for 0.7 s: too short to be called lost, and nothing else would tell."""
+    with Listener(wanted) as listener:
+        listener.until(listener.is_healthy, 5)
+        listener.listen(1)
+        before = listener.late_s()
+        server.tell("suspend-sink", ROOM, "1")
+        listener.listen(0.7)
+        server.tell("suspend-sink", ROOM, "0")
+        listener.until(lambda: listener.capture.lost > 0, 5)
+        listener.listen(1)
+        assert listener.capture.lost > RATE / 2
+        assert listener.capture.lost == sum(listener.gaps[1:])
+        assert abs(listener.late_s() - before) < 0.3  # a block, and its waiting
+
+
+STOPPABLE = """
+import sys, threading, time
+from edgecap.runtime.audio import RATE
+from edgecap.runtime.sound.capture import Capture
+from edgecap.runtime.sound.microphone import opener
+capture = Capture(opener(sys.argv[1]))
+capture.start()
+sys.stdin.readline()
+start, position = None, 0
+threading.Thread(target=lambda: (sys.stdin.readline(), capture.stop()), daemon=True).start()
+while True:
+    try:
+        item = capture.ring.get(None)
+    except BaseException:
+        break
+    if start is None:
+        print("begun", flush=True)
+        start = item.value.arrived_at - (item.index + item.size) / RATE
+    late = item.value.arrived_at - (item.index + item.size) / RATE - start
+    position = item.index + item.size
+print(capture.lost, position, late)
+"""
+
+
+@pytest.mark.mic
+def test_a_process_that_is_stopped_for_a_while_stays_in_step_with_time(server: SoundServer) -> None:
+    """What waited for it in the sound server comes after all; what did not is counted."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", STOPPABLE, ROOM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=server.environment() | {"PYTHONPATH": str(Path.cwd())},
+    )
+    with program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        program.stdin.write("begin\n")
+        program.stdin.flush()
+        assert program.stdout.readline() == "begun\n"
+        time.sleep(1)
+        program.send_signal(signal.SIGSTOP)
+        time.sleep(0.8)
+        program.send_signal(signal.SIGCONT)
+        time.sleep(1)
+        program.stdin.write("end\n")
+        program.stdin.flush()
+        lost, position, late = program.stdout.readline().split()
+        assert program.wait(30) == 0
+    assert int(position) > 2.5 * RATE
+    assert abs(float(late)) < 0.3
+    assert int(lost) < RATE
+
+
+@pytest.mark.mic
+def test_what_others_write_to_stderr_while_a_microphone_is_opened_is_not_lost(
+    server: SoundServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.unplug(ROOM)  # so that PortAudio has something to say
+    opened = threading.Event()
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        while not opened.is_set():
+            os.write(2, b"mine\n")
+            written += 1
+            time.sleep(0.0005)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(3):
+            with pytest.raises(MicrophoneError, match="can't be opened"):
+                Microphone(ROOM)
+    finally:
+        opened.set()
+        writer.join()
+    assert written > 10
+    assert capfd.readouterr().err == "mine\n" * written
 
 
 @pytest.mark.mic
@@ -258,162 +299,6 @@ def test_opening_what_is_not_there_is_one_sentence_and_no_noise(
     assert capfd.readouterr().err == ""
 
 
-FOUND = [
-    Device(0, "USB Audio: - (hw:1,0)", 1, 48_000, False),
-    Device(1, "usb", 1, 48_000, False),
-    Device(2, "default", 2, 48_000, True),
-]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "index"), [("default", 2), ("0", 0), ("usb", 1), ("USB", 0), ("audio", 0), ("DEF", 2)]
-)
-def test_a_microphone_is_meant_by_index_name_or_a_part_of_it(wanted: str, index: int) -> None:
-    assert choose(FOUND, wanted).index == index
-
-
-def test_a_name_to_come_back_to_has_no_card_number() -> None:
-    assert stable_name(FOUND[0]) == "USB Audio: -"
-    assert choose(FOUND, stable_name(FOUND[0])).index == 0
-
-
-def test_no_microphone_at_all_is_said() -> None:
-    with pytest.raises(MicrophoneError, match=r"There is no microphone\. Connect one"):
-        choose([], "default")
-
-
-@pytest.mark.mic
-def test_a_daemon_that_falls_behind_drops_counts_and_says_so(server: SoundServer) -> None:
-    statuses: list[wire.StatusMessage] = []
-
-    def watch(message: wire.CaptionMessage | wire.StatusMessage) -> None:
-        if isinstance(message, wire.StatusMessage):
-            statuses.append(message)
-            if message.state == "overloaded":
-                daemon.stop()
-
-    anywhere = "tcp://127.0.0.1:*"
-    config = Config(publish=anywhere, replay=anywhere, source=Source("microphone", ROOM))
-    outlet: Outlet[wire.CaptionMessage | wire.StatusMessage] = Outlet("test", watch)
-    daemon = Daemon(config, handmade.model(), "handmade 1.0", outlets=[outlet])
-    session = daemon.rooms[config.room].session
-    push = session.push
-
-    def dawdle(samples: Samples) -> list[Event]:
-        session.push = push  # type: ignore[method-assign]  # once
-        time.sleep(4.5)  # the ring holds 3 s
-        return push(samples)
-
-    session.push = dawdle  # type: ignore[method-assign]
-    assert daemon.run() == 0
-    assert outlet.close(60)
-    assert "overloaded" in [status.state for status in statuses]
-    assert statuses[-1].gaps > RATE
-
-
-DAEMON = """
-import sys
-from edgecap.runtime.config.schema import Config, Source
-from edgecap.runtime.daemon import Daemon, run_with_signals
-from tests import handmade
-anywhere = "tcp://127.0.0.1:*"
-config = Config(room="den", publish=anywhere, replay=anywhere, source=Source("microphone", sys.argv[1]))
-daemon = Daemon(config, handmade.model(), "handmade 1.0")
-print(daemon.publish_endpoint, flush=True)
-sys.exit(run_with_signals(daemon))
-"""
-
-
-def in_state(*states: str) -> Callable[[wire.Message], bool]:
-    return lambda message: isinstance(message, wire.StatusMessage) and message.state in states
-
-
-@pytest.mark.mic
-def test_a_sound_system_that_hangs_for_good_ends_the_daemon_for_systemd_to_restart(
-    server: SoundServer,
-) -> None:
-    impatient = "import edgecap.runtime.daemon as daemon\ndaemon.HUNG_S = 2.5\n"  # not 20 s in a test
-    environment = server.environment() | {"PYTHONPATH": str(Path.cwd())}
-    program = subprocess.Popen(
-        [sys.executable, "-c", impatient + DAEMON, ROOM], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    with program:
-        assert program.stdout is not None
-        reader = Reader(program.stdout.readline().strip())
-        try:
-            reader.until(in_state("listening", "quiet"), 5)
-            server.freeze()
-            reader.until(in_state("no-microphone"), 5)
-            reader.until(in_state("stopping"), 5)
-            assert program.wait(5) == HUNG_EXIT
-        finally:
-            program.kill()
-            reader.close()
-            server.thaw()
-
-
-class Reader:
-    """Another program's view of the daemon: plain messages from a SUB socket."""
-
-    def __init__(self, endpoint: str) -> None:
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.SUB)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.subscribe(b"")
-        self._socket.connect(endpoint)
-        self.messages: list[wire.Message] = []
-
-    def until(self, true: Callable[[wire.Message], bool], within_s: float) -> wire.Message:
-        deadline = time.monotonic() + within_s
-        while True:
-            left_ms = round(1000 * (deadline - time.monotonic()))
-            assert left_ms > 0, f"not within {within_s} s; last: {self.messages[-3:]}"
-            if self._socket.poll(left_ms):
-                message = wire.decode(self._socket.recv_multipart()[1])
-                self.messages.append(message)
-                if true(message):
-                    return message
-
-    def close(self) -> None:
-        self._socket.close()
-        self._context.term()
-
-
-@pytest.mark.mic
-def test_a_daemon_survives_its_microphone_and_captions_again(server: SoundServer, tmp_path: Path) -> None:
-    def new(message: wire.Message) -> bool:
-        return isinstance(message, wire.CaptionMessage) and message.event == "new"
-
-    recording = tmp_path / "bell.wav"
-    soundfile.write(recording, np.concatenate([handmade.bell(2), handmade.silence(0.5)]), RATE)
-    environment = server.environment() | {"PYTHONPATH": str(Path.cwd())}
-    program = subprocess.Popen(
-        [sys.executable, "-c", DAEMON, ROOM], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    with program:
-        assert program.stdout is not None
-        reader = Reader(program.stdout.readline().strip())
-        try:
-            reader.until(in_state("listening", "quiet"), 5)
-            with server.play(recording):
-                reader.until(new, 5)
-            server.unplug(ROOM)
-            reader.until(in_state("no-microphone"), 5)
-            time.sleep(1)
-            server.plug(ROOM)
-            with server.play(recording), server.play(recording):
-                reader.until(new, 5)
-            program.send_signal(signal.SIGTERM)
-            reader.until(in_state("stopping"), 5)
-            assert program.wait(5) == 0
-        finally:
-            program.kill()
-            reader.close()
-    for kind in (wire.CaptionMessage, wire.StatusMessage):
-        numbers = [message.seq for message in reader.messages if isinstance(message, kind)]
-        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-
-
 @pytest.mark.mic
 def test_a_closed_stderr_is_no_reason_to_fail(server: SoundServer) -> None:
     code = "from edgecap.runtime.sound.devices import devices; print([each.name for each in devices()])"
@@ -428,3 +313,34 @@ def test_a_closed_stderr_is_no_reason_to_fail(server: SoundServer) -> None:
     )
     assert done.returncode == 0
     assert ROOM in done.stdout
+
+
+@pytest.mark.mic
+def test_a_microphone_that_came_after_another_was_opened_is_found(
+    server: SoundServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PortAudio lists the devices for its first user only, so all must let go of it for a moment."""
+    cards = tmp_path / "cards"
+    cards.write_text(" 0 [Room]\n")
+    monkeypatch.setattr(PORTAUDIO, "_cards", cards)
+    configuration = server.folder / ".asoundrc"
+    with_other = configuration.read_text()
+    configuration.write_text(with_other[: with_other.index("pcm.other")])
+    try:
+        with Listener() as room, Listener("other") as other:
+            room.until(room.is_healthy, 5)
+            other.until(lambda: other.capture.health == "lost", 5)
+            server.plug("other")
+            configuration.write_text(with_other)
+            for _ in range(20):
+                other.listen(0.1)
+                room.listen(0.1)
+            assert other.capture.health == "lost"  # no card has come, so nobody was disturbed
+            assert room.capture.lost == 0
+            cards.write_text(" 0 [Room]\n 1 [Other]\n")
+            while not (other.is_healthy() and room.is_healthy()):
+                room.listen(0.1)
+                other.listen(0.1)
+            assert 0 < room.capture.lost < 4 * RATE
+    finally:
+        configuration.write_text(with_other)

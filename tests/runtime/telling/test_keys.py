@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import zmq
 import zmq.auth
+from zmq.auth import create_certificates, load_certificate, load_certificates
 
 from edgecap.client import Subscriber
 from edgecap.runtime.errors import ConfigError
 from edgecap.runtime.events import Caption
+from edgecap.runtime.telling import keys as keys_module
 from edgecap.runtime.telling.keys import ReaderKeys, ServerKeys
 from tests.station import Station
 
@@ -137,3 +139,27 @@ def test_what_is_no_key_file_is_configuration(keys: ServerKeys, text: str | None
 def test_a_missing_folder_of_readers_is_configuration(keys: ServerKeys, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such folder of readers' keys"):
         Station(ANY, ANY, "kitchen", "m", 1, keys=keys._replace(clients=tmp_path / "nowhere"))
+
+
+def test_the_readers_are_read_again_only_when_they_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna, _ = create_certificates(tmp_path, "anna")
+    public = load_certificate(anna)[0]
+    reads = 0
+
+    def load(folder: Path) -> dict[bytes, object]:
+        nonlocal reads
+        reads += 1
+        return load_certificates(folder)
+
+    monkeypatch.setattr(keys_module, "load_certificates", load)
+    allowed = keys_module._Allowed(tmp_path)
+    assert all(allowed.callback("captions", public) for _ in range(100))
+    assert not any(allowed.callback("captions", b"a stranger") for _ in range(100))
+    assert reads == 1
+    ben, _ = create_certificates(tmp_path, "ben")
+    assert allowed.callback("captions", load_certificate(ben)[0])
+    assert reads == 2
+    Path(anna).unlink()
+    assert not allowed.callback("captions", public)
