@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,18 +19,18 @@ from torch import nn
 from typer.testing import CliRunner
 
 from edgecap.cli import app
-from edgecap.runtime.errors import DataError, InputMissingError
+from edgecap.runtime.errors import DataError, InputMissingError, UsageError
 from edgecap.training import losses
-from edgecap.training.data.corpora import CLOTHO_SPLITS, read_corpora
+from edgecap.training.data.corpora import CLOTHO_SPLITS, Recording, read_corpora
 from edgecap.training.data.features import Features, extract
 from edgecap.training.models import gpt, see
 from edgecap.training.models.checkpoint import write_tensors
 from edgecap.training.models.convnext import WindowedConvNeXt
 from edgecap.training.models.room import RoomConfig
 from edgecap.training.papers.see import PaperCaptioner, PaperRecipe, train_paper
+from edgecap.training.recipe import read_recipe
 from edgecap.training.room import see_stages as captioner
-from edgecap.training.say import speaker
-from edgecap.training.train import read_recipe
+from edgecap.training.torch_engine import decoder_of
 from tests import tiny_bert
 
 torch.set_num_threads(1)
@@ -198,7 +199,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SMALL = {
-    "name": "small", "version": "0", "licence": "none", "corpora": ["clotho"], "size": "nano",
+    "kind": "see", "name": "small", "version": "0", "licence": "none", "corpora": ["clotho"], "size": "nano",
     "extractor": "extractor.safetensors", "sentence": "bert",
     "adapter": {
         "width": 32, "heads": 2, "hidden": 48, "layers": 1, "window": 8, "sentence": 16, "interpolate": True,
@@ -260,6 +261,61 @@ def test_the_command_runs_a_recipe_of_the_paper_and_asks_for_weights(
         train_paper(msgspec.convert(SMALL, PaperRecipe), clotho, None, tmp_path / "other")
 
 
+def test_a_stage_of_the_paper_that_was_made_from_something_else_is_refused(
+    clotho: Path, weights: Path, tmp_path: Path
+) -> None:
+    def paper(anew: bool = False, **changes: dict[str, object]) -> None:
+        train_paper(msgspec.convert(variant(**changes), PaperRecipe), folder, weights_here, output, anew=anew)
+
+    folder, weights_here = (
+        Path(shutil.copytree(path, tmp_path / name))
+        for path, name in ((clotho, "clotho"), (weights, "weights"))
+    )
+    output = tmp_path / "run"
+    paper()
+    with pytest.raises(UsageError, match=r"semantic was made .*: settings\.steps was 2 and is 3"):
+        paper(semantic_stage={"steps": 3})
+    with pytest.raises(UsageError, match=r"decoder was made .*: settings\.mixup was 0\.0 and is 0\.4"):
+        paper(decoder_stage={"mixup": 0.4})
+    paper(anew=True, semantic_stage={"learning_rate": 0.01})
+    with pytest.raises(UsageError, match="semantic was made"):
+        paper()
+    paper(semantic_stage={"learning_rate": 0.01})  # the decoder was made again with it
+
+    heard = (output / "features" / "embeddings.raw").read_bytes()
+    other = WindowedConvNeXt("nano")
+    write_tensors(other, weights_here / "extractor.safetensors")
+    with pytest.raises(UsageError, match=r"extractor changed"):
+        paper(semantic_stage={"learning_rate": 0.01})
+    assert (output / "features" / "embeddings.raw").read_bytes() != heard  # features were made anew
+
+
+def test_a_recording_that_changed_is_heard_again_and_no_other(tmp_path: Path) -> None:
+    for n in range(3):
+        sound(tmp_path / f"{n}.wav", n)
+    recordings = [Recording(str(n), tmp_path / f"{n}.wav", ("a dog",), "train", "", "") for n in range(3)]
+    torch.manual_seed(0)
+    extractor = WindowedConvNeXt("nano")
+    extract(extractor, recordings, tmp_path / "features", torch.device("cpu"))
+    before = Features(recordings, tmp_path / "features", 32, 224)
+    kept = [before.example(row, "").embeddings for row in range(3)]
+    sound(tmp_path / "1.wav", 9, duration_s=2.0)
+    told: list[str] = []
+    extract(
+        extractor,
+        recordings,
+        tmp_path / "features",
+        torch.device("cpu"),
+        lambda done, what: told.append(what),
+    )
+    assert told == ["hearing 1 recordings"]
+    after = Features(recordings, tmp_path / "features", 32, 224)
+    found = [after.example(row, "").embeddings for row in range(3)]
+    assert np.array_equal(found[0], kept[0])
+    assert np.array_equal(found[2], kept[2])
+    assert len(found[1]) > len(kept[1])
+
+
 def test_extraction_goes_on_where_it_stopped(clotho: Path, tmp_path: Path) -> None:
     recordings = read_corpora(clotho, ["clotho"]).recordings[:4]
     torch.manual_seed(0)
@@ -312,7 +368,7 @@ TWO_PROCESSES = """
 import sys, torch
 from pathlib import Path
 from torch import nn
-from edgecap.training.run_folder import team
+from edgecap.training.distributed import team
 workers = team()
 torch.manual_seed(0)
 net = nn.Linear(3, 2)
@@ -362,7 +418,7 @@ def test_a_captioner_in_torch_says_what_its_forward_says() -> None:
     model = PaperCaptioner(config).eval()
     words = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"w{i}" for i in range(config.decoder.vocabulary - 4))]
     embeddings = torch.randn(1, 5, 32)
-    decoder = speaker(config, model.adapter, model.decoder, words)
+    decoder = decoder_of(config, model.adapter, model.decoder, words)
     with torch.inference_mode():
         memory = model.adapter(embeddings).memory
         tokens, log_prob = decoder.greedy(memory.numpy())
