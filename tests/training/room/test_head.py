@@ -6,16 +6,14 @@ import torch
 
 from edgecap.runtime.audio import CHUNK_SAMPLES
 from edgecap.training.models.convnext import CausalConvNeXt
-from edgecap.training.room.head import (
+from edgecap.training.room.head import HeadSettings, fit_head, train_head
+from edgecap.training.room.head_features import (
     ClipEmbeddings,
-    HeadSettings,
     StreamEmbeddings,
     Stretches,
     Taught,
     clip_embeddings,
-    fit_head,
     lasting_embeddings,
-    train_head,
 )
 from edgecap.training.run_folder import Run
 from edgecap.training.sound.compose import Composer
@@ -95,10 +93,9 @@ def test_a_head_learns_silence_from_streams_and_names_from_clips() -> None:
 def test_a_corpus_without_steady_sounds_has_nothing_lasting(composer: Composer) -> None:
     knocks = [clip for group in composer.library.pools["door_knock"].values() for clip in group]
     encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
-    settings = HeadSettings(hours=0.05)
-    none = lasting_embeddings(encoder, Composer(composer.library.corpus, knocks, composer.labels), settings)
+    none = lasting_embeddings(encoder, Composer(composer.library.corpus, knocks, composer.labels), 0.05, 1)
     assert len(none.embeddings) == len(none.heard) == len(none.weight) == 0
-    some = lasting_embeddings(encoder, composer, settings)
+    some = lasting_embeddings(encoder, composer, 0.05, 1)
     assert some.heard.sum(1).min() >= 1
     assert len(some.embeddings) == len(composer.library.pools["rain"])
 
