@@ -40,12 +40,12 @@ from edgecap.training.room.see_stages import StageSettings, train_decoder, train
 from edgecap.training.room.stream_features import Example, Segments
 from edgecap.training.room.teacher import Teacher
 from edgecap.training.run_folder import Run
-from edgecap.training.say import speaker
 from edgecap.training.sentence import Embed, sentence_model
 from edgecap.training.sound.compose import Composer
 from edgecap.training.sound.taxonomy import QUIET
 from edgecap.training.streaming import CausalDepthwise
 from edgecap.training.tokenizer import CaptionTokenizer, open_tokenizer
+from edgecap.training.torch_engine import decoder_of
 
 FULL = Noise(layout="mix", where="pre", scale=0.1)
 VARIANTS: dict[str, dict[str, dict[str, object]]] = {
@@ -111,7 +111,10 @@ def main() -> None:
         )
         if not heard.exists():
             segments_of.save(
-                segments_of.listen(encoder, composer_of(corpus, "train", labels), TAUGHT_HOURS, seed=1), heard
+                segments_of.encode_streams(
+                    encoder, composer_of(corpus, "train", labels), TAUGHT_HOURS, seed=1
+                ),
+                heard,
             )
         taught = segments_of.load(heard, labels)
         taught = Segments(taught.embeddings, taught.spectra, taught.events, labels)  # our wording alone
@@ -188,7 +191,9 @@ def held_out(
     """Segments of recordings that neither the encoder nor a captioner was taught; always the same."""
     if not kept.exists():
         composer = composer_of(corpus, "val", labels)
-        segments_of.save(segments_of.listen(encoder, composer, arguments.hours, seed=1, streams=4), kept)
+        segments_of.save(
+            segments_of.encode_streams(encoder, composer, arguments.hours, seed=1, streams=4), kept
+        )
     held = segments_of.load(kept, labels)
     rng = np.random.default_rng(1)
     return [held.draw(rng) for _ in range(arguments.segments)]
@@ -231,7 +236,7 @@ def score(
     model: PaperCaptioner, tokenizer: CaptionTokenizer, asked: list[Example], embed: Embed
 ) -> dict[str, float]:
     """CIDEr-D, scaled as published, and mean cosine of what is said of each held-out segment."""
-    decoder = speaker(model.config, model.adapter, model.decoder, tokenizer.words)
+    decoder = decoder_of(model.config, model.adapter, model.decoder, tokenizer.words)
     said = [" ".join(decoder.describe(e.embeddings.astype(np.float32))[0].words) for e in asked]
     wanted = [example.caption for example in asked]
     cider = cider_d([tokenise(one) for one in said], [[tokenise(one)] for one in wanted])

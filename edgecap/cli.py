@@ -7,7 +7,6 @@ the base install works without torch.
 import os
 import sys
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -24,7 +23,7 @@ from .commands import (
     evaluate,
     export,
     inspect,
-    options,
+    listen,
     prepare,
     run,
     train,
@@ -82,36 +81,7 @@ CAPTION, MACHINE, MODEL = "Caption", "This machine", "Make a model"
 app.command(rich_help_panel=CAPTION)(run.run)
 app.command(rich_help_panel=CAPTION)(demo.demo)
 app.command(rich_help_panel=CAPTION)(caption.caption)
-
-
-@app.command(rich_help_panel=CAPTION)
-def listen(
-    endpoint: Annotated[str, typer.Argument(metavar="[ENDPOINT]")] = "tcp://127.0.0.1:7310",
-    json: options.Json = False,
-    room: Annotated[str, typer.Option(metavar="NAME", help="This room alone, where there are several.")] = "",
-    history: Annotated[
-        bool, typer.Option("--history", help="Begin with captions that are still kept.")
-    ] = False,
-    replay: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ENDPOINT", help="Where missed captions are asked for.", show_default="the next port"
-        ),
-    ] = None,
-    secret: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Your own secret key, *.key_secret, with --server.")
-    ] = None,
-    server: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The room's public key, *.key, where it has one.")
-    ] = None,
-) -> None:
-    """Print the captions of a daemon that runs elsewhere; follows restarts, fills gaps."""
-    from .commands.listen import listen as follow
-    from .commands.listen import reader_keys
-
-    raise typer.Exit(follow(endpoint, json, room, history, replay, reader_keys(secret, server)))
-
-
+app.command(rich_help_panel=CAPTION)(listen.listen)
 app.command(rich_help_panel=MACHINE)(devices.devices)
 app.command(rich_help_panel=MACHINE)(doctor.doctor)
 app.command(rich_help_panel=MACHINE)(config.config)

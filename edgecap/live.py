@@ -49,7 +49,7 @@ def run_daemon(
     realtime: files sound at their own pace. feed: makes what the only room hears instead of its source.
     free_ports: where the configured ports are taken, others will do.
     """
-    import msgspec
+    import dataclasses
 
     from edgecap.runtime.daemon import Daemon, run_with_signals
     from edgecap.runtime.errors import UnavailableError
@@ -70,7 +70,7 @@ def run_daemon(
             if not free_ports:
                 raise
             anywhere = "tcp://127.0.0.1:*"  # a demo beside a running daemon
-            daemon = open_daemon(msgspec.structs.replace(settings, publish=anywhere, replay=anywhere))
+            daemon = open_daemon(dataclasses.replace(settings, publish=anywhere, replay=anywhere))
         if (daemon.publish_endpoint, daemon.replay_endpoint) != (settings.publish, settings.replay):
             logging.getLogger("edgecap").warning(
                 "Published on %s, replay %s.", daemon.publish_endpoint, daemon.replay_endpoint

@@ -88,3 +88,23 @@ def test_the_floors_hold() -> None:
         capture_output=True, text=True, cwd=ROOT, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
+
+
+def test_a_session_brings_in_no_socket_no_file_format_and_no_thread() -> None:
+    """Beside what numpy and msgspec bring anyway."""
+    found = python(
+        "import numpy, msgspec; bare = set(sys.modules)\n"
+        "import edgecap.runtime.session; print(*sorted(set(sys.modules) - bare))"
+    )
+    assert found.returncode == 0, found.stderr
+    brought = {name for name in found.stdout.split() if not name.startswith("edgecap.")}
+    refused = (
+        "threading", "logging", "concurrent", "multiprocessing", "asyncio", "subprocess", "socket", "select",
+        "selectors", "zipfile", "zmq", "yaml", "onnxruntime", "soundfile", "soxr", "pyaudio", "typer", "rich",
+    )  # fmt: skip
+    assert "edgecap.runtime.session" in found.stdout.split()
+    assert brought & {*refused} == set()
+    rooms = [name for name in found.stdout.split() if name.startswith("edgecap.runtime.")]
+    assert not [
+        name for name in rooms if name.split(".")[2] in ("sound", "telling", "config", "daemon", "room")
+    ]

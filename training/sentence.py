@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..runtime.errors import BundleError, InputMissingError, UnavailableError
+from . import made_from
 
 Embed = Callable[[Sequence[str]], Tensor]
 """Sentences -> (n, d_text) float32 on the CPU, each of length 1."""
@@ -49,6 +50,11 @@ def sentence_model(folder: Path | None = None, device: str = "cpu", batch: int =
         return torch.cat(vectors)
 
     return embed
+
+
+def sentence_digest(folder: Path | None = None) -> str:
+    """Of all files of a sentence model, the packaged one where no folder is given."""
+    return made_from.of_files(folder or _packaged_folder())
 
 
 def word_pieces(folder: Path | None = None) -> tuple[list[str], Tensor]:

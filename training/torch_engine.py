@@ -11,9 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..runtime.model.engine import Array, State, zero_state
+from ..runtime.model.engine import Array, Engine, State, zero_state
 from ..runtime.model.manifest import Graph, GraphFile
+from ..runtime.saying.decoder import Decoder, Vocabulary
+from .models import room
+from .models.gpt import GptDecoder
 from .models.graph import ExportGraph, reduced
+from .models.see import SemanticAdapter
 
 
 class TorchEngine:
@@ -62,6 +66,15 @@ class TorchEngine:
         if isinstance(value, Tensor):
             return value
         return torch.from_numpy(np.ascontiguousarray(value)).to(self._device)
+
+
+def decoder_of(
+    config: room.RoomConfig, adapter: SemanticAdapter, decoder: GptDecoder, words: list[str]
+) -> Decoder:
+    """The edge's decoder on a captioner's parts, which are on the CPU. words: every token, by its number."""
+    graphs = [room.adapter_graph(config, adapter), *room.decoder_graphs(config, decoder)]
+    adapt, prefill, step = (cast(Engine, TorchEngine(export)) for export in graphs)
+    return Decoder(adapt, prefill, step, Vocabulary(words))
 
 
 def devices() -> list[str]:

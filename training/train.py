@@ -6,111 +6,60 @@ recipe.yaml + corpus + teacher -> OUTPUT/{encoder-1,…,head,semantic,decoder}/ 
 
 import csv
 import shutil
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any
 
 import msgspec
 import torch
-import yaml
-from msgspec import Meta
 
-from ..runtime.errors import ConfigError, InputMissingError
 from ..runtime.model.bundle import Bundle
 from ..runtime.model.manifest import Calibration, Thresholds
 from ..runtime.model.manifest import Label as BundleLabel
+from . import made_from
 from .data.corpus import Clip, Label, open_corpus
-from .data.licences import LICENCES, Licence
+from .data.licences import LICENCES, LeftOut, card_section, left_out
+from .distributed import team
+from .loop import Progress
 from .models import room
 from .models import text as text_side
-from .models.gpt import GptConfig, GptSizes
-from .models.see import AdapterConfig
-from .papers.see import PaperRecipe
+from .models.gpt import GptConfig
 from .prepare.plan import open_plans
+from .recipe import Recipe
 from .room import stream_features as segments_of
-from .room.encoder import EncoderSettings, train_encoder
-from .room.head import HeadSettings, train_head
-from .room.see_stages import StageSettings, train_decoder, train_semantic
+from .room.encoder import train_encoder
+from .room.head import train_head
+from .room.see_stages import train_decoder, train_semantic
 from .room.teacher import Teacher
-from .room.text_side import TextSettings, train_text
+from .room.text_side import train_text
 from .room.warm_start import begin_from
-from .run_folder import Run, team
-from .sentence import sentence_model
+from .run_folder import Run
+from .sentence import sentence_digest, sentence_model
 from .sound.bank import sound_labels
 from .sound.compose import Composer
 from .sound.taxonomy import cadence, priority
 from .sound.templates import sayable
 from .tokenizer import FREE, CaptionTokenizer, build_tokenizer
 
-Progress = Callable[[float, str], None]
-
-
-class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything that decides a model, besides the sounds."""
-
-    name: str
-    version: str
-    licence: str
-    size: Literal["nano", "atto", "pico", "tiny"] = "atto"
-    mels: int = 64
-    sources: Licence = "shipping"
-    """By licence: no derivatives forbidden and not research only; or free for any use; or all."""
-    hours: Annotated[float, Meta(gt=0)] = 20.0
-    """Composed sound that stages 1 and 2 learn from."""
-    adapter: AdapterConfig = AdapterConfig()
-    decoder: GptSizes = GptSizes()
-    """Its vocabulary comes from the captions."""
-    encoder_stages: Annotated[tuple[EncoderSettings, ...], Meta(min_length=1)] = (EncoderSettings(),)
-    """One after the other, each from where the last one came: first crowded scenes, then clear sounds."""
-    head_stage: HeadSettings | None = None
-    """The encoder's head fitted again, held back, once its trunk stands still."""
-    semantic_stage: StageSettings = StageSettings()
-    decoder_stage: StageSettings = StageSettings(steps=3000)
-    text_stage: TextSettings | None = None
-    """A text encoder for search and alerts in plain words; without one the bundle has none."""
-    confidence: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    hedge: Annotated[float, Meta(ge=0, le=1)] = 0.35
-    """The thresholds that the bundle comes with: what is said plainly, and what with "Possibly"."""
-    seed: int = 1
-
-
-def read_recipe(path: Path) -> Recipe | PaperRecipe:
-    """A recipe file; one that names corpora is the paper's.
-
-    Raises InputMissingError, or ConfigError with the key's path where something in it is wrong.
-    """
-    if not path.is_file():
-        raise InputMissingError(
-            f"there is no recipe {path}", fix="see training/recipes for those that come along"
-        )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if isinstance(content, dict) and "corpora" in content:
-            return msgspec.convert(content, PaperRecipe)
-        return msgspec.convert(content, Recipe)
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
-        raise ConfigError(
-            f"{path} is not a recipe", why=str(error), fix="see the comments in training/recipes"
-        ) from error
-
 
 def train(
     recipe: Recipe, corpus_folder: Path, teacher_folder: Path | None, output: Path, cache: Path,
     papers: Mapping[str, Path] = {}, scenes: Path | None = None, start: Bundle | None = None,
-    progress: Progress = lambda done, what: None,
+    progress: Progress = lambda done, what: None, *, anew: bool = False,
 ) -> Path:  # fmt: skip
     """Run the recipe's stages that are not done yet; returns the folder of the finished checkpoint.
 
     scenes: what `edgecap prepare` made of people's captions; without it the model has our wording only.
     start: the encoder goes on from this bundle's, by the last of the encoder's stages alone.
     papers: what goes along as it is, by its name there: MODEL_CARD.md, LICENSE.
+    anew: a stage that was made from something else is made again; else UsageError says what changed.
     """
     workers = team()
     torch.manual_seed(recipe.seed)
     with workers.leader_first():
         corpus = open_corpus(corpus_folder, cache, progress)
-    clips = corpus.split("train", LICENCES[recipe.sources])
+    allows = LICENCES[recipe.sources]
+    clips = corpus.split("train", allows)
     labels = sound_labels(corpus, clips)
     composer = Composer(corpus, clips, labels)
     plans = open_plans(scenes) if scenes else []
@@ -121,45 +70,79 @@ def train(
             decoder=GptConfig(vocabulary=len(tokenizer), **msgspec.structs.asdict(recipe.decoder)),
         )
     )  # fmt: skip
+    sounds = {
+        "corpus": corpus.digest, "clips": made_from.digest(clips), "labels": made_from.digest(labels),
+    }  # fmt: skip
+
+    def stage(name: str, **causes: Any) -> Run:
+        with workers.leader_first():
+            made_from.claim(output / name, causes, anew=anew)
+        return Run(output, name)
+
     teacher = Teacher(teacher_folder, torch.get_num_threads()) if teacher_folder else None
     stages = list(enumerate(recipe.encoder_stages, 1))
+    begins = f"new, {recipe.size}, {recipe.mels} mels, seed {recipe.seed}"
     if start:
         begin_from(model.encoder, start, labels)
         stages = stages[-1:]
+        begins = f"{start.title}, {made_from.of_module(model.encoder)}"
     for number, settings in stages:
-        stage = Run(output, f"encoder-{number}")
+        run = stage(
+            f"encoder-{number}", settings=settings, begins=begins, sounds=sounds,
+            teacher=teacher.digest if teacher else "none",
+        )  # fmt: skip
         is_new = number == 1 and not start
-        train_encoder(model.encoder, composer, teacher, stage, settings, progress, is_new=is_new)
+        train_encoder(model.encoder, composer, teacher, run, settings, progress, is_new=is_new)
+        begins = made_from.of_module(model.encoder)
     if recipe.head_stage:
-        train_head(model.encoder, composer, clips, Run(output, "head"), recipe.head_stage, progress)
+        run = stage("head", settings=recipe.head_stage, encoder=begins, sounds=sounds)
+        train_head(model.encoder, composer, clips, run, recipe.head_stage, progress)
     kept = output / "segments.npz"
+    heard = {
+        "hours": recipe.hours, "seed": recipe.seed, "encoder": made_from.of_module(model.encoder),
+        "sounds": sounds, "scenes": made_from.digest(plans),
+    }  # fmt: skip
     with workers.leader_first():
-        if not kept.exists():
-            heard = segments_of.listen(
+        if not made_from.is_current(kept, heard):
+            made_from.begin(kept)
+            made = segments_of.encode_streams(
                 model.encoder, composer, recipe.hours, recipe.seed, plans=plans, progress=progress
             )
-            segments_of.save(heard, kept)
+            segments_of.save(made, kept)
+            made_from.done(kept, heard)
     segments = segments_of.load(kept, labels)
     embed = sentence_model()
-    train_semantic(
-        model, segments, tokenizer, embed, Run(output, "semantic"), recipe.semantic_stage, progress
+    taught = {"segments": heard, "words": made_from.digest(tokenizer.words), "model": model.config}
+    run = stage("semantic", settings=recipe.semantic_stage, sentences=sentence_digest(), **taught)
+    train_semantic(model, segments, tokenizer, embed, run, recipe.semantic_stage, progress)
+    run = stage(
+        "decoder", settings=recipe.decoder_stage, semantic=made_from.of_module(model.adapter), **taught
     )
-    train_decoder(model, segments, tokenizer, Run(output, "decoder"), recipe.decoder_stage, progress)
+    train_decoder(model, segments, tokenizer, run, recipe.decoder_stage, progress)
     if not workers.leads:
         return output / "model"
-    folder = save_checkpoint(model, tokenizer, labels, recipe, clips, output / "model")
+    lost = left_out(corpus.split("train"), allows)
+    folder = save_checkpoint(model, tokenizer, labels, recipe, clips, lost, output / "model")
     if recipe.text_stage:
         captions = corpus_folder / "captions" if (corpus_folder / "captions").is_dir() else None
-        text = train_text(labels, captions, Run(output, "text"), recipe.text_stage, progress)
+        tables = [captions / f"{name}.csv.gz" for name in recipe.text_stage.captions] if captions else []
+        run = stage(
+            "text", settings=recipe.text_stage, labels=sounds["labels"], sentences=sentence_digest(),
+            captions=made_from.of_files(*tables),
+        )  # fmt: skip
+        text = train_text(labels, captions, run, recipe.text_stage, progress)
         text_side.save(*text, folder)
     for name, paper in papers.items():
         shutil.copyfile(paper, folder / name)
+    if lost and "MODEL_CARD.md" in papers:
+        with (folder / "MODEL_CARD.md").open("a", encoding="utf-8") as card:
+            card.write(card_section(lost))
     return folder
 
 
 def save_checkpoint(
     model: room.RoomCaptioner, tokenizer: CaptionTokenizer, labels: list[Label], recipe: Recipe,
-    clips: list[Clip], folder: Path,
+    clips: list[Clip], lost: list[LeftOut], folder: Path,
 ) -> Path:  # fmt: skip
     """Everything the exporter needs of a model, in one folder."""
     room.save(model, folder)
@@ -177,27 +160,10 @@ def save_checkpoint(
         "name": recipe.name, "version": recipe.version, "licence": recipe.licence,
         "sources": sorted({clip.source for clip in clips}), "licences": licences, "clips": len(clips),
         "thresholds": msgspec.to_builtins(Thresholds(confidence=recipe.confidence, hedge=recipe.hedge)),
-        "commit": commit(),
+        "commit": made_from.commit(), "left_out": lost,
     }  # fmt: skip
     (folder / "about.json").write_bytes(msgspec.json.format(msgspec.json.encode(about)))
     return folder
-
-
-def commit() -> str:
-    """The commit of the code that trains, "+changed" where files differ from it; empty outside a checkout."""
-    here = Path(__file__).resolve().parent
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(here), *arguments], capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    try:
-        revision = git("rev-parse", "HEAD")
-        return f"{revision}+changed" if revision and git("status", "--porcelain") else revision
-    except OSError:  # no git here
-        return ""
 
 
 LEAST_COUNT = 5

@@ -11,11 +11,14 @@ from ..live import load_model
 from . import options
 
 if TYPE_CHECKING:
+    from edgecap.runtime.config.schema import Config
     from edgecap.runtime.events import Caption
     from edgecap.runtime.session import Session
 
 
+@options.configured("bundle", "provider", "captions")
 def caption(
+    settings: "Config",
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Recordings: WAV, FLAC, OGG, MP3 …")],
     json: options.Json = False,
     style: Annotated[
@@ -33,29 +36,12 @@ def caption(
             help="Write there instead; in a folder, one file for each recording.",
         ),
     ] = None,
-    config_file: options.ConfigFile = None,
-    bundle: options.Bundle = None,
-    provider: options.Provider = None,
-    confidence: options.Confidence = None,
-    hedge: options.Hedge = None,
-    interval: options.Interval = None,
-    level: options.Level = None,
 ) -> None:
     """Caption recordings: what can be heard in them, and when."""
-    from edgecap.runtime.config import file as config
-    from edgecap.runtime.errors import EdgecapError
+    from edgecap.runtime.errors import ConfigError, EdgecapError
     from edgecap.runtime.session import Session
 
     _check_formats(files, json, style, output)
-    flags = options.given(
-        bundle=bundle,
-        provider=provider,
-        captions__confidence=confidence,
-        captions__hedge=hedge,
-        captions__interval=interval,
-        captions__level=level,
-    )
-    settings = config.load(config_file, flags)
     model, model_name = load_model(settings)
     heard: dict[Path, list[Caption]] = {}
     refused: EdgecapError | None = None
@@ -64,7 +50,7 @@ def caption(
             try:
                 heard[file] = _caption_file(Session(model, settings.captions), file, progress)
             except EdgecapError as error:
-                if len(files) == 1:
+                if len(files) == 1 or isinstance(error, ConfigError):  # the same of all of them
                     raise
                 # The other recordings are still worth captioning; the exit code tells of this one.
                 print(f"edgecap: {error}", file=sys.stderr)

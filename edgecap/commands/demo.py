@@ -1,38 +1,34 @@
 """demo: the same on a built-in scene."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..live import run_daemon, view_for
 from . import options
 
+if TYPE_CHECKING:
+    from edgecap.runtime.config.schema import Config
 
+
+@options.configured("bundle", "provider", "room", "publish", "replay", rooms=None)  # the scene is one room
 def demo(
+    settings: "Config",
     fast: Annotated[
         bool, typer.Option("--fast", help="As fast as this machine can, not at real time.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Another number is another scene.")] = 2,
     json: options.Json = False,
     quiet: options.Quiet = False,
-    config_file: options.ConfigFile = None,
-    bundle: options.Bundle = None,
-    provider: options.Provider = None,
-    room: options.Room = None,
-    publish: options.Publish = None,
-    replay: options.Replay = None,
 ) -> None:
     """The same on a built-in scene of 79 seconds: no microphone needed; ends by itself.
 
     Knocking, doorbell, footsteps, speech-like babble, rain and a smoke alarm, with quiet between them.
     """
-    from edgecap.runtime.config import file as config
     from edgecap.runtime.demo import scene
     from edgecap.runtime.sound.feed import feed_of
 
-    flags = options.given(bundle=bundle, provider=provider, room=room, publish=publish, replay=replay)
-    settings = config.load(config_file, flags)
     played = scene.synthesise(seed)
     run_daemon(
         settings,

@@ -11,6 +11,7 @@ from . import options
 
 if TYPE_CHECKING:
     from edgecap.runtime.config.schema import Config
+    from edgecap.runtime.sound.source import Source
 
 UNAVAILABLE = 69
 LISTEN_S = 1.0
@@ -69,7 +70,10 @@ def _examine(config_file: "options.ConfigFile") -> Iterator[Finding]:
         yield Finding("configuration", "works", str(path) if path else "the defaults; no file")
     except ConfigError as error:
         yield Finding("configuration", "broken", f"{error.what}: {error.why}", error.fix)
-    for check in (_onnxruntime, _bundle, _microphone, _addresses, _sound_server, _systemd, _gpu):
+    yield _onnxruntime(settings)
+    yield _bundle(settings)
+    yield from _microphones(settings)
+    for check in (_addresses, _sound_server, _systemd, _gpu):
         yield check(settings)
 
 
@@ -86,19 +90,29 @@ def _onnxruntime(_: "Config") -> Finding:
 
 
 def _bundle(settings: "Config") -> Finding:
-    from edgecap.runtime.errors import BundleError, InputMissingError, UnavailableError
+    from edgecap.runtime.errors import BundleError, ConfigError, InputMissingError, UnavailableError
     from edgecap.runtime.model.bundle import Bundle
+    from edgecap.runtime.saying.limits import Limits
     from edgecap.runtime.session import Model
 
     try:
         opened = Bundle.open(settings.bundle)
-        Model.load(opened, settings.provider)
-    except (BundleError, InputMissingError, UnavailableError) as error:
+        model = Model.load(opened, settings.provider)
+        for room in settings.all_rooms():
+            Limits.of(model.thresholds, room.captions)
+    except (BundleError, ConfigError, InputMissingError, UnavailableError) as error:
         return Finding("bundle", "broken", f"{error.what}: {error.why}", error.fix)
     return Finding("bundle", "works", f"{opened.title}, every hash matches, loads")
 
 
-def _microphone(settings: "Config") -> Finding:
+def _microphones(settings: "Config") -> Iterator[Finding]:
+    """One a room; named with it, where there are several."""
+    for room in settings.all_rooms():
+        finding = _microphone(room.source)
+        yield finding._replace(found=f"{room.room}: {finding.found}") if settings.rooms else finding
+
+
+def _microphone(source: "Source") -> Finding:
     """Opens the configured one and listens for a second: a device that is listed may still be deaf."""
     import time
 
@@ -107,10 +121,10 @@ def _microphone(settings: "Config") -> Finding:
     from edgecap.runtime.errors import MicrophoneError, UnavailableError
     from edgecap.runtime.sound.microphone import Microphone
 
-    if settings.source.kind != "microphone":
-        return Finding("microphone", "missing", f"not asked for: the source is {settings.source.kind}")
+    if source.kind != "microphone":
+        return Finding("microphone", "missing", f"not asked for: the source is {source.kind}")
     try:
-        microphone = Microphone(settings.source.name)
+        microphone = Microphone(source.name)
     except (MicrophoneError, UnavailableError) as error:
         return Finding("microphone", "missing", f"{error.what}: {error.why}".rstrip(": "), error.fix)
     blocks = []

@@ -13,7 +13,7 @@ from . import options
 from .train import Cache, Corpus, progress_bar, room
 
 if TYPE_CHECKING:
-    from edgecap.training.evaluation.context import Setting
+    from edgecap.training.evaluation.context import Context
 
 
 def evaluate(
@@ -84,7 +84,7 @@ def evaluate(
 
     with room("train"):
         from edgecap.training.evaluation.questions import calibration
-        from edgecap.training.evaluation.suite import PARTS, PLAIN
+        from edgecap.training.evaluation.suite import PLAIN, QUESTIONS
         from edgecap.training.train import write_calibration
     if split not in ("val", "test"):
         raise UsageError(f"--split {split}", why="it must be val or test: train is not held out")
@@ -92,26 +92,26 @@ def evaluate(
         raise UsageError(f"--wording {wording}", why="it must be said or free")
     chosen = only.split(",") if only else list(PLAIN)
     for part in chosen:
-        if part not in PARTS:
-            raise UsageError(f"--only {part}", why=f"the parts are {', '.join(PARTS)}")
+        if part not in QUESTIONS:
+            raise UsageError(f"--only {part}", why=f"the parts are {', '.join(QUESTIONS)}")
     for file in (plot, report):
         if file and not file.parent.is_dir():
             raise UsageError(f"{file} can't be written", why=f"there is no folder {file.parent}")
     if plot and "calibration" not in chosen:
         raise UsageError("--plot draws the part calibration", fix="add it: --only calibration")
-    with _setting(
+    with _context(
         bundle, corpus, cache, jobs, split=split, hours=hours, trials=trials, seed=seed, peer=peer,
         scenes=scenes, plans=plans, wording=wording, sentences=sentences, assets=assets,
-    ) as setting:  # fmt: skip
+    ) as context:  # fmt: skip
         if calibrate:
-            clips, bias, slope, novelty = calibration.fit(setting)
+            clips, bias, slope, novelty = calibration.fit(context)
             fitted = write_calibration(calibrate, bias, slope, novelty)
             print(f"{calibrate}: confidence calibrated on {clips} clips, {fitted}")
             return
-        figures = _about(bundle, setting)
+        figures = _about(bundle, context)
         for part in chosen:
             begun = time.monotonic()
-            figures[part] = PARTS[part](setting)
+            figures[part] = QUESTIONS[part](context)
             figures["seconds"][part] = round(time.monotonic() - begun, 1)
     if plot:
         calibration.draw(figures["calibration"], plot)
@@ -128,17 +128,17 @@ def evaluate(
 
 
 @contextmanager
-def _setting(bundle: str, corpus: Path, cache: Path, jobs: int, **choices: Any) -> "Iterator[Setting]":
+def _context(bundle: str, corpus: Path, cache: Path, jobs: int, **choices: Any) -> "Iterator[Context]":
     """Bundle and corpus open, and processes that have them open too."""
-    from edgecap.training.evaluation.context import Setting, open_stage, workers
+    from edgecap.training.evaluation.context import Context, open_stage, workers
 
     with progress_bar() as progress:
         stage = open_stage(bundle, corpus, cache, progress)  # first: it fills the cache
         with workers(bundle, corpus, cache, jobs) as pool:
-            yield Setting(stage, corpus, progress=progress, pool=pool, **choices)
+            yield Context(stage, corpus, progress=progress, pool=pool, **choices)
 
 
-def _about(bundle: str, setting: "Setting") -> dict[str, Any]:
+def _about(bundle: str, context: "Context") -> dict[str, Any]:
     """What was evaluated, with what, how: enough to do it again."""
     import hashlib
     import platform
@@ -150,7 +150,7 @@ def _about(bundle: str, setting: "Setting") -> dict[str, Any]:
     from edgecap.runtime.model.bundle import Bundle
 
     opened = Bundle.open(bundle)
-    clips = (setting.folder / "clips.csv").read_bytes()
+    clips = (context.folder / "clips.csv").read_bytes()
     return {
         "command": ["edgecap", *sys.argv[1:]],
         "bundle": {
@@ -159,13 +159,13 @@ def _about(bundle: str, setting: "Setting") -> dict[str, Any]:
             "encoder_sha256": opened.manifest.graphs["encoder"].sha256,
             "thresholds": opened.manifest.thresholds,
         },
-        "corpus": {"clips": len(setting.corpus.clips), "clips_csv_sha256": hashlib.sha256(clips).hexdigest()},
-        "split": setting.split,
-        "seed": setting.seed,
-        "hours": setting.hours,
-        "trials": setting.trials,
-        "scenes": setting.scenes,
-        "wording": setting.wording,
+        "corpus": {"clips": len(context.corpus.clips), "clips_csv_sha256": hashlib.sha256(clips).hexdigest()},
+        "split": context.split,
+        "seed": context.seed,
+        "hours": context.hours,
+        "trials": context.trials,
+        "scenes": context.scenes,
+        "wording": context.wording,
         "versions": {
             "edgecap": __version__,
             "python": platform.python_version(),

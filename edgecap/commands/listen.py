@@ -2,7 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
 
 if TYPE_CHECKING:
     from edgecap.client import Received, Subscriber
@@ -12,6 +16,30 @@ if TYPE_CHECKING:
 SILENCE_S = 5.0
 """A daemon that is there says its status every second; after so many without, say that it is not."""
 INTERRUPTED = 130
+
+
+def listen(
+    endpoint: Annotated[str, typer.Argument(metavar="[ENDPOINT]")] = "tcp://127.0.0.1:7310",
+    json: options.Json = False,
+    room: Annotated[str, typer.Option(metavar="NAME", help="This room alone, where there are several.")] = "",
+    history: Annotated[
+        bool, typer.Option("--history", help="Begin with captions that are still kept.")
+    ] = False,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENDPOINT", help="Where missed captions are asked for.", show_default="the next port"
+        ),
+    ] = None,
+    secret: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your own secret key, *.key_secret, with --server.")
+    ] = None,
+    server: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The room's public key, *.key, where it has one.")
+    ] = None,
+) -> None:
+    """Print the captions of a daemon that runs elsewhere; follows restarts, fills gaps."""
+    raise typer.Exit(follow(endpoint, json, room, history, replay, reader_keys(secret, server)))
 
 
 def reader_keys(secret: Path | None, server: Path | None) -> "ReaderKeys | None":
@@ -31,7 +59,7 @@ def reader_keys(secret: Path | None, server: Path | None) -> "ReaderKeys | None"
     return ReaderKeys(secret, server) if secret and server else None
 
 
-def listen(
+def follow(
     endpoint: str,
     json_lines: bool,
     room: str = "",

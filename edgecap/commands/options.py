@@ -1,130 +1,123 @@
-"""The flags that several commands share: every configuration key is one.
+"""The flags that several commands share. Those of the configuration are made of its declarations.
 
-The words are those of runtime/config/schema.py, written again because importing it would slow every
-`--help`; a test holds the two equal.
+Neither the declarations nor this imports more than the standard library and typer, so that help is instant.
 """
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_origin
 
 import typer
 
+from edgecap.runtime.config.schema import Flag, flags
+
 LISTENING, SAYING, PUBLISHING = "Where sound comes from", "When something is said", "Where captions go"
+PANELS = {
+    "bundle": "Options",
+    "provider": "Options",
+    "source": LISTENING,
+    "captions": SAYING,
+    **dict.fromkeys(("room", "publish", "replay", "keys", "insecure"), PUBLISHING),
+}
+"""The key or section -> the heading in help under which its flags stand, in that order."""
 
 
-def _flag(name: str, metavar: str, words: str, panel: str = "Options") -> Any:
-    return typer.Option(name, metavar=metavar, help=words, rich_help_panel=panel, show_default=False)
-
-
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; publish only.")]
 ConfigFile = Annotated[
-    Path | None, _flag("--config", "FILE", "Read this configuration, not the user's or the system's.")
-]
-Bundle = Annotated[
-    str | None,
-    _flag(
-        "--bundle", "BUNDLE", "The model: a bundle's folder, its .zip, or the name of one that ships here."
-    ),
-]
-Provider = Annotated[
-    str | None,
-    _flag(
-        "--provider",
-        "NAME",
-        "What computes: ONNX Runtime's provider; auto is the bundle's engines where they run, else cpu.",
-    ),
-]
-
-Source = Annotated[
-    str | None,
-    _flag(
-        "--source",
-        "KIND",
-        "Kind of source; stdin takes raw 16-bit little-endian samples, or a WAV.",
-        LISTENING,
-    ),
-]
-Name = Annotated[
-    str | None,
-    _flag(
-        "--name",
-        "NAME",
-        "A microphone's index, part of its name, or default (`edgecap devices`); a file's path.",
-        LISTENING,
-    ),
-]
-Rate = Annotated[int | None, _flag("--rate", "HZ", "Samples a second on stdin.", LISTENING)]
-Channels = Annotated[int | None, _flag("--channels", "N", "Channels on stdin, interleaved.", LISTENING)]
-
-Confidence = Annotated[
-    float | None,
-    _flag("--confidence", "0–1", "Nothing is said plainly below this probability of being right.", SAYING),
-]
-Hedge = Annotated[
-    float | None,
-    _flag("--hedge", "0–1", 'From here up to confidence it says "Possibly …"; below, nothing.', SAYING),
-]
-Interval = Annotated[
-    float | None,
-    _flag("--interval", "SECONDS", "Seconds between two revisions of one caption, at the least.", SAYING),
-]
-Level = Annotated[
-    float | None,
-    _flag("--level", "DB", "Sound quieter than this (dB of full scale) counts as silence.", SAYING),
-]
-
-Room = Annotated[
-    str | None, _flag("--room", "NAME", "The room's name, in every topic and message.", PUBLISHING)
-]
-Publish = Annotated[
-    str | None, _flag("--publish", "ENDPOINT", "Captions and status go out here (ZeroMQ PUB).", PUBLISHING)
-]
-Replay = Annotated[
-    str | None,
-    _flag("--replay", "ENDPOINT", "Missed captions are asked for here (ZeroMQ ROUTER).", PUBLISHING),
-]
-KeySecret = Annotated[
-    str | None,
-    _flag(
-        "--secret", "FILE", "File of this room's own secret key, *.key_secret; empty for none.", PUBLISHING
-    ),
-]
-KeyReaders = Annotated[
-    str | None,
-    _flag("--readers", "FOLDER", "Folder with the public *.key of each reader that may connect.", PUBLISHING),
-]
-Insecure = Annotated[
-    bool | None,
+    Path | None,
     typer.Option(
-        "--insecure/--secure",
-        help="Allow other machines without keys; whoever reaches it reads what is heard.",
-        rich_help_panel=PUBLISHING,
+        "--config",
+        metavar="FILE",
+        help="Read this configuration, not the user's or the system's.",
+        show_default=False,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any key of the configuration: --set captions.interval=2. May be repeated.",
         show_default=False,
     ),
 ]
 
-Set = Annotated[
-    list[str] | None,
-    _flag("--set", "KEY=VALUE", "Any key of the configuration: --set captions.interval=2. May be repeated."),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; publish only.")]
 
+def configured(*keys: str, **fixed: object) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command that gets the configuration in force as `settings`.
 
-def given(assigned: list[str] | None = None, **flags: object) -> dict[str, object]:
-    """The configuration keys of flags that were given: `captions__level=-50` is captions.level.
-
-    assigned: KEY=VALUE each, as --set takes them; a flag of its own goes before. Raises UsageError.
+    Its flags are its own, --config, --set, and those of these keys; of a section, all of it. fixed: keys
+    whose value the command decides, whatever the file says.
     """
+    order = list(PANELS)
+    taken = [flag for flag in flags() if _top(flag) in keys]
+    taken.sort(key=lambda flag: order.index(_top(flag)))
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**arguments: Any) -> None:
+            from edgecap.runtime.config import file
+
+            overrides = _assigned(arguments.pop("assigned")) | fixed
+            for flag in taken:
+                if (value := arguments.pop(_name(flag))) is not None:
+                    overrides[flag.path] = value
+            settings = file.load(arguments.pop("config_file"), overrides)
+            command(settings=settings, **arguments)
+
+        own = [each for each in inspect.signature(command).parameters.values() if each.name != "settings"]
+        general = {"config_file": ConfigFile, **{_name(flag): _option(flag) for flag in taken}}
+        parameters = [
+            *own,
+            *(_parameter(name, annotation) for name, annotation in {**general, "assigned": Set}.items()),
+        ]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+        return run
+
+    return decorate
+
+
+def _top(flag: Flag) -> str:
+    return flag.path.partition(".")[0]
+
+
+def _name(flag: Flag) -> str:
+    return flag.path.replace(".", "__")
+
+
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _option(flag: Flag) -> Any:
+    kind = str if get_origin(flag.declared.kind) is Literal else flag.declared.kind
+    return Annotated[
+        kind | None,
+        typer.Option(
+            flag.spelling,
+            metavar=flag.declared.key.metavar or None,
+            help=flag.declared.key.doc,
+            rich_help_panel=PANELS[_top(flag)],
+            show_default=False,
+        ),
+    ]
+
+
+def _assigned(each: list[str] | None) -> dict[str, object]:
+    """KEY=VALUE each, as --set takes them. Raises UsageError, and ConfigError for a value that is no YAML."""
+    from edgecap.runtime.config.file import parse
     from edgecap.runtime.errors import UsageError
 
     values: dict[str, object] = {}
-    for each in assigned or ():
-        from edgecap.runtime.config.file import parse
-
-        key, equals, value = each.partition("=")
+    for assignment in each or ():
+        key, equals, value = assignment.partition("=")
         if not (key and equals):
             raise UsageError(
-                f"--set {each} is no KEY=VALUE", fix="write for example --set captions.interval=2"
+                f"--set {assignment} is no KEY=VALUE", fix="write for example --set captions.interval=2"
             )
-        values[key.strip()] = parse(value)
-    return values | {name.replace("__", "."): value for name, value in flags.items() if value is not None}
+        values[key.strip()] = parse(value, f"--set {assignment}")
+    return values

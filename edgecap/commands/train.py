@@ -40,10 +40,17 @@ def train(
         ),
     ] = None,
     cache: Cache = Path("runs/cache"),
+    anew: Annotated[
+        bool,
+        typer.Option(
+            "--anew", help="Make a stage again whose settings or inputs changed; else it is refused."
+        ),
+    ] = False,
 ) -> None:
     """Make a model: the streaming encoder, then SEE's semantic encoder, then the decoder of sentences.
 
-    It resumes where it was stopped. FOLDER/model is what `edgecap export` takes; every stage draws its
+    It resumes where it was stopped; a stage that was made from other settings or inputs is refused, with what
+    changed. FOLDER/model is what `edgecap export` takes; every stage draws its
     curves into FOLDER/STAGE/curves.png. A recipe of the paper (clotho-ref.yaml) learns from a public corpus
     and ends with its scores in FOLDER/scores.json.
     """
@@ -51,19 +58,19 @@ def train(
 
     with room("train"):
         from edgecap.training.papers.see import PaperRecipe, train_paper
-        from edgecap.training.train import read_recipe
+        from edgecap.training.recipe import read_recipe
         from edgecap.training.train import train as run
     plan = read_recipe(recipe)
     if isinstance(plan, PaperRecipe):
         with progress_bar() as progress:
-            folder = train_paper(plan, corpus, weights, output, progress)
+            folder = train_paper(plan, corpus, weights, output, progress, anew=anew)
         print(f"{folder}: trained. What it says of the held-out recordings: {output / 'captions.csv'}")
         return
     with progress_bar() as progress:
         papers = {"MODEL_CARD.md": recipe.with_suffix(".card.md"), "LICENSE": recipe.with_suffix(".license")}
         papers = {name: paper for name, paper in papers.items() if paper.is_file()}
         bundle = Bundle.open(start) if start else None
-        folder = run(plan, corpus, teacher, output, cache, papers, scenes, bundle, progress)
+        folder = run(plan, corpus, teacher, output, cache, papers, scenes, bundle, progress, anew=anew)
     print(f"{folder}: trained. Next: edgecap export {folder} -o BUNDLE")
 
 

@@ -1,22 +1,29 @@
-"""The configuration file: read and found, flags laid over it, and printed with comments."""
+"""One YAML file: found, read, laid under the command line's keys; and printed with comments."""
 
+import copy
+import dataclasses
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import msgspec
 import yaml
 
 from ..errors import ConfigError
-from .schema import Config, allowed_words, convert, meta, refuse_unsafe, sections, shown
+from ..options import Declared, declared
+from .check import convert, refuse_unsafe, shown
+from .schema import Config, RoomConfig, flags
 
 EXAMPLE = """\
-# Several rooms at once, instead of room and source:
 # rooms:
-#   - {room: kitchen, source: {kind: microphone, name: "USB"}}
-#   - {room: nursery, source: {kind: microphone, name: "Webcam"}, captions: {confidence: 0.6}}
+#   - room: kitchen
+#     source: {kind: microphone, name: USB}
+#   - room: nursery
+#     source: {kind: microphone, name: "2"}
+#     captions: {level: -50.0}
 """
+"""What `rooms` looks like, where there are none."""
+COMPARE = "compare with the output of `edgecap config`"
 
 
 def places() -> tuple[Path, Path]:
@@ -31,50 +38,109 @@ def find() -> Path | None:
 
 
 def load(path: Path | None = None, overrides: Mapping[str, object] | None = None) -> Config:
-    """The effective configuration: file (named, else found, else none), then flags over it.
+    """The effective configuration: file (named, else found, else none), then the command line over it.
 
-    overrides: dotted key -> value, as flags give them, e.g. {"captions.confidence": 0.6}.
+    overrides: dotted key -> value, as flags give them, e.g. {"captions.confidence": 0.6}. What they say of
+    captions holds in every room.
     Raises ConfigError with the key's path, what was found and what is allowed.
     """
     path = path or find()
-    keys = _read(path) if path else {}
-    config = convert(keys, str(path) if path else "configuration")
-    if "rooms" in keys and (both := [name for name in ("room", "source") if name in keys]):
-        raise ConfigError(
-            f"{path}: rooms stands beside {' and '.join(both)}",
-            why="with rooms, each room brings its own name and source",
-            fix=f"remove {' and '.join(both)}, or rooms",
-        )
+    where = str(path) if path else "configuration"
+    written = _read(path) if path else {}
+    config = convert(written, where)
     if overrides:
-        merged = cast(dict[str, Any], msgspec.to_builtins(config))
-        for dotted, value in overrides.items():
-            *parents, last = dotted.split(".")
-            section = merged
-            for parent in parents:
-                if not isinstance(section.get(parent), dict):
-                    raise ConfigError(
-                        f"command line: unknown key {dotted}", fix="`edgecap config` shows every key"
-                    )
-                section = section[parent]
-            section[last] = value
-        if config.rooms and (named := [k for k in overrides if k.split(".")[0] in ("room", "source")]):
-            raise ConfigError(
-                f"command line: {named[0]} says nothing where there are several rooms",
-                why=f"{path} has {len(config.rooms)} rooms with names and sources of their own",
-                fix="change them there",
-            )
-        config = convert(merged, "command line", "flag")
-    refuse_unsafe(config, str(path) if path else "configuration")
+        spelling = {flag.path: flag.spelling.partition("/")[0] for flag in flags()}
+        if config.rooms and "rooms" not in overrides:
+            _refuse_single(overrides, spelling, f"{path} has {len(config.rooms)} rooms")
+        config = convert(_overridden(written, overrides), "command line", spelling)
+    refuse_unsafe(config, where)
     return config
 
 
 def render(config: Config) -> str:
     """YAML of every key with its explanation as a comment; `load` of it gives the same configuration."""
-    lines = ["# edgecap's configuration; every key is also a flag of `edgecap run`.", ""]
-    _render_into(lines, config, "")
-    if not config.rooms:
-        lines += ["", *EXAMPLE.splitlines()]
+    lines = [
+        "# edgecap's configuration; `edgecap run` takes every key as --set KEY=VALUE, most as a flag.",
+        "",
+    ]
+    for key in declared(Config):
+        if key.name == "rooms":
+            lines.append(f"# {key.key.doc} Allowed: {key.allowed}.")
+            _render_rooms(lines, config)
+        elif config.rooms and key.name in ("room", "source"):
+            continue  # rooms stands instead
+        else:
+            _render_key(lines, key, getattr(config, key.name), "")
     return "\n".join(lines) + "\n"
+
+
+def _render_key(lines: list[str], key: Declared, held: Any, indent: str) -> None:
+    if key.section:
+        lines.append(f"{indent}# {key.key.doc}")
+        lines.append(f"{indent}{key.name}:")
+        for inner in declared(key.section):
+            _render_key(lines, inner, getattr(held, inner.name), indent + "  ")
+        return
+    allowed = "" if key.allowed == "text" else f" Allowed: {key.allowed}."
+    if key.may_be_null:
+        allowed = allowed.removesuffix(".") + ", or null for the bundle's own."
+    lines.append(f"{indent}# {key.key.doc}{allowed}")
+    lines.append(f"{indent}{key.name}: {_scalar(held)}")
+
+
+def _render_rooms(lines: list[str], config: Config) -> None:
+    if not config.rooms:
+        lines += EXAMPLE.splitlines()
+        return
+    lines.append("rooms:")
+    for room in config.rooms:
+        lines += _render_room(room, config)
+
+
+def _render_room(room: RoomConfig, config: Config) -> list[str]:
+    """Without the comments, which stand above once; of captions, what differs from those of all rooms."""
+    lines = [f"  - room: {_scalar(room.room)}"]
+    source, captions, shared = (
+        dataclasses.asdict(each) for each in (room.source, room.captions, config.captions)
+    )
+    differing = {key: held for key, held in captions.items() if held != shared[key]}
+    for name, section in (("source", source), ("captions", differing)):
+        if section:
+            lines.append(f"    {name}:")
+            lines += [f"      {key}: {_scalar(held)}" for key, held in section.items()]
+    return lines
+
+
+def _scalar(held: object) -> str:
+    """The value as one line of YAML."""
+    return yaml.safe_dump(held, allow_unicode=True, width=10_000).removesuffix("...\n").removesuffix("\n")
+
+
+def _refuse_single(overrides: Mapping[str, object], spelling: Mapping[str, str], several: str) -> None:
+    for dotted in overrides:
+        if dotted.split(".")[0] in ("room", "source"):
+            raise ConfigError(
+                f"command line: {spelling.get(dotted, dotted)} says nothing where there are several rooms",
+                why=f"{several} with names and sources of their own",
+                fix="change them there",
+            )
+
+
+def _overridden(written: Mapping[str, Any], overrides: Mapping[str, object]) -> dict[str, Any]:
+    """The file's keys with the command line's over them."""
+    merged = copy.deepcopy(dict(written))
+    for room in merged.get("rooms") or ():
+        for dotted in overrides:  # what was typed just now is not to be silently less than what a room says
+            (room.get("captions") or {}).pop(dotted.removeprefix("captions."), None)
+    for dotted, held in overrides.items():
+        *parents, last = dotted.split(".")
+        section = merged
+        for parent in parents:
+            if not isinstance(section.get(parent), dict):
+                section[parent] = {}
+            section = section[parent]
+        section[last] = held
+    return merged
 
 
 class _OneKeyOnce(yaml.SafeLoader):
@@ -90,14 +156,6 @@ class _OneKeyOnce(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def parse(value: str) -> object:
-    """A value as it stands in the file: 0.6, true, {kind: file, name: a.wav}; text where it is no YAML."""
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
-        return value
-
-
 def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
@@ -108,57 +166,25 @@ def _read(path: Path) -> dict[str, Any]:
             why=f"{reason}",
             fix="name an existing file with --config; `edgecap config` prints one to begin with",
         ) from unreadable
-    try:
-        keys = yaml.load(text, Loader=_OneKeyOnce)  # _OneKeyOnce is a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as broken:
-        mark = getattr(broken, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise ConfigError(
-            f"{where}: not valid YAML",
-            why=str(getattr(broken, "problem", None) or broken),
-            fix="compare with the output of `edgecap config`",
-        ) from broken
+    keys = parse(text, str(path))
     if keys is None:  # nothing but comments
         return {}
     if not isinstance(keys, dict):
         raise ConfigError(
             f"{path}: found {shown(keys)} where keys should stand",
             why="allowed is one `key: value` a line",
-            fix="compare with the output of `edgecap config`",
+            fix=COMPARE,
         )
-    source = keys.get("source")
-    if isinstance(source, dict) and type(source.get("name")) is int:
-        source["name"] = str(source["name"])  # `name: 2` is microphone 2; YAML reads a number
-    # A section whose every key is commented out reads as null; it stands for the defaults.
-    empty = {*sections(Config), "rooms"}
-    return {key: value for key, value in keys.items() if value is not None or key not in empty}
+    return keys
 
 
-def _render_into(lines: list[str], section: msgspec.Struct, indent: str) -> None:
-    for field in msgspec.structs.fields(type(section)):
-        value = getattr(section, field.name)
-        comment = meta(type(section), field.name).description
-        if isinstance(section, Config) and section.rooms and field.name in ("room", "source"):
-            continue  # `rooms` stands in their place
-        if field.name == "rooms":
-            if value:
-                lines.append(f"{indent}# {comment}")
-                lines.append(f"rooms: {_scalar(msgspec.to_builtins(value))}")
-            continue
-        if isinstance(value, msgspec.Struct):
-            lines.append(f"{indent}# {comment}")
-            lines.append(f"{indent}{field.name}:")
-            _render_into(lines, value, indent + "  ")
-            continue
-        allowed = allowed_words(type(section), field.name)
-        lines.append(f"{indent}# {comment}" + ("" if allowed == "text" else f" Allowed: {allowed}."))
-        lines.append(f"{indent}{field.name}: {_scalar(value)}")
-
-
-def _scalar(value: object) -> str:
-    """The value as one line of YAML."""
-    return (
-        yaml.safe_dump(value, allow_unicode=True, width=10_000, default_flow_style=True)
-        .removesuffix("...\n")
-        .strip()
-    )
+def parse(text: str, where: str) -> Any:
+    """What YAML reads: a file's keys, or one value. where: for the words of a refusal, a ConfigError."""
+    try:
+        return yaml.load(text, Loader=_OneKeyOnce)  # _OneKeyOnce is a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as broken:
+        mark = getattr(broken, "problem_mark", None)
+        place = f"{where}, line {mark.line + 1}" if mark else where
+        raise ConfigError(
+            f"{place}: not valid YAML", why=str(getattr(broken, "problem", None) or broken), fix=COMPARE
+        ) from broken

@@ -6,29 +6,18 @@ kitchen.key is public, kitchen.key_secret is not.
 
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 import zmq
 from zmq.auth import load_certificate, load_certificates
 
 from ..errors import ConfigError
-from ..options import key
 
 if TYPE_CHECKING:
     from zmq.auth.thread import ThreadAuthenticator
 
 DOMAIN = "captions"
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
-
-
-class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """CurveZMQ key files (docs/wire.md): with them, only known readers connect, and nobody listens in."""
-
-    secret: Annotated[
-        str, key("File of this room's own secret key, *.key_secret; empty for none.", "text")
-    ] = ""
-    readers: Annotated[str, key("Folder with the public *.key of each reader that may connect.", "text")] = ""
 
 
 class ServerKeys(NamedTuple):

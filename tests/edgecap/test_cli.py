@@ -259,6 +259,40 @@ def test_a_configuration_that_is_wrong(sounds: Path, tmp_path: Path) -> None:
     assert "can't be read" in refused(78, "config", "--config", tmp_path / "none.yaml")
 
 
+def test_a_hedge_above_the_bundles_confidence_is_refused_once(bundle: Path, sounds: Path) -> None:
+    said = "captions.hedge 0.8 is above confidence 0.5, the bundle's own"
+    flags = "--bundle", bundle, "--hedge", "0.8"
+    assert said in refused(78, "caption", sounds, sounds, *flags)
+    assert said in refused(78, "run", "--source", "file", "--name", sounds, *flags, *publishing())
+    assert (
+        edgecap("caption", sounds, "--bundle", bundle, "--confidence", "0.1").exit_code == 0
+    )  # hedge follows
+
+
+def test_set_reaches_every_key_and_is_refused_by_its_name(tmp_path: Path) -> None:
+    rooms = "rooms=[{room: a}, {room: b, source: {kind: file, name: b.wav}}]"
+    printed = edgecap("config", "--set", rooms, "--set", "captions.level=-50").stdout
+    (tmp_path / "c.yaml").write_text(printed)
+    assert "room: b" in printed
+    assert edgecap("config", "--config", tmp_path / "c.yaml").stdout == printed
+    assert "rooms[0].source.kind is 'radio'" in refused(
+        78, "config", "--set", "rooms=[{room: a, source: {kind: radio}}]"
+    )
+    assert "--level is 3" in refused(78, "config", "--set", "captions.level=3")
+    assert "unknown key captions.lvl" in refused(78, "config", "--set", "captions.lvl=3")
+    assert "is no KEY=VALUE" in refused(2, "config", "--set", "captions.level")
+    assert "--set room=[, line 1: not valid YAML" in refused(78, "config", "--set", "room=[")
+
+
+def test_the_demo_is_one_room_whatever_is_configured(bundle: Path, tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("rooms: [{room: a}, {room: b}]\n")
+    flags = "--config", file, "--room", "den", "--bundle", bundle
+    result = edgecap("demo", "--fast", "--json", *flags, *publishing())
+    assert result.exit_code == 0, result.output
+    assert {json.loads(line)["room"] for line in result.stdout.splitlines()} == {"den"}
+
+
 def test_the_printed_configuration_is_one(tmp_path: Path) -> None:
     printed = edgecap("config", "--room", "kitchen", "--level", "-50").stdout
     assert "room: kitchen\n" in printed

@@ -30,7 +30,7 @@ from edgecap.commands import listen
 signal.signal(signal.SIGINT, signal.default_int_handler)
 listen.SILENCE_S = float(sys.argv[1])
 endpoint, replay, *options = sys.argv[2:]
-sys.exit(listen.listen(endpoint, "json" in options, history="history" in options, replay=replay))
+sys.exit(listen.follow(endpoint, "json" in options, history="history" in options, replay=replay))
 """
 
 

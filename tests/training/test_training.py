@@ -11,22 +11,23 @@ from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
 from edgecap.runtime.errors import BundleError, ConfigError, DataError, InputMissingError
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.model.engine import Engine
-from edgecap.training import losses
+from edgecap.training import losses, made_from
 from edgecap.training.data.corpus import Corpus, Label, open_corpus
 from edgecap.training.models import room
 from edgecap.training.models.convnext import CausalConvNeXt
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound
+from edgecap.training.recipe import read_recipe
 from edgecap.training.room import stream_features as segments
 from edgecap.training.room.encoder import EncoderSettings, judgement_loss, train_encoder
 from edgecap.training.room.warm_start import begin_from
 from edgecap.training.run_folder import Run
 from edgecap.training.sound import signals
 from edgecap.training.sound import templates as captions
-from edgecap.training.sound.bank import Sound, lull, sound_labels
+from edgecap.training.sound.bank import DrySound, lull, sound_labels
 from edgecap.training.sound.compose import Composer, Scene, Stream
 from edgecap.training.sound.taxonomy import CADENCED
 from edgecap.training.tokenizer import FREE, build_tokenizer
-from edgecap.training.train import commit, read_recipe, train
+from edgecap.training.train import train
 from tests.made_corpus import LABELS
 
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"
@@ -53,7 +54,7 @@ def test_a_recipe_runs_start_to_end_and_resumes(corpus_folder: Path, tmp_path: P
     )
     about = json.loads((folder / "about.json").read_text())
     assert about["licences"] == ["CC0 1.0"]  # what may not be shipped was not heard
-    assert about["commit"] == commit()
+    assert about["commit"] == made_from.commit()
     first = room.load(folder).state_dict()
     again = room.load(train(recipe, corpus_folder, None, tmp_path, tmp_path / "cache")).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)  # nothing was left to do
@@ -165,9 +166,15 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 def test_every_recipe_is_read_and_a_wrong_key_is_named(tmp_path: Path) -> None:
     assert {read_recipe(path).name for path in RECIPES.glob("*.yaml")} >= {"room-small", "smallest"}
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text("name: x\nversion: '1'\nlicence: y\nencoder_stages: [{stepps: 5}]\n")
-    with pytest.raises(ConfigError, match=r"encoder_stages"):
-        read_recipe(wrong)
+    content = "name: x\nversion: '1'\nlicence: y\nencoder_stages: [{stepps: 5}]\n"
+    for kind, named in (
+        ("", "field `kind`"),
+        ("kind: zoom\n", r"\$\.kind"),
+        ("kind: room\n", "encoder_stages"),
+    ):
+        wrong.write_text(kind + content)
+        with pytest.raises(ConfigError, match=named):
+            read_recipe(wrong)
     with pytest.raises(InputMissingError):
         read_recipe(tmp_path / "none.yaml")
 
@@ -227,8 +234,8 @@ def test_targets_say_what_sounds_and_not_what_is_drowned(composer: Composer) -> 
     time = np.arange(4 * CHUNK_SAMPLES) / RATE
     tone = np.sin(2 * np.pi * 500 * time).astype(np.float32)
     dog, rain = composer.library.index["dog_bark"], composer.library.index["rain"]
-    loud = composer._place(mix, Sound(tone, (dog,)), 5 * CHUNK_SAMPLES, -20.0, True)
-    faint = composer._place(mix, Sound(np.tile(tone, 5), (rain,)), 0, -50.0, False)
+    loud = composer._place(mix, DrySound(tone, (dog,)), 5 * CHUNK_SAMPLES, -20.0, True)
+    faint = composer._place(mix, DrySound(np.tile(tone, 5), (rain,)), 0, -50.0, False)
     targets = composer.targets(Scene(mix, [loud, faint]))
     assert targets.heard[:, dog].nonzero()[0].tolist() == [5, 6, 7, 8]
     assert targets.heard[4, rain] == 1.0
@@ -248,7 +255,7 @@ def test_sisters_are_taught_apart_and_only_narrower_names_are_excused(corpus_fol
 
     def excused(sounding: str, other: str) -> bool:
         mix = np.zeros(len(tone), np.float32)
-        event = composer._place(mix, Sound(tone, (label[sounding],)), 0, -20.0, True)
+        event = composer._place(mix, DrySound(tone, (label[sounding],)), 0, -20.0, True)
         return bool(composer.targets(Scene(mix, [event])).weight[1, label[other]] == 0.0)
 
     assert not excused("smoke_alarm", "alarm_clock")
@@ -259,7 +266,7 @@ def test_sisters_are_taught_apart_and_only_narrower_names_are_excused(corpus_fol
 
 def test_sentences_put_the_lasting_sound_second_and_the_later_one_last() -> None:
     dog, rain, knock = 0, 1, 2
-    heard = captions.Heard
+    heard = captions.SegmentEvent
     assert captions.sentence([], LABELS) == ""
     assert captions.sentence([heard(dog, 0, 3, -20)], LABELS) == "a dog barks"
     both = [heard(rain, 0, 20, -40), heard(dog, 5, 8, -20)]
@@ -279,7 +286,7 @@ def test_segments_survive_being_kept_and_never_caption_what_is_not_in_them(
     piece = Piece(clip.id, 0, clip.stop - clip.start, CHUNK_SAMPLES, clip.stop - clip.start)
     sound = PlannedSound(clip.label, (piece,), -20.0)
     plan = Plan("1", "Something is heard, twice", "", 12, 0, -70.0, (sound,))
-    heard = segments.listen(encoder, composer, hours=0.02, seed=1, plans=[plan], streams=2)
+    heard = segments.encode_streams(encoder, composer, hours=0.02, seed=1, plans=[plan], streams=2)
     segments.save(heard, tmp_path / "kept.npz")
     again = segments.load(tmp_path / "kept.npz", composer.labels)
     rng, same = np.random.default_rng(0), np.random.default_rng(0)

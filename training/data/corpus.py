@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ...runtime.audio import RATE, Samples
 from ...runtime.errors import DataError, InputMissingError
+from .. import made_from
 
 Split = Literal["train", "val", "test"]
 
@@ -45,10 +46,15 @@ class Clip(NamedTuple):
 
 
 class Corpus:
-    """Clips and labels of a folder, and all samples as one (n,) int16 array at 32 kHz."""
+    """Clips and labels of a folder, and all samples as one (n,) int16 array at 32 kHz.
 
-    def __init__(self, clips: list[Clip], labels: list[Label], samples: NDArray[np.int16]) -> None:
-        self.clips, self.labels, self._samples = clips, labels, samples
+    digest: of the samples, so that a training can tell whether it would hear the same.
+    """
+
+    def __init__(
+        self, clips: list[Clip], labels: list[Label], samples: NDArray[np.int16], digest: str = ""
+    ) -> None:
+        self.clips, self.labels, self._samples, self.digest = clips, labels, samples, digest
 
     def audio(self, clip: Clip) -> Samples:
         """(n,) float32 mono 32 kHz samples of a clip."""
@@ -62,27 +68,25 @@ class Corpus:
 def open_corpus(
     folder: Path, cache: Path, progress: Callable[[float, str], None] = lambda done, what: None
 ) -> Corpus:
-    """Read a corpus folder; decode its audio into `cache` the first time (about 4 MB a minute of sound).
+    """Read a corpus folder; decode its audio into `cache`, about 4 MB a minute of sound.
+
+    It is decoded the first time, and again where the table, or a file's size or time, has changed.
 
     Raises InputMissingError where the folder is no corpus, DataError where a clip can't be read.
     """
     rows, labels = _read_table(folder / "clips.csv"), _read_table(folder / "labels.csv")
-    key = hashlib.sha256((folder / "clips.csv").read_bytes()).hexdigest()[:12]
-    samples_path, offsets_path = cache / f"samples-{key}.npy", cache / f"offsets-{key}.npy"
-    if not offsets_path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        files = [folder / row["file"] for row in rows]
-        lengths: list[int] = []
-        with samples_path.with_suffix(".raw").open("wb") as raw, ProcessPoolExecutor() as pool:
-            for done, samples in enumerate(pool.map(decode, files, chunksize=16), 1):
-                raw.write(samples.tobytes())
-                lengths.append(len(samples))
-                progress(done / len(files), "decoding clips")
-        mapped = np.memmap(samples_path.with_suffix(".raw"), np.int16, "r")
-        np.save(samples_path, mapped)
-        samples_path.with_suffix(".raw").unlink()
-        np.save(offsets_path, np.concatenate([[0], np.cumsum(lengths)]))  # last: it says all is there
-    offsets = np.load(offsets_path)
+    files = [folder / row["file"] for row in rows]
+    table = made_from.digest((folder / "clips.csv").read_bytes())
+    stamps = [made_from.stamp(file) if file.exists() else "not there" for file in files]
+    causes = {"clips.csv": table, "audio files": made_from.digest(stamps)}
+    key = table.removeprefix("sha256:")[:12]
+    samples_path, index_path = cache / f"samples-{key}.npy", cache / f"index-{key}.npz"
+    if not (samples_path.exists() and made_from.is_current(index_path, causes)):
+        made_from.begin(index_path)
+        _decode_all(files, samples_path, index_path, progress)
+        made_from.done(index_path, causes)
+    index = np.load(index_path)
+    offsets = index["offsets"]
     clips = [
         Clip(
             row["id"], row["source"], row["recording"], row["label"], tuple(row["labels"].split(";")),
@@ -94,7 +98,29 @@ def open_corpus(
         clips,
         [Label(row["label"], row["phrase"], row["category"]) for row in labels],
         np.load(samples_path, mmap_mode="r"),
+        str(index["digest"]),
     )
+
+
+def _decode_all(
+    files: list[Path], samples_path: Path, index_path: Path, progress: Callable[[float, str], None]
+) -> None:
+    """The samples of all files as one array; the index has each one's beginning, and the digest of all."""
+    lengths: list[int] = []
+    whole = hashlib.sha256()
+    raw_path = samples_path.with_suffix(".raw")
+    with raw_path.open("wb") as raw, ProcessPoolExecutor() as pool:
+        for done, samples in enumerate(pool.map(decode, files, chunksize=16), 1):
+            raw.write(samples.tobytes())
+            whole.update(samples.tobytes())
+            lengths.append(len(samples))
+            progress(done / len(files), "decoding clips")
+    beside = samples_path.with_suffix(".part.npy")
+    np.save(beside, np.memmap(raw_path, np.int16, "r"))
+    beside.replace(samples_path)
+    raw_path.unlink()
+    digest = f"sha256:{whole.hexdigest()[:16]}"
+    np.savez(index_path, offsets=np.concatenate([[0], np.cumsum(lengths)]), digest=digest)
 
 
 def _read_table(path: Path) -> list[dict[str, str]]:

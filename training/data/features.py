@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...runtime.audio import RATE
+from .. import made_from
 from ..models.convnext import WindowedConvNeXt, normalise
 from ..room.stream_features import Example
 from .corpora import Recording
@@ -30,12 +31,13 @@ COLUMNS = 8
 """Of the spectrogram to an embedding: four frames each."""
 
 
-class Heard(NamedTuple):
-    """Where a recording's embeddings lie: a line of index.jsonl."""
+class Place(NamedTuple):
+    """Where a recording's embeddings lie: a line of index.jsonl. file: the stamp of what was decoded."""
 
     id: str
     start: int
     frames: int
+    file: str
 
 
 class Features:
@@ -54,12 +56,12 @@ class Features:
 
     def embeddings(self, row: int) -> NDArray[np.float16]:
         """(t, width) of a recording."""
-        _, start, frames = self._places[row]
+        _, start, frames, _ = self._places[row]
         return self._embeddings[start : start + frames]
 
     def example(self, row: int, caption: str) -> Example:
         """A recording with one of its captions."""
-        _, start, frames = self._places[row]
+        _, start, frames, _ = self._places[row]
         spectrogram = self._spectra[COLUMNS * start : COLUMNS * (start + frames)]
         return Example(np.array(self.embeddings(row)), np.array(spectrogram), caption)
 
@@ -78,10 +80,15 @@ def extract(
     extractor: WindowedConvNeXt, recordings: Sequence[Recording], folder: Path,
     device: torch.device, progress: Callable[[float, str], None] = lambda done, what: None,
 ) -> None:  # fmt: skip
-    """Hear what was not heard yet. Raises DataError for a recording that can't be decoded."""
-    folder.mkdir(parents=True, exist_ok=True)
-    known = _index(folder)
-    frames = sum(place.frames for place in known)
+    """Hear what was not heard yet, and what another extractor or another file was heard of.
+
+    Raises DataError for a recording that can't be decoded.
+    """
+    causes = {"extractor": made_from.of_module(extractor), "longest_s": LONGEST_S}
+    made_from.claim(folder, causes, anew=True)
+    stamps = {recording.id: made_from.stamp(recording.file) for recording in recordings}
+    known = [place for place in _index(folder) if stamps.get(place.id, place.file) == place.file]
+    frames = max((place.start + place.frames for place in known), default=0)
     heard = {place.id for place in known}
     left = [recording for recording in recordings if recording.id not in heard]
     extractor = extractor.to(device).eval()
@@ -102,18 +109,18 @@ def extract(
             sound = decode(recording.file)[: LONGEST_S * RATE].astype(np.float32) / 32768.0
             silence = max(0, SHORTEST_S * RATE - len(sound))
             samples = F.pad(torch.from_numpy(sound), (0, silence))[None].to(device)
-            found, spectrogram = hear(extractor, samples)
+            found, spectrogram = features(extractor, samples)
             embedded.write(found.half().cpu().numpy().tobytes())
             spectral.write(spectrogram.half().cpu().numpy().tobytes())
             embedded.flush()
             spectral.flush()
-            index.write(_line(Heard(recording.id, frames, len(found))))
+            index.write(_line(Place(recording.id, frames, len(found), stamps[recording.id])))
             index.flush()
             frames += len(found)
             progress(done / len(left), f"hearing {len(left)} recordings")
 
 
-def hear(extractor: WindowedConvNeXt, samples: Tensor) -> tuple[Tensor, Tensor]:
+def features(extractor: WindowedConvNeXt, samples: Tensor) -> tuple[Tensor, Tensor]:
     """(1, N) samples -> embeddings (t, width), and the spectrogram (8 t, mels) after bn0."""
     embeddings = extractor.features(samples)[0]
     log_mel = normalise(extractor.bn0, extractor.log_mel(samples))  # (1, 1, T, mels)
@@ -123,13 +130,13 @@ def hear(extractor: WindowedConvNeXt, samples: Tensor) -> tuple[Tensor, Tensor]:
     return embeddings, columns[0, 0]
 
 
-def _line(heard: Heard) -> str:
-    return json.dumps(heard._asdict()) + "\n"
+def _line(place: Place) -> str:
+    return json.dumps(place._asdict()) + "\n"
 
 
-def _index(folder: Path) -> list[Heard]:
+def _index(folder: Path) -> list[Place]:
     path = folder / "index.jsonl"
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [Heard(**json.loads(line)) for line in lines if line.endswith("\n")]
+    return [Place(**json.loads(line)) for line in lines if line.endswith("\n")]

@@ -6,8 +6,9 @@ allows research alone.
 """
 
 import re
-from collections.abc import Callable
-from typing import Literal
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NamedTuple, Protocol
 
 Licence = Literal["shipping", "free", "all"]
 """What a recipe learns from: what lets its model be passed on, what lets anything be done, or all."""
@@ -54,3 +55,41 @@ LICENCES: dict[Licence, Callable[[str], bool]] = {
     "free": is_free,
     "all": lambda licence: True,
 }
+
+
+class LeftOut(NamedTuple):
+    """Clips of one source that may not teach a model, and the licence that it states."""
+
+    source: str
+    clips: int
+    licence: str
+
+
+class Licensed(Protocol):
+    """What has a source and a licence: a clip."""
+
+    @property
+    def source(self) -> str:
+        """Where it is from."""
+        ...
+
+    @property
+    def licence(self) -> str:
+        """As its source states it."""
+        ...
+
+
+def left_out(clips: Iterable[Licensed], allows: Callable[[str], bool]) -> list[LeftOut]:
+    """Of these clips, those whose licence does not pass, by source and licence."""
+    counts = Counter((clip.source, clip.licence) for clip in clips if not allows(clip.licence))
+    return [LeftOut(source, count, licence) for (source, licence), count in sorted(counts.items())]
+
+
+def card_section(lost: Sequence[LeftOut]) -> str:
+    """What a model card says of them, in Markdown."""
+    rows = "".join(f"| {one.source} | {one.clips} | {one.licence or 'none'} |\n" for one in lost)
+    return (
+        f"\n## Left out\n{sum(one.clips for one in lost)} clips did not teach this model, because what their "
+        "sources state is not on the list of licences that allow it (training/data/licences.py):\n\n"
+        f"| source | clips | licence as the source states it |\n|---|---:|---|\n{rows}"
+    )

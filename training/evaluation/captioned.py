@@ -65,7 +65,7 @@ def caption_events(
     return list(follow(model, [samples], options))
 
 
-def listen(
+def captions_of(
     model: Model, blocks: Iterable[Samples], names: Names, options: Captions | None = None
 ) -> list[Said]:
     """What is said of a sound: captions that appear and their revisions, not their ends."""

@@ -29,18 +29,23 @@ class Stage(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
-    """One evaluation of one bundle. A part is a function of it, and gives what goes into the report."""
+class Context:
+    """One evaluation of one bundle: what a question (suite.QUESTIONS) is given to find its figures.
+
+    The bundle and the corpus (`stage`), which clips are held out (`split`), how much is heard, and the
+    processes that hear it (`each`). Nothing in it changes while questions are asked.
+    """
 
     stage: Stage
     folder: Path
     """The corpus's."""
     split: Split = "test"
     hours: float = 0.2
-    """Of each sound that deserves silence; three times as much is listened to for false alarms."""
+    """Hours of each sound that deserves silence; three times as many are heard for false alarms."""
     trials: int = 20
-    """Of each signal at each level."""
+    """Scenes of each signal at each level over the noise, dB (questions/safety.py)."""
     seed: int = 0
+    """Of every draw: the same seed asks the same."""
     peer: Path | None = None
     """Weights folder of mn04, to be heard on the same sounds."""
     progress: Progress = lambda done, what: None

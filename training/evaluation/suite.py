@@ -1,22 +1,22 @@
-"""The questions that `edgecap evaluate` can ask of a bundle; each a function of the setting."""
+"""The questions that `edgecap evaluate` can ask of a bundle; each a function of the context."""
 
 from collections.abc import Callable
 from typing import Any
 
-from .context import Setting
+from .context import Context
 from .peers import mn04 as peers
 from .questions import calibration, comparison, naming, probe, retrieval, safety, silence, stability
 
 
-def name(setting: Setting) -> dict[str, Any]:
+def name(context: Context) -> dict[str, Any]:
     """Naming, and mn04's beside it where its weights are given."""
-    figures = naming.examine(setting)
-    if setting.peer:
-        figures["mn04"] = peers.examine(setting, setting.peer)
+    figures = naming.examine(context)
+    if context.peer:
+        figures["mn04"] = peers.examine(context, context.peer)
     return figures
 
 
-PARTS: dict[str, Callable[[Setting], dict[str, Any]]] = {
+QUESTIONS: dict[str, Callable[[Context], dict[str, Any]]] = {
     "naming": name,
     "silence": silence.examine,
     "stability": stability.examine,

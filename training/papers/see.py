@@ -4,9 +4,8 @@ recipe.yaml + corpus + public weights -> OUTPUT/{features,semantic,decoder}/ -> 
 """
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import torch
@@ -14,24 +13,27 @@ from msgspec import Meta
 from torch import nn
 
 from ...runtime.errors import InputMissingError
+from .. import made_from
 from ..data.corpora import Corpora, Name, read_corpora
 from ..data.features import Features, extract
+from ..distributed import team
 from ..evaluation.metrics.text_scores import score_text
+from ..loop import Progress
 from ..models import room
 from ..models.checkpoint import write_tensors
 from ..models.convnext import SIZES, load_public
 from ..models.gpt import GptConfig, GptDecoder, GptSizes
 from ..models.see import AdapterConfig, SemanticAdapter
 from ..room.see_stages import StageSettings, train_decoder, train_semantic
-from ..run_folder import Run, team
-from ..say import speaker
-from ..sentence import sentence_model
+from ..run_folder import Run
+from ..sentence import sentence_digest, sentence_model
 from ..tokenizer import CaptionTokenizer, build_tokenizer
+from ..torch_engine import decoder_of
 
-Progress = Callable[[float, str], None]
 
-
-class PaperRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PaperRecipe(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="see"
+):
     """Everything that decides a captioner of the paper, besides the sounds."""
 
     name: str
@@ -67,11 +69,12 @@ class PaperCaptioner(nn.Module):
 
 def train_paper(
     recipe: PaperRecipe, corpus_folder: Path, weights: Path | None, output: Path,
-    progress: Progress = lambda done, what: None,
+    progress: Progress = lambda done, what: None, *, anew: bool = False,
 ) -> Path:  # fmt: skip
     """Run the stages that are not done yet, then score; returns the folder of the checkpoint.
 
     weights: a folder with the extractor's file and the sentence model's folder.
+    anew: a stage that was made from something else is made again; else UsageError says what changed.
     Raises InputMissingError that says what is to be put where.
     """
     workers = team()
@@ -93,11 +96,24 @@ def train_paper(
             decoder=GptConfig(vocabulary=len(tokenizer), **msgspec.structs.asdict(recipe.decoder)),
         )
     )  # fmt: skip
+
+    def stage(name: str, **causes: Any) -> Run:
+        with workers.leader_first():
+            made_from.claim(output / name, causes, anew=anew)
+        return Run(output, name)
+
+    causes = {
+        "extractor": made_from.of_module(extractor), "model": model.config, "seed": recipe.seed,
+        "recordings": made_from.digest([(r.id, r.captions, made_from.stamp(r.file)) for r in recordings]),
+    }  # fmt: skip
     embed = sentence_model(sentence_folder, str(workers.device))
     if recipe.adapter.layers:
-        run = Run(output, "semantic")
+        sentences = sentence_digest(sentence_folder)
+        run = stage("semantic", settings=recipe.semantic_stage, sentences=sentences, **causes)
         train_semantic(model, taught, tokenizer, embed, run, recipe.semantic_stage, progress)
-    train_decoder(model, taught, tokenizer, Run(output, "decoder"), recipe.decoder_stage, progress)
+    semantic = made_from.of_module(model.adapter)
+    run = stage("decoder", settings=recipe.decoder_stage, semantic=semantic, **causes)
+    train_decoder(model, taught, tokenizer, run, recipe.decoder_stage, progress)
     folder = output / "model"
     if workers.leads:
         save(model, tokenizer, recipe, corpora, folder)
@@ -119,7 +135,7 @@ def save(
     about = {
         "name": recipe.name, "version": recipe.version, "licence": recipe.licence, "sources": recipe.corpora,
         "licences": sorted({r.licence for r in corpora.recordings if r.split == "train"} - {""}),
-        "clips": sum(r.split == "train" for r in corpora.recordings),
+        "clips": sum(r.split == "train" for r in corpora.recordings), "commit": made_from.commit(),
     }  # fmt: skip
     (folder / "about.json").write_bytes(msgspec.json.format(msgspec.json.encode(about)))
     write_tensors(model, folder / room.TENSORS_FILE)
@@ -133,7 +149,7 @@ def score(
     All at once: the rarity of words in CIDEr comes from the references scored together.
     """
     said = []
-    decoder = speaker(model.config, model.adapter, model.decoder, tokenizer.words)
+    decoder = decoder_of(model.config, model.adapter, model.decoder, tokenizer.words)
     for row in range(len(held_out)):
         said.append(" ".join(decoder.describe(held_out.embeddings(row).astype("float32"))[0].words))
         progress((row + 1) / len(held_out), f"captioning {len(held_out)} held-out recordings")

@@ -18,18 +18,24 @@ from numpy.typing import NDArray
 
 from ...runtime.audio import Samples
 from ..data.corpus import Clip, Corpus
-from ..room.teacher import Teacher, hear_clips
+from ..room.teacher import Teacher, clip_vectors
 from .compatible_classes import FORGIVEN, GENERIC, RIVALS
 from .plan import Plan
 from .play_plan import Renderer
 
+# Scores are mn04's: sigmoid(its classifier of a mean vector), 0 to 1, one for each of AudioSet's 527 classes.
+# The four constants were chosen by hand, and no trial of others was kept; `edgecap prepare --teacher` writes
+# what comes of them into summary.json (dropped_clips; teacher.disagrees beside teacher.chance).
 HEARD = 0.05
-"""A class is heard in an event where the teacher's score of it is at least this."""
+"""A class is heard in an event where its score, of the event's mean vector, is at least this."""
 ABSENT = 0.01
 CERTAIN = 0.6
-"""A clip is contradicted where nothing right is ever above ABSENT, and something else is above CERTAIN."""
+"""A clip is contradicted where in its best 2 s no right class reaches ABSENT, and another reaches CERTAIN.
+
+Or, of a pair that sounds alike (RIVALS), where the other is above CERTAIN and above 20 times its own.
+"""
 WINDOW = 6
-"""Chunks (2 s) over which the teacher's vectors are averaged, to find the best moment of a clip."""
+"""Chunks (1.92 s) over which the teacher's vectors are averaged; every such window of a clip is scored."""
 
 
 class Opinion(msgspec.Struct):
@@ -137,7 +143,7 @@ class Ear:
         progress: Callable[[float, str], None] = lambda done, what: None,
     ) -> dict[str, str]:  # fmt: skip
         """Clip id -> what the teacher hears instead, for clips of which it hears nothing that is forgiven."""
-        vectors = hear_clips(self.teacher, corpus, clips, cache, progress)
+        vectors = clip_vectors(self.teacher, corpus, clips, cache, progress)
         said = {clip.id: self._contradiction(clip.label, vectors[clip.id]) for clip in clips}
         return {clip: why for clip, why in said.items() if why}
 

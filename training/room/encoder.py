@@ -11,8 +11,7 @@ to the next, so that it is trained in the regime it lives in. Losses per 320 ms 
   2021, "Knowledge distillation via softmax regression representation learning").
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Annotated
 
@@ -26,9 +25,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from ...runtime.audio import CHUNK_SAMPLES, RATE
+from ..distributed import Team, team
 from ..frontend import LogMel
+from ..loop import Loss, Progress, Stage, cosine, decayed, fit
 from ..models.convnext import CausalConvNeXt, stochastic_depth
-from ..run_folder import Average, Run, cosine, decayed, team, time_left
+from ..run_folder import Run
 from ..sound import augment
 from ..sound.compose import Composer, Stream
 from .teacher import WIDTH, Teacher
@@ -67,6 +68,8 @@ JUDGED = 8
 """Chunks whose mean vector is judged: 2.6 s. The classifier was made for means; on single chunks it errs."""
 RARE = -4.5
 """Logit of a sound at random: about one chunk in ninety."""
+RESTARTED = 0.1
+"""Share of streams that forget what they heard before a segment, as after the edge's start."""
 
 
 class Distiller(nn.Module):
@@ -76,6 +79,9 @@ class Distiller(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.vectors = nn.Linear(encoder.width, WIDTH)
+        self.scale: Tensor
+        """(2, 384): mean and deviation of the teacher's vectors."""
+        self.register_buffer("scale", torch.stack([torch.zeros(WIDTH), torch.ones(WIDTH)]))
 
     def sounds_loss(self, embeddings: Tensor, heard: Tensor, weight: Tensor) -> Tensor:
         """embeddings (B, k, width); heard, weight (B, k, sounds). Summed over sounds, mean over chunks."""
@@ -131,7 +137,7 @@ def train_encoder(
     teacher: Teacher | None,
     run: Run,
     settings: EncoderSettings,
-    progress: Callable[[float, str], None] = lambda done, what: None,
+    progress: Progress = lambda done, what: None,
     *,
     is_new: bool = True,
 ) -> None:
@@ -142,98 +148,86 @@ def train_encoder(
     """
     workers = team()
     torch.manual_seed(settings.seed)
-    front_end = LogMel(encoder.mels)
     model = Distiller(encoder).to(workers.device)
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.4 times as fast
-    stored = run.resume()
-    begin = int(stored["step"]) if stored else 0
-    # A resumed run draws new scenes: repeating the first ones would teach them twice.
-    entropy = [settings.seed, begin, *([workers.rank] if workers.rank else [])]
-    seeds = np.random.SeedSequence(entropy).spawn(settings.batch + 1)
-    streams = [
-        Stream(composer, np.random.default_rng(seed), settings.chunks, settings.clear, settings.warnings)
-        for seed in seeds[:-1]
-    ]
-    rng = np.random.default_rng(seeds[-1])
-    optimiser = torch.optim.AdamW(
-        decayed(model, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98), fused=True
-    )
-    if stored:
-        model.load_state_dict(stored["model"])
-        optimiser.load_state_dict(stored["optimiser"])
-        scale = stored["scale"]
-    else:
-        scale = _statistics(encoder if is_new else None, front_end, teacher, streams)
-    workers.share(*model.state_dict().values(), scale)
-    average = Average(model, settings.average)
-    if stored:
-        average.weights = {name: value.to(workers.device) for name, value in stored["average"].items()}
-    microphones = Microphones(rng, settings.batch, encoder.mels, settings.filter_db)
     stochastic_depth(encoder, settings.drop_path)
     model.train()
     encoder.bn0.eval()  # its statistics are the data's, once: a stream has no batch
-    state = encoder.initial_state(settings.batch)
-    is_half = settings.bfloat16 or workers.device.type == "cuda"
-    began = shown = time.monotonic()
-    since = begin
-    # A process composes what comes next: a thread would hold the interpreter while the net learns.
-    batches = DataLoader(Batches(streams), batch_size=None, num_workers=1)
-    for step, batch in zip(range(begin, settings.steps), batches, strict=False):
+    lesson = Lesson(model, teacher, settings, workers)
+
+    def batches(begin: int) -> Iterable[tuple[Tensor, ...]]:
+        entropy = [settings.seed, begin, *([workers.rank] if workers.rank else [])]
+        seeds = np.random.SeedSequence(entropy).spawn(settings.batch + 1)
+        streams = [
+            Stream(composer, np.random.default_rng(seed), settings.chunks, settings.clear, settings.warnings)
+            for seed in seeds[:-1]
+        ]
+        if not begin:
+            _set_statistics(model, lesson.front_end, teacher, streams, is_new)
+        lesson.begin(np.random.default_rng(seeds[-1]))
+        # A process composes what comes next: a thread would hold the interpreter while the net learns.
+        return DataLoader(Batches(streams), batch_size=None, num_workers=1)
+
+    groups = decayed(model, settings.weight_decay)
+    fit(model, batches, lesson, Stage(
+        steps=settings.steps,
+        optimiser=torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True),
+        schedule=cosine(settings.steps, settings.warmup), average=settings.average, clip=3.0,
+        sound_s=settings.batch * settings.chunks * CHUNK_SAMPLES / RATE,
+        run=run, workers=workers, progress=progress,
+    ))  # fmt: skip
+    model.cpu()
+
+
+class Lesson:
+    """The loss of streams' segments, one after the other: the encoder's state goes from each to the next."""
+
+    def __init__(
+        self, model: Distiller, teacher: Teacher | None, settings: EncoderSettings, workers: Team
+    ) -> None:
+        self.front_end = LogMel(model.encoder.mels)
+        self._model, self._teacher, self._settings = model, teacher, settings
+        self._device = workers.device
+        self._is_half = settings.bfloat16 or workers.device.type == "cuda"
+
+    def begin(self, rng: Generator) -> None:
+        """Fresh streams, by microphones that are drawn."""
+        batch, mels = self._settings.batch, self._model.encoder.mels
+        self._rng = rng
+        self._microphones = Microphones(rng, batch, mels, self._settings.filter_db)
+        self._state = self._model.encoder.initial_state(batch)
+
+    def __call__(self, batch: tuple[Tensor, ...]) -> Loss:
+        """batch: samples (B, n); heard and weight (B, k, sounds)."""
         samples, heard, weight = batch
+        model, settings, device = self._model, self._settings, self._device
         with torch.no_grad():
-            log_mel = microphones(front_end(samples)).to(workers.device)
-            restart = torch.from_numpy(rng.random(settings.batch) < 0.1).to(workers.device)
+            log_mel = self._microphones(self.front_end(samples)).to(device)
+            restart = torch.from_numpy(self._rng.random(settings.batch) < RESTARTED).to(device)
             state = {
                 name: (tensor * ~restart[:, None, None, None]).contiguous(memory_format=torch.channels_last)
-                for name, tensor in state.items()
+                for name, tensor in self._state.items()
             }
-        with torch.autocast(workers.device.type, torch.bfloat16, enabled=is_half):
-            (embeddings, _), state = encoder.step(log_mel, state)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._is_half):
+            (embeddings, _), state = model.encoder.step(log_mel, state)
         embeddings = embeddings.float()
-        state = {name: tensor.detach() for name, tensor in state.items()}
-        loss = model.sounds_loss(embeddings, heard.to(workers.device), weight.to(workers.device))
-        figures = {"sounds": loss.item()}
-        if teacher:
-            vectors = teacher.sequence(samples)[:, : settings.chunks]
-            imitated = model.imitate(embeddings)
-            near = F.mse_loss(imitated, ((vectors - scale[0]) / scale[1]).to(workers.device))
-            loss = loss + settings.vectors * near
-            figures["vectors"] = near.item()
-            if settings.judgement:
-                apart = judgement_loss(teacher.classify, imitated.cpu() * scale[1] + scale[0], vectors)
-                loss = loss + settings.judgement * apart
-                figures["judgement"] = apart.item()
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * cosine(step, settings.steps, settings.warmup)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub has none
-        workers.average_gradients(model)
-        nn.utils.clip_grad_norm_(model.parameters(), 3.0)
-        optimiser.step()
-        average.update(model, step)
-        if not workers.leads:
-            continue
-        if (step + 1) % 25 == 0 or step + 1 == settings.steps:
-            sound_s = (step + 1 - since) * settings.batch * settings.chunks * CHUNK_SAMPLES / RATE
-            speed = sound_s / (time.monotonic() - shown)
-            run.log(step + 1, loss=loss.item(), speed=speed, **figures)
-            progress(
-                (step + 1) / settings.steps,
-                f"{run.stage}: loss {loss.item():.2f}, {speed:.0f} s of sound a second, "
-                + time_left(began, begin, step + 1, settings.steps),
-            )
-            shown, since = time.monotonic(), step + 1
-        if (step + 1) % 250 == 0 or step + 1 == settings.steps:
-            run.save(
-                step + 1,
-                model=model.state_dict(),
-                optimiser=optimiser.state_dict(),
-                average=average.weights,
-                scale=scale,
-            )
-            run.curves()
-    model.load_state_dict(average.weights)
-    model.cpu().eval()
+        self._state = {name: tensor.detach() for name, tensor in state.items()}
+        loss = model.sounds_loss(embeddings, heard.to(device), weight.to(device))
+        figures = {"sounds": loss.detach()}
+        if self._teacher is None:
+            return loss, figures
+        vectors = self._teacher.sequence(samples)[:, : settings.chunks]
+        imitated = model.imitate(embeddings)
+        mean, deviation = model.scale
+        near = F.mse_loss(imitated, (vectors.to(device) - mean) / deviation)
+        loss = loss + settings.vectors * near
+        figures["vectors"] = near.detach()
+        if settings.judgement:
+            raw = (imitated * deviation + mean).cpu()
+            apart = judgement_loss(self._teacher.classify, raw, vectors)
+            loss = loss + settings.judgement * apart.to(device)
+            figures["judgement"] = apart.detach()
+        return loss, figures
 
 
 class Batches(IterableDataset[tuple[Tensor, ...]]):
@@ -249,25 +243,25 @@ class Batches(IterableDataset[tuple[Tensor, ...]]):
 
 
 @torch.no_grad()
-def _statistics(
-    encoder: CausalConvNeXt | None, front_end: LogMel, teacher: Teacher | None, streams: list[Stream]
-) -> Tensor:
-    """(2, 384) mean and deviation of the teacher's vectors.
+def _set_statistics(
+    model: Distiller, front_end: LogMel, teacher: Teacher | None, streams: list[Stream], is_new: bool
+) -> None:
+    """Mean and deviation of the teacher's vectors, and a new encoder's bn0 and bias, from the streams' first
+    segments.
 
-    A new encoder's bn0 is set to the streams' mean and variance per mel bin, and its head to silence:
-    most sounds are silent most of the time. Where the biases don't say so from the start, the embedding
-    learns it instead, as one huge constant, and hears little else from then on.
+    bn0 gets the mean and variance per mel bin; the head is set to silence: most sounds are silent most of the
+    time. Where the biases don't say so from the start, the embedding learns it instead, as one huge constant,
+    and hears little else from then on.
     """
     samples = torch.from_numpy(np.stack([samples for stream in streams for samples, _ in islice(stream, 3)]))
-    if encoder is not None:
+    if is_new:
         log_mel = torch.cat([front_end(row[None])[0] for row in samples])
-        mean, variance = encoder.bn0.running_mean, encoder.bn0.running_var
+        mean, variance = model.encoder.bn0.running_mean, model.encoder.bn0.running_var
         assert mean is not None
         assert variance is not None
         mean.copy_(log_mel.mean(0))
         variance.copy_(log_mel.var(0) + 1.0)
-        nn.init.constant_(encoder.head.bias, RARE)
-    if teacher is None:
-        return torch.stack([torch.zeros(WIDTH), torch.ones(WIDTH)])
-    vectors = torch.cat([teacher.sequence(row[None])[0] for row in samples])
-    return torch.stack([vectors.mean(0), vectors.std(0) + 1e-3])
+        nn.init.constant_(model.encoder.head.bias, RARE)
+    if teacher:
+        vectors = torch.cat([teacher.sequence(row[None])[0] for row in samples])
+        model.scale.copy_(torch.stack([vectors.mean(0), vectors.std(0) + 1e-3]))

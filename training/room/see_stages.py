@@ -5,8 +5,7 @@ sentence vector (InfoNCE) and knows the caption's words (cross-entropy). Stage 2
 the projection and the decoder to say the sentence, with spectrogram noise as augmentation.
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Protocol
 
 import msgspec
@@ -17,10 +16,12 @@ from numpy.random import Generator
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from ..distributed import team
+from ..loop import Loss, Progress, Stage, cosine, decayed, fit
 from ..losses import aligned_words, bag_of_words, info_nce, next_token
 from ..models.gpt import GptDecoder, Mix
 from ..models.see import SemanticAdapter
-from ..run_folder import Average, Run, cosine, decayed, team, time_left
+from ..run_folder import Run
 from ..sentence import Embed
 from ..tokenizer import CaptionTokenizer
 from .stream_features import Example
@@ -91,13 +92,13 @@ def collate(examples: list[Example], device: torch.device = CPU) -> Batch:
 
 def train_semantic(
     model: Captioner, segments: Examples, tokenizer: CaptionTokenizer, embed: Embed, run: Run,
-    settings: StageSettings, progress: Callable[[float, str], None] = lambda done, what: None,
+    settings: StageSettings, progress: Progress = lambda done, what: None,
 ) -> None:  # fmt: skip
     """Stage 1: the adapter's semantic encoder, entry and heads learn; the encoder is not touched."""
     known: dict[str, Tensor] = {}
     _place(model, team().device)
 
-    def loss(batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    def loss(batch: Batch) -> Loss:
         new = sorted(set(batch.captions) - known.keys())
         if new:
             known.update(zip(new, embed(new), strict=True))
@@ -112,24 +113,26 @@ def train_semantic(
             words = bag_of_words(model.adapter.words(adapted.pooled).float(), tokens)
         near = (adapted.semantic * text).sum(1).mean()
         return contrastive + words, {
-            "contrastive": contrastive.item(),
-            "words": words.item(),
-            "cosine": near.item(),
+            "contrastive": contrastive.detach(),
+            "words": words.detach(),
+            "cosine": near.detach(),
         }
 
-    _train(model.adapter, [model.adapter.projection], segments, run, settings, loss, progress)
+    model.adapter.requires_grad_(True).train()
+    model.adapter.projection.requires_grad_(False)
+    _train(model.adapter, segments, run, settings, loss, progress)
     _place(model, CPU)
 
 
 def train_decoder(
     model: Captioner, segments: Examples, tokenizer: CaptionTokenizer, run: Run, settings: StageSettings,
-    progress: Callable[[float, str], None] = lambda done, what: None,
+    progress: Progress = lambda done, what: None,
 ) -> None:  # fmt: skip
     """Stage 2: the projection and the decoder learn; encoder and semantic encoder are frozen."""
     speaker = nn.ModuleDict({"projection": model.adapter.projection, "decoder": model.decoder})
     _place(model, team().device)
 
-    def loss(batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    def loss(batch: Batch) -> Loss:
         tokens = tokenizer.encode(batch.captions, model.decoder.config.max_tokens, batch.free).to(
             batch.valid.device
         )
@@ -138,10 +141,11 @@ def train_decoder(
         logits = model.decoder(tokens[:, :-1], adapted.memory, adapted.valid, mix).float()
         value = next_token(logits, tokens, settings.smoothing)
         right = (logits.argmax(-1) == tokens[:, 1:])[tokens[:, 1:] > 0].float().mean()
-        return value, {"tokens_right": right.item()}
+        return value, {"tokens_right": right}
 
     model.adapter.train_memory()
-    _train(speaker, [], segments, run, settings, loss, progress)
+    speaker.requires_grad_(True).train()
+    _train(speaker, segments, run, settings, loss, progress)
     model.adapter.eval()
     _place(model, CPU)
 
@@ -170,58 +174,28 @@ def blend(batch: Batch, alpha: float) -> tuple[Tensor, Tensor, Mix | None]:
 
 
 def _train(
-    module: nn.Module, frozen: list[nn.Module], segments: Examples, run: Run, settings: StageSettings,
-    loss_of: Callable[[Batch], tuple[Tensor, dict[str, float]]], progress: Callable[[float, str], None],
+    module: nn.Module, segments: Examples, run: Run, settings: StageSettings,
+    loss: Callable[[Batch], Loss], progress: Progress,
 ) -> None:  # fmt: skip
-    """The loop of both stages: draw, loss, step, average; log, save, resume.
-
-    On a GPU always in bfloat16. Under torchrun every process draws its own batches, gradients are averaged.
-    """
+    """What both stages share. A GPU always computes in bfloat16; each process draws its own batches."""
     workers = team()
-    stored = run.resume()
-    begin = int(stored["step"]) if stored else 0
-    torch.manual_seed(settings.seed + begin + 1_000_003 * workers.rank)
-    rng: Generator = np.random.default_rng([settings.seed, begin, *([workers.rank] if workers.rank else [])])
-    module.requires_grad_(True)
-    for part in frozen:
-        part.requires_grad_(False)
-    optimiser = torch.optim.AdamW(
-        decayed(module, settings.weight_decay), lr=settings.learning_rate, betas=(0.9, 0.98)
-    )
-    average = Average(module, settings.average)
-    if stored:
-        module.load_state_dict(stored["model"])
-        optimiser.load_state_dict(stored["optimiser"])
-        average.weights = {name: value.to(workers.device) for name, value in stored["average"].items()}
-    workers.share(*module.state_dict().values())
-    module.train()
     is_half = settings.bfloat16 or workers.device.type == "cuda"
-    in_half = torch.autocast(workers.device.type, torch.bfloat16, enabled=is_half)
-    began = time.monotonic()
-    for step in range(begin, settings.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * cosine(step, settings.steps, settings.warmup)
-        optimiser.zero_grad()
-        for _ in range(settings.accumulate):
-            batch = collate(segments.batch(rng, settings.batch), workers.device)
-            with in_half:
-                value, figures = loss_of(batch)
-            (value / settings.accumulate).backward()  # type: ignore[no-untyped-call]  # torch's stub has none
-        workers.average_gradients(module)
-        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-        optimiser.step()
-        average.update(module, step)
-        if not workers.leads:
-            continue
-        if (step + 1) % 25 == 0 or step + 1 == settings.steps:
-            run.log(step + 1, loss=value.item(), **figures)
-            left = time_left(began, begin, step + 1, settings.steps)
-            progress((step + 1) / settings.steps, f"{run.stage}: loss {value.item():.3f}, {left}")
-        if (step + 1) % 250 == 0 or step + 1 == settings.steps:
-            run.save(
-                step + 1, model=module.state_dict(), optimiser=optimiser.state_dict(), average=average.weights
-            )
-            run.curves()
-    module.load_state_dict(average.weights)
-    module.eval()
+
+    def batches(begin: int) -> Iterator[Batch]:
+        torch.manual_seed(settings.seed + begin + 1_000_003 * workers.rank)
+        rng = np.random.default_rng([settings.seed, begin, *([workers.rank] if workers.rank else [])])
+        while True:
+            yield collate(segments.batch(rng, settings.batch), workers.device)
+
+    def in_half(batch: Batch) -> Loss:
+        with torch.autocast(workers.device.type, torch.bfloat16, enabled=is_half):
+            return loss(batch)
+
+    groups = decayed(module, settings.weight_decay)
+    fit(module, batches, in_half, Stage(
+        steps=settings.steps,
+        optimiser=torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98)),
+        schedule=cosine(settings.steps, settings.warmup), average=settings.average, clip=1.0,
+        accumulate=settings.accumulate, run=run, workers=workers, progress=progress,
+    ))  # fmt: skip
     module.requires_grad_(False)

@@ -23,7 +23,7 @@ from ..prepare.plan import Plan
 from ..prepare.play_plan import Renderer
 from ..sound import augment
 from ..sound.compose import Composer, Scene
-from ..sound.templates import Heard, sentence
+from ..sound.templates import SegmentEvent, sentence
 
 LONGEST = 32
 """Chunks of the longest segment taught: 10.24 s."""
@@ -115,12 +115,12 @@ class Segments:
             sounding = np.flatnonzero(event.active[left - event.first : right - event.first])
             if len(sounding) >= min(3, max(1, LEAST * event.active.sum())):
                 first, last = left - begin + int(sounding[0]), left - begin + int(sounding[-1])
-                heard.append(Heard(event.label, first, last, event.level_db))
+                heard.append(SegmentEvent(event.label, first, last, event.level_db))
         return sentence(heard, self.labels)
 
 
 @torch.inference_mode()
-def listen(
+def encode_streams(
     encoder: CausalConvNeXt, composer: Composer, hours: float, seed: int, clear: float = 0.5,
     warnings: float = 0.08, plans: Sequence[Plan] = (), streams: int = 16,
     progress: Callable[[float, str], None] = lambda done, what: None,

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...runtime.audio import RATE
 from ...runtime.errors import InputMissingError
+from .. import made_from
 from ..data.corpus import Clip, Corpus
 
 WIDTH = 384
@@ -31,6 +32,7 @@ class Teacher:
             raise InputMissingError(
                 f"{folder} holds no mn04.onnx", fix="name the folder of the teacher's weights"
             )
+        self.digest = made_from.of_files(folder / "mn04.onnx", folder / "frontend.onnx")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self._net = onnxruntime.InferenceSession(
@@ -77,29 +79,32 @@ class Teacher:
         return np.asarray(scores, dtype=np.float32)
 
 
-def hear_clips(
+def clip_vectors(
     teacher: Teacher, corpus: Corpus, clips: Sequence[Clip], cache: Path,
     progress: Callable[[float, str], None] = lambda done, what: None,
 ) -> Mapping[str, NDArray[np.float16]]:  # fmt: skip
-    """Clip id -> (steps, 384) what the teacher hears of each whole clip, clean; kept in `cache`.
+    """Clip id -> (steps, 384), the teacher's vectors of each whole clip, clean; kept in `cache`.
 
-    Three CPU milliseconds a second of sound, once.
+    Three CPU milliseconds a second of sound, once for the same weights and samples.
     """
     key = hashlib.sha256("\n".join(clip.id for clip in clips).encode()).hexdigest()[:12]
     path = cache / f"heard-{key}.npz"
-    if not path.exists():
-        heard = []
+    causes = {"teacher": teacher.digest, "corpus": corpus.digest, "clips": made_from.digest(clips)}
+    if not made_from.is_current(path, causes):
+        made_from.begin(path)
+        found = []
         for done, clip in enumerate(clips, 1):
             samples = torch.from_numpy(corpus.audio(clip))
             short = RATE // 2 - len(samples)
-            heard.append(teacher.sequence(F.pad(samples, (0, max(short, 0)))[None])[0].numpy())
+            found.append(teacher.sequence(F.pad(samples, (0, max(short, 0)))[None])[0].numpy())
             progress(done / len(clips), "the teacher hears the clips")
         beside = path.with_suffix(".tmp.npz")
         np.savez(
-            beside, vectors=np.concatenate(heard).astype(np.float16),
-            ends=np.cumsum([len(vectors) for vectors in heard]),
+            beside, vectors=np.concatenate(found).astype(np.float16),
+            ends=np.cumsum([len(vectors) for vectors in found]),
         )  # fmt: skip
         beside.replace(path)
+        made_from.done(path, causes)
     stored = np.load(path)
     parts = np.split(stored["vectors"], stored["ends"][:-1])
     return {clip.id: vectors for clip, vectors in zip(clips, parts, strict=True)}

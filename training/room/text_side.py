@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -21,19 +21,19 @@ import torch
 from msgspec import Meta
 from numpy.random import Generator
 from scipy.stats import spearmanr
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from ...runtime.errors import InputMissingError
 from ...runtime.model.text import PAD, SPECIALS, WordPieces
 from ..data.corpus import Label
+from ..loop import Loss, Progress, Stage, cosine, fit
 from ..models.text import Rounded, TextConfig, TextEncoder
-from ..run_folder import Average, Run, cosine
+from ..run_folder import Run
 from ..sentence import sentence_model, word_pieces
 from ..sound.templates import sayable
 
-Progress = Callable[[float, str], None]
 Table = Literal["audiocaps", "clotho", "wavcaps_soundbible"]
 
 SPLITS = {"train": {"train", "development", ""}, "held out": {"val", "validation"}}
@@ -280,42 +280,24 @@ def _teach(
     encoder: TextEncoder, pieces: WordPieces, taught: dict[str, list[str]], vectors: dict[str, Tensor],
     run: Run, settings: TextSettings, progress: Progress,
 ) -> None:  # fmt: skip
-    """The loop: every kind of text has the same share of a batch, captions twice that."""
-    stored = run.resume()
-    begin = int(stored["step"]) if stored else 0
-    rng = np.random.default_rng([settings.seed, begin])
-    optimiser = torch.optim.Adam(encoder.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98))
-    average = Average(encoder, settings.average)
-    if stored:
-        encoder.load_state_dict(stored["model"])
-        optimiser.load_state_dict(stored["optimiser"])
-        average.weights = stored["average"]
+    """Every kind of text has the same share of a batch, captions twice that. The leader teaches it alone."""
     shares = {kind: 2 if kind == "captions" else 1 for kind in taught}
-    encoder.train()
-    for step in range(begin, settings.steps):
-        drawn = rng.choice(
-            list(shares), settings.batch, p=np.array(list(shares.values())) / sum(shares.values())
-        )
-        texts = [taught[kind][int(rng.integers(len(taught[kind])))] for kind in drawn]
+    odds = np.array(list(shares.values())) / sum(shares.values())
+
+    def batches(begin: int) -> Iterator[list[str]]:
+        rng = np.random.default_rng([settings.seed, begin])
+        while True:
+            kinds = rng.choice(list(shares), settings.batch, p=odds)
+            yield [taught[kind][int(rng.integers(len(taught[kind])))] for kind in kinds]
+
+    def loss(texts: list[str]) -> Loss:
         wanted = torch.stack([vectors[text] for text in texts])
-        loss = distance(encoder(tokens_of(pieces, texts)), wanted, settings.ranking)
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * cosine(step, settings.steps, settings.warmup)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own stub has none
-        nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
-        optimiser.step()
-        average.update(encoder, step)
-        if (step + 1) % 25 == 0 or step + 1 == settings.steps:
-            run.log(step + 1, loss=loss.item())
-            progress((step + 1) / settings.steps, f"text: loss {loss.item():.3f}")
-        if (step + 1) % 200 == 0 or step + 1 == settings.steps:
-            run.save(
-                step + 1,
-                model=encoder.state_dict(),
-                optimiser=optimiser.state_dict(),
-                average=average.weights,
-            )
-            run.curves()
-    encoder.load_state_dict(average.weights)
-    encoder.eval()
+        return distance(encoder(tokens_of(pieces, texts)), wanted, settings.ranking), {}
+
+    encoder.train()
+    fit(encoder, batches, loss, Stage(
+        steps=settings.steps,
+        optimiser=torch.optim.Adam(encoder.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98)),
+        schedule=cosine(settings.steps, settings.warmup), average=settings.average, clip=1.0, run=run,
+        progress=progress,
+    ))  # fmt: skip

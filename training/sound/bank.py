@@ -17,7 +17,7 @@ VOICES = (5, 17)
 """Of a crowd that is mixed, at least and at most."""
 
 
-class Sound(NamedTuple):
+class DrySound(NamedTuple):
     """A dry sound for a scene, and what it is labelled with."""
 
     samples: Samples
@@ -54,22 +54,22 @@ class Library:
         is_made = name in SYNTHETIC_SHARE or name in self.crowds
         return float(np.sqrt(min(len(self.pools.get(name, {})), 40) + (25 if is_made else 0)))
 
-    def pick(self, rng: Generator, name: str) -> Sound:
+    def pick(self, rng: Generator, name: str) -> DrySound:
         """A sound of this label, dry, up to 10 s."""
         if name in self.crowds:
-            return Sound(self._crowd(rng, self.crowds[name]), (self.index[name],))
+            return DrySound(self._crowd(rng, self.crowds[name]), (self.index[name],))
         if name not in self.pools or rng.random() < SYNTHETIC_SHARE.get(name, 0.0):
             samples, label = MAKERS[name](rng)
-            return Sound(samples, (self.index[label],))
+            return DrySound(samples, (self.index[label],))
         recordings = self.pools[name]
         group = recordings[list(recordings)[int(rng.integers(len(recordings)))]]
         clip = group[int(rng.integers(len(group)))]
         samples = self.corpus.audio(clip)
         if rng.random() < 0.5:
             samples = augment.change_speed(samples, rng.uniform(0.86, 1.16))
-        return Sound(samples, self.indices(clip.labels))
+        return DrySound(samples, self.indices(clip.labels))
 
-    def pick_steady(self, rng: Generator) -> Sound:
+    def pick_steady(self, rng: Generator) -> DrySound:
         """One that goes on and on, of any label."""
         return self.pick(rng, self.steady[int(rng.integers(len(self.steady)))])
 
@@ -127,7 +127,7 @@ class Library:
         return mixed
 
 
-def excerpt(rng: Generator, sound: Sound, length_s: float) -> Sound:
+def excerpt(rng: Generator, sound: DrySound, length_s: float) -> DrySound:
     """So many seconds of a sound, around a moment drawn by its loudness; faded in and out over 10 ms."""
     n = int(length_s * RATE)
     if len(sound.samples) <= n:
@@ -139,7 +139,7 @@ def excerpt(rng: Generator, sound: Sound, length_s: float) -> Sound:
     cut = samples[start : start + n].copy()
     cut[:HOP] *= np.linspace(0, 1, HOP, dtype=np.float32)
     cut[-HOP:] *= np.linspace(1, 0, HOP, dtype=np.float32)
-    return Sound(cut, sound.labels)
+    return DrySound(cut, sound.labels)
 
 
 def lull(samples: Samples) -> Samples | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...runtime.audio import CHUNK_SAMPLES, RATE, Samples
 from ..data.corpus import Clip, Corpus, Label
 from . import augment
-from .bank import Library, Sound, excerpt
+from .bank import DrySound, Library, excerpt
 from .signals import MAKERS
 from .taxonomy import BROADER, CADENCED, CADENCES, CROWDS, STEADY, TOGETHER
 
@@ -103,7 +103,7 @@ class Composer:
         count = int(rng.choice([1, 2, 3, 4], p=[0.3, 0.35, 0.22, 0.13]))
         if rng.random() < 0.3:
             sound = self.library.pick_steady(rng)
-            sound = Sound(np.resize(sound.samples, n), sound.labels)
+            sound = DrySound(np.resize(sound.samples, n), sound.labels)
             events.append(self._place(samples, sound, 0, rng.uniform(-48, -26), False))
         for name in rng.choice(self.library.names, size=count, p=self.library.weights):
             sound = self.library.pick(rng, str(name))
@@ -113,10 +113,10 @@ class Composer:
             elif rng.random() < SHORTENED:
                 sound = excerpt(rng, sound, rng.uniform(1.2, 4.5))
             elif name in STEADY and rng.random() < 0.5 and len(dry) < 8 * RATE:
-                sound = Sound(np.resize(dry, int(rng.uniform(4, 12) * RATE)), sound.labels)
+                sound = DrySound(np.resize(dry, int(rng.uniform(4, 12) * RATE)), sound.labels)
             elif rng.random() < 0.25 and len(dry) < 4 * RATE:
                 pause = np.zeros(int(rng.uniform(0.3, 1.2) * RATE), np.float32)
-                sound = Sound(np.concatenate([dry, pause, dry]), sound.labels)
+                sound = DrySound(np.concatenate([dry, pause, dry]), sound.labels)
             if response is not None:
                 sound = sound._replace(samples=augment.reverberate(sound.samples, response))
             start = int(rng.uniform(0, max(n - min(len(sound.samples), 3 * RATE), 1)))
@@ -180,7 +180,7 @@ class Composer:
     def _place(
         self,
         mix: Samples,
-        sound: Sound,
+        sound: DrySound,
         start: int,
         level_db: float,
         foreground: bool,

@@ -73,7 +73,7 @@ PLAINER = {
 """Clauses of labels.csv that name two things at once, said plainly."""
 
 
-class Heard(NamedTuple):
+class SegmentEvent(NamedTuple):
     """An event as met in a segment: label, chunks of its first and last sounding, loudness."""
 
     label: int
@@ -87,13 +87,13 @@ def clause(label: Label) -> str:
     return LASTING.get(label.name) or PLAINER.get(label.name) or label.phrase
 
 
-def sentence(heard: Sequence[Heard], labels: Sequence[Label]) -> str:
+def sentence(heard: Sequence[SegmentEvent], labels: Sequence[Label]) -> str:
     """The caption of a segment, lower case and without the full stop; "" where nothing was heard.
 
     Of several sounds the two loudest are said: one "while" the other where they overlap, the lasting
     one second; else one, "then" the other.
     """
-    loudest: dict[str, Heard] = {}
+    loudest: dict[str, SegmentEvent] = {}
     for event in sorted(heard, key=lambda event: -event.level_db):
         said = clause(labels[event.label])
         if said in loudest:  # the same sound again: one event that lasts from the first to the last

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from edgecap.runtime.errors import BundleError, InputMissingError
 from edgecap.runtime.model import bundle as bundles
-from edgecap.runtime.model import manifest
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.model.engine import Engine
 from edgecap.runtime.model.manifest import Graph, Label, Manifest, Tensor
@@ -221,7 +220,6 @@ def relabel(bundle: Path, text: str) -> None:
     ("text", "reason"),
     [
         ("name;text\n", "is not a table of sounds: its first line is not label,phrase,category"),
-        ("label,phrase,category\ndog\n", "is not a table of sounds"),
         ("label,phrase,category\ndog,a dog barks,animal\n", "has 1 sounds where the manifest says 4"),
     ],
 )
@@ -377,26 +375,3 @@ def test_engine_takes_a_path_or_bytes(tiny_bundle: Path) -> None:
     graph = opened.manifest.graphs["encoder"]
     for source in (opened.graph("encoder"), opened.read("encoder.onnx")):
         assert set(Engine("encoder", source, graph).initial_state()) == {port.name for port in graph.state}
-
-
-# --- docs/bundle.md says it all -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "struct",
-    [
-        Manifest,
-        manifest.GraphFile,
-        manifest.Build,
-        manifest.AudioContract,
-        manifest.Thresholds,
-        manifest.Calibration,
-        manifest.PolicyThresholds,
-        manifest.SegmentThresholds,
-        manifest.AlarmThresholds,
-        Tensor,
-    ],
-)
-def test_every_key_of_the_manifest_is_documented(struct: type[msgspec.Struct]) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "bundle.md").read_text(encoding="utf-8")
-    assert [key for key in struct.__struct_fields__ if f"`{key}`" not in page] == []

@@ -2,10 +2,7 @@
 
 import csv
 import json
-import os
-import socket
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -14,22 +11,21 @@ import pytest
 import soundfile
 import torch
 import yaml
-from torch import nn
 from typer.testing import CliRunner
 
 from edgecap.cli import app
-from edgecap.runtime.errors import DataError, InputMissingError
+from edgecap.runtime.errors import DataError, InputMissingError, UsageError
 from edgecap.training import losses
-from edgecap.training.data.corpora import CLOTHO_SPLITS, read_corpora
+from edgecap.training.data.corpora import CLOTHO_SPLITS, Recording, read_corpora
 from edgecap.training.data.features import Features, extract
 from edgecap.training.models import gpt, see
 from edgecap.training.models.checkpoint import write_tensors
 from edgecap.training.models.convnext import WindowedConvNeXt
 from edgecap.training.models.room import RoomConfig
 from edgecap.training.papers.see import PaperCaptioner, PaperRecipe, train_paper
+from edgecap.training.recipe import read_recipe
 from edgecap.training.room import see_stages as captioner
-from edgecap.training.say import speaker
-from edgecap.training.train import read_recipe
+from edgecap.training.torch_engine import decoder_of
 from tests import tiny_bert
 
 torch.set_num_threads(1)
@@ -198,7 +194,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SMALL = {
-    "name": "small", "version": "0", "licence": "none", "corpora": ["clotho"], "size": "nano",
+    "kind": "see", "name": "small", "version": "0", "licence": "none", "corpora": ["clotho"], "size": "nano",
     "extractor": "extractor.safetensors", "sentence": "bert",
     "adapter": {
         "width": 32, "heads": 2, "hidden": 48, "layers": 1, "window": 8, "sentence": 16, "interpolate": True,
@@ -260,6 +256,61 @@ def test_the_command_runs_a_recipe_of_the_paper_and_asks_for_weights(
         train_paper(msgspec.convert(SMALL, PaperRecipe), clotho, None, tmp_path / "other")
 
 
+def test_a_stage_of_the_paper_that_was_made_from_something_else_is_refused(
+    clotho: Path, weights: Path, tmp_path: Path
+) -> None:
+    def paper(anew: bool = False, **changes: dict[str, object]) -> None:
+        train_paper(msgspec.convert(variant(**changes), PaperRecipe), folder, weights_here, output, anew=anew)
+
+    folder, weights_here = (
+        Path(shutil.copytree(path, tmp_path / name))
+        for path, name in ((clotho, "clotho"), (weights, "weights"))
+    )
+    output = tmp_path / "run"
+    paper()
+    with pytest.raises(UsageError, match=r"semantic was made .*: settings\.steps was 2 and is 3"):
+        paper(semantic_stage={"steps": 3})
+    with pytest.raises(UsageError, match=r"decoder was made .*: settings\.mixup was 0\.0 and is 0\.4"):
+        paper(decoder_stage={"mixup": 0.4})
+    paper(anew=True, semantic_stage={"learning_rate": 0.01})
+    with pytest.raises(UsageError, match="semantic was made"):
+        paper()
+    paper(semantic_stage={"learning_rate": 0.01})  # the decoder was made again with it
+
+    heard = (output / "features" / "embeddings.raw").read_bytes()
+    other = WindowedConvNeXt("nano")
+    write_tensors(other, weights_here / "extractor.safetensors")
+    with pytest.raises(UsageError, match=r"extractor changed"):
+        paper(semantic_stage={"learning_rate": 0.01})
+    assert (output / "features" / "embeddings.raw").read_bytes() != heard  # features were made anew
+
+
+def test_a_recording_that_changed_is_heard_again_and_no_other(tmp_path: Path) -> None:
+    for n in range(3):
+        sound(tmp_path / f"{n}.wav", n)
+    recordings = [Recording(str(n), tmp_path / f"{n}.wav", ("a dog",), "train", "", "") for n in range(3)]
+    torch.manual_seed(0)
+    extractor = WindowedConvNeXt("nano")
+    extract(extractor, recordings, tmp_path / "features", torch.device("cpu"))
+    before = Features(recordings, tmp_path / "features", 32, 224)
+    kept = [before.example(row, "").embeddings for row in range(3)]
+    sound(tmp_path / "1.wav", 9, duration_s=2.0)
+    told: list[str] = []
+    extract(
+        extractor,
+        recordings,
+        tmp_path / "features",
+        torch.device("cpu"),
+        lambda done, what: told.append(what),
+    )
+    assert told == ["hearing 1 recordings"]
+    after = Features(recordings, tmp_path / "features", 32, 224)
+    found = [after.example(row, "").embeddings for row in range(3)]
+    assert np.array_equal(found[0], kept[0])
+    assert np.array_equal(found[2], kept[2])
+    assert len(found[1]) > len(kept[1])
+
+
 def test_extraction_goes_on_where_it_stopped(clotho: Path, tmp_path: Path) -> None:
     recordings = read_corpora(clotho, ["clotho"]).recordings[:4]
     torch.manual_seed(0)
@@ -308,51 +359,6 @@ def test_mixup_blends_both_ends_alike_and_leaves_most_of_a_clip_its_own() -> Non
     assert captioner.blend(batch, 0.0) == (embeddings, valid, None)
 
 
-TWO_PROCESSES = """
-import sys, torch
-from pathlib import Path
-from torch import nn
-from edgecap.training.run_folder import team
-workers = team()
-torch.manual_seed(0)
-net = nn.Linear(3, 2)
-x = torch.arange(12.0).view(4, 3)[2 * workers.rank : 2 * workers.rank + 2]
-net(x).square().mean().backward()
-workers.average_gradients(net)
-with workers.leader_first():
-    order = Path(sys.argv[1], "order")
-    order.write_text((order.read_text() if order.exists() else "") + str(workers.rank))
-torch.save([p.grad for p in net.parameters()], Path(sys.argv[1], f"{workers.rank}.pt"))
-torch.distributed.destroy_process_group()
-"""
-
-
-def test_two_processes_learn_as_one_with_both_batches(tmp_path: Path) -> None:
-    """Started as torchrun starts them, less its own process: that is half of the time."""
-    script = tmp_path / "two.py"
-    script.write_text(TWO_PROCESSES)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    here = {"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
-    here |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    both = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(tmp_path)],
-            env=os.environ | here | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(100) for process in both] == [0, 0]
-    torch.manual_seed(0)
-    net = nn.Linear(3, 2)
-    net(torch.arange(12.0).view(4, 3)).square().mean().backward()
-    for rank in range(2):
-        for found, parameter in zip(torch.load(tmp_path / f"{rank}.pt"), net.parameters(), strict=True):
-            torch.testing.assert_close(found, parameter.grad)
-    assert (tmp_path / "order").read_text() == "01"
-
-
 def test_a_captioner_in_torch_says_what_its_forward_says() -> None:
     """Greedy by the edge's search, step by step, is the best next token by training's forward."""
     torch.manual_seed(0)
@@ -362,7 +368,7 @@ def test_a_captioner_in_torch_says_what_its_forward_says() -> None:
     model = PaperCaptioner(config).eval()
     words = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"w{i}" for i in range(config.decoder.vocabulary - 4))]
     embeddings = torch.randn(1, 5, 32)
-    decoder = speaker(config, model.adapter, model.decoder, words)
+    decoder = decoder_of(config, model.adapter, model.decoder, words)
     with torch.inference_mode():
         memory = model.adapter(embeddings).memory
         tokens, log_prob = decoder.greedy(memory.numpy())

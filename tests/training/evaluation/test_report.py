@@ -11,7 +11,7 @@ import pytest
 from edgecap.runtime.audio import RATE
 from edgecap.training.evaluation.page.report import SECTIONS, TITLES, render, write
 from edgecap.training.evaluation.questions.comparison import SPOKEN, picture
-from edgecap.training.evaluation.suite import PARTS
+from edgecap.training.evaluation.suite import QUESTIONS
 
 VOID = {"meta", "img", "rect", "line", "circle"}
 
@@ -121,7 +121,7 @@ def test_a_gain_below_the_aim_is_not_called_enough(report: dict[str, Any]) -> No
 
 
 def test_every_part_of_an_evaluation_has_a_section() -> None:
-    assert PARTS.keys() == SECTIONS.keys() == TITLES.keys()
+    assert QUESTIONS.keys() == SECTIONS.keys() == TITLES.keys()
 
 
 def test_a_page_appears_when_it_is_complete(report: dict[str, Any], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from edgecap.runtime.errors import DataError
 from edgecap.runtime.session import Model
 from edgecap.training.data.corpus import Clip, Corpus, Label
 from edgecap.training.evaluation.captioned import open_model
-from edgecap.training.evaluation.context import Setting, Stage
+from edgecap.training.evaluation.context import Context, Stage
 from edgecap.training.evaluation.metrics.words import Names
 from edgecap.training.evaluation.peers import baselines
 from edgecap.training.evaluation.peers.baselines import Answers, Scenes
@@ -293,13 +293,13 @@ def test_gains_come_with_an_interval(corpus: Corpus) -> None:
 
 def test_everything_is_heard_and_scored_in_one_run(corpus: Corpus, model: Model, tmp_path: Path) -> None:
     """A random model on made-up sounds: the figures are poor, the table is whole."""
-    setting = Setting(Stage(model, corpus, Names(LABELS)), tmp_path, scenes=6, wording="free")
-    free = comparison.heard(setting, None)
+    context = Context(Stage(model, corpus, Names(LABELS)), tmp_path, scenes=6, wording="free")
+    free = comparison.scene_outcomes(context, None)
     assert len(free.scored) == 6
     assert len(free.tuning) == 3
     assert len(free.taught) == 12
     assert all(outcome.sentence for outcome in free.scored)  # the decoder alone always says something
-    said = comparison.hear(setting.stage, comparison.Task(free.specs[0], "said"))
+    said = comparison.caption_scene(context.stage, comparison.Task(free.specs[0], "said"))
     assert np.array_equal(said.semantic, free.scored[0].semantic)
     assert said.sentence == scenes.join(said.shown)
     picture = comparison.picture(scenes.make(corpus, free.specs[0]).samples)

@@ -6,16 +6,14 @@ import torch
 
 from edgecap.runtime.audio import CHUNK_SAMPLES
 from edgecap.training.models.convnext import CausalConvNeXt
-from edgecap.training.room.head import (
-    Alone,
-    HeadSettings,
-    Heard,
-    Streamed,
+from edgecap.training.room.head import HeadSettings, fit_head, train_head
+from edgecap.training.room.head_features import (
+    ClipEmbeddings,
+    StreamEmbeddings,
     Stretches,
-    fit,
-    hear_alone,
-    hear_lasting,
-    train_head,
+    Taught,
+    clip_embeddings,
+    lasting_embeddings,
 )
 from edgecap.training.run_folder import Run
 from edgecap.training.sound.compose import Composer
@@ -40,7 +38,7 @@ def test_a_head_fitted_again_leaves_the_trunk_and_is_loaded_once_done(
     again = CausalConvNeXt("nano", 32, len(composer.labels))
     train_head(again, composer, clips, Run(tmp_path, "head"), settings)
     assert torch.equal(again.head.weight, encoder.head.weight)
-    alone = hear_alone(encoder, composer, clips)
+    alone = clip_embeddings(encoder, composer, clips)
     clip = min(
         (c for c in clips if c.label in composer.library.index), key=lambda clip: clip.stop - clip.start
     )
@@ -49,7 +47,7 @@ def test_a_head_fitted_again_leaves_the_trunk_and_is_loaded_once_done(
     assert alone.mask.sum(1)[0] == chunks
     assert of_one[:chunks].abs().sum(1).all()
     assert not of_one[chunks:].any()
-    again = hear_alone(encoder, composer, clips, takes=2)
+    again = clip_embeddings(encoder, composer, clips, takes=2)
     n = len(alone.label)
     assert torch.equal(again.embeddings[:n, : alone.mask.shape[1]], alone.embeddings)
     assert torch.equal(again.label, alone.label.repeat(2))
@@ -71,34 +69,33 @@ def test_a_head_learns_silence_from_streams_and_names_from_clips() -> None:
     sequences[:, 2:5] = kinds[label][:, None]  # the sound is three chunks of six
     others = torch.zeros(40, 4, dtype=torch.bool)
     onset = torch.full((40,), 2)
-    alone = Alone(sequences, torch.ones(40, 6, dtype=torch.bool), label, others, onset)
-    streamed = Streamed(embeddings, heard, torch.ones(600, 4, dtype=torch.bool))
+    alone = ClipEmbeddings(sequences, torch.ones(40, 6, dtype=torch.bool), label, others, onset)
+    streamed = StreamEmbeddings(embeddings, heard, torch.ones(600, 4, dtype=torch.bool))
     nowhere = Stretches(torch.zeros(0, 6, 16), torch.zeros(0, 4), torch.zeros(0, 4))
-    told = Heard(streamed, alone, nowhere, nowhere)
+    told = Taught(streamed, alone, nowhere, nowhere)
     settings = HeadSettings(steps=150)
-    head = fit(told, settings)
+    head = fit_head(told, settings)
     assert head(kinds).argmax(1).tolist() == [0, 1, 2, 3]  # the fourth is known from its clips alone
     assert (head(torch.zeros(16)).sigmoid() < 0.2).all()
     excused = alone._replace(others=(label[:, None] == 2) & (torch.arange(4) == 3))
-    assert head(kinds)[2, 3] < fit(told._replace(clips=excused), settings)(kinds)[2, 3]
+    assert head(kinds)[2, 3] < fit_head(told._replace(clips=excused), settings)(kinds)[2, 3]
     odd = kinds[3] + torch.randn(16, generator=rng)  # what a room sounds like for a moment
     rooms = torch.zeros(30, 6, 16)
     rooms[:, 2:5] = odd
     still = Stretches(rooms, torch.zeros(30, 4), torch.ones(30, 4))
-    wiser = fit(told._replace(rooms=still), settings)
+    wiser = fit_head(told._replace(rooms=still), settings)
     assert wiser(odd)[3] < head(odd)[3] - 1
     assert wiser(kinds).argmax(1).tolist() == [0, 1, 2, 3]
     goes_on = Stretches(rooms, torch.tensor([0.0, 0, 0, 1]).repeat(30, 1), torch.ones(30, 4))
-    assert fit(told._replace(lasting=goes_on), settings)(odd)[3] > wiser(odd)[3] + 1
+    assert fit_head(told._replace(lasting=goes_on), settings)(odd)[3] > wiser(odd)[3] + 1
 
 
 def test_a_corpus_without_steady_sounds_has_nothing_lasting(composer: Composer) -> None:
     knocks = [clip for group in composer.library.pools["door_knock"].values() for clip in group]
     encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
-    settings = HeadSettings(hours=0.05)
-    none = hear_lasting(encoder, Composer(composer.library.corpus, knocks, composer.labels), settings)
+    none = lasting_embeddings(encoder, Composer(composer.library.corpus, knocks, composer.labels), 0.05, 1)
     assert len(none.embeddings) == len(none.heard) == len(none.weight) == 0
-    some = hear_lasting(encoder, composer, settings)
+    some = lasting_embeddings(encoder, composer, 0.05, 1)
     assert some.heard.sum(1).min() >= 1
     assert len(some.embeddings) == len(composer.library.pools["rain"])
 
@@ -106,10 +103,10 @@ def test_a_corpus_without_steady_sounds_has_nothing_lasting(composer: Composer) 
 def test_of_a_clip_that_has_only_begun_no_more_is_judged_than_was_heard(composer: Composer) -> None:
     encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
     clips = composer.library.corpus.split("train")
-    alone = hear_alone(encoder, composer, clips)
+    alone = clip_embeddings(encoder, composer, clips)
     rows = torch.arange(len(alone.label))
-    begun = alone.heard_for(rows, torch.full_like(rows, 2))
+    begun = alone.mask_for(rows, torch.full_like(rows, 2))
     heard = torch.minimum(alone.onset + 2, alone.mask.sum(1))
     assert torch.equal(begun.sum(1), heard)
-    assert torch.equal(alone.heard_for(rows, torch.full_like(rows, 99)), alone.mask)
+    assert torch.equal(alone.mask_for(rows, torch.full_like(rows, 99)), alone.mask)
     assert (alone.onset >= 1).all()  # a chunk of hiss comes first

@@ -92,7 +92,7 @@ class Templates:
             # By how much a class is above its threshold, so that a modest one is not always outdone.
             excess = np.where(over, scores / np.maximum(thresholds, 1e-6), 0.0)
             heard = [
-                captions.Heard(self._rows[c], int(where[0]), int(where[-1]), float(excess[:, c].max()))
+                captions.SegmentEvent(self._rows[c], int(where[0]), int(where[-1]), float(excess[:, c].max()))
                 for c in np.flatnonzero(over.any(0)).tolist()
                 for where in [np.flatnonzero(over[:, c])]
             ]

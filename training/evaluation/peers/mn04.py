@@ -20,7 +20,7 @@ from ...data.corpus import Clip, Corpus
 from ...sound.taxonomy import QUIET
 from ...sound.templates import sayable
 from ..captioned import BEFORE, Said, in_room, onset
-from ..context import Setting, Stage
+from ..context import Context, Stage
 from ..questions.naming import Uttered, naming, summary
 
 if TYPE_CHECKING:
@@ -73,16 +73,16 @@ def class_names(corpus_folder: Path, weights: Path) -> Named:
     return {i: frozenset(labels) for i, labels in named.items()}
 
 
-def examine(setting: Setting, weights: Path) -> dict[str, Any]:
+def examine(context: Context, weights: Path) -> dict[str, Any]:
     """mn04's naming, as three rules say it, each with its own threshold.
 
     best window: its best class of the whole clip. known classes: the best of those that our labels have.
     as it goes: the same, said whenever the best of a window is another; the one to hold captions against.
     """
-    names = share_clauses(class_names(setting.folder, weights), setting.corpus)
-    val = tag(setting, weights, [c for c in setting.corpus.split("val") if c.label != QUIET], names)
-    held_out = val if setting.split == "val" else tag(setting, weights, setting.clips, names)
-    taught = frozenset(setting.model.labels.names)
+    names = share_clauses(class_names(context.folder, weights), context.corpus)
+    val = tag(context, weights, [c for c in context.corpus.split("val") if c.label != QUIET], names)
+    held_out = val if context.split == "val" else tag(context, weights, context.clips, names)
+    taught = frozenset(context.model.labels.names)
     figures: dict[str, Any] = {}
     for rule, say in RULES.items():
         threshold = best_threshold(val, names, say)
@@ -97,10 +97,10 @@ def share_clauses(names: Named, corpus: Corpus) -> Named:
     return {i: labels.union(*(group for group in alike if group & labels)) for i, labels in names.items()}
 
 
-def tag(setting: Setting, weights: Path, clips: Sequence[Clip], names: Named) -> list[Tagged]:
+def tag(context: Context, weights: Path, clips: Sequence[Clip], names: Named) -> list[Tagged]:
     """mn04's best class of each window of each clip."""
     items = [(clip, weights, tuple(sorted(names))) for clip in clips]
-    return setting.each(_tag, items, "mn04 on the same clips")
+    return context.each(_tag, items, "mn04 on the same clips")
 
 
 def _tag(stage: Stage, item: tuple[Clip, Path, tuple[int, ...]]) -> Tagged:

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from ....runtime.audio import RATE
 from ....runtime.hearing.segment import Segment
 from ...data.corpus import Clip
-from ..context import Setting, Stage
+from ..context import Context, Stage
 from .naming import Uttered, utter_freely, utter_scores
 
 BINS = 10
 
 
-def fit(setting: Setting) -> tuple[int, float, float, float]:
+def fit(context: Context) -> tuple[int, float, float, float]:
     """(clips, bias, slope, novelty) from the split's clips of sounds that the model was taught."""
-    taught = [clip for clip in setting.clips if clip.label in setting.model.labels.names]
-    said = utter_scores(setting, taught)
-    return (len(said), *fit_calibration(*first_scores(said)), steady_novelty(setting, taught))
+    taught = [clip for clip in context.clips if clip.label in context.model.labels.names]
+    said = utter_scores(context, taught)
+    return (len(said), *fit_calibration(*first_scores(said)), steady_novelty(context, taught))
 
 
 def first_scores(said: Sequence[Uttered]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -46,13 +46,13 @@ def fit_calibration(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> tu
     return float(weights[0]), float(weights[1])
 
 
-def steady_novelty(setting: Setting, clips: Sequence[Clip], share: float = 0.95) -> float:
+def steady_novelty(context: Context, clips: Sequence[Clip], share: float = 0.95) -> float:
     """The threshold of novelty under which this share of the clips that last would stay one situation.
 
     Each clip of five seconds or more is heard from its onset as the session would hear it.
     """
     long = [clip for clip in clips if clip.stop - clip.start >= 5 * RATE]
-    return float(np.quantile(setting.each(_novelty, long, "following steady sounds"), share))
+    return float(np.quantile(context.each(_novelty, long, "following steady sounds"), share))
 
 
 def _novelty(stage: Stage, clip: Clip) -> float:
@@ -93,14 +93,14 @@ def reliability(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> di
     }
 
 
-def examine(setting: Setting) -> dict[str, Any]:
+def examine(context: Context) -> dict[str, Any]:
     """Reliability of the first captions when nothing is held back.
 
     The bundle's calibration was fitted on the validation split: held against the test split it is honest.
     """
     return {
-        "calibration": msgspec.to_builtins(setting.model.thresholds.calibration),
-        **reliability(*first_scores(utter_freely(setting, setting.clips))),
+        "calibration": msgspec.to_builtins(context.model.thresholds.calibration),
+        **reliability(*first_scores(utter_freely(context, context.clips))),
     }
 
 

@@ -21,7 +21,7 @@ from ...data.corpus import Corpus, Split
 from ...prepare.plan import PLANS, Plan, open_plans
 from ...sentence import Embed, sentence_model
 from ...sound.bank import sound_labels
-from ..context import Setting, Stage
+from ..context import Context, Stage
 from ..metrics import text
 from ..metrics.text_scores import PACKAGED_MODEL, score_text
 from ..peers.baselines import (
@@ -67,7 +67,7 @@ class Outcome(NamedTuple):
     tags: NDArray[np.float32]
 
 
-def hear(stage: Stage, task: Task) -> Outcome:
+def caption_scene(stage: Stage, task: Task) -> Outcome:
     """A scene through the session, the adapter and the tagger, as far as the task asks."""
     sounding = make(stage.corpus, task.spec)
     shown: list[Shown] = []
@@ -89,17 +89,17 @@ def hear(stage: Stage, task: Task) -> Outcome:
     return Outcome(sounding.known, shown, sentence, semantic, tags)
 
 
-def specs(setting: Setting, split: Split, count: int, plans: Path | None, skip: int = 0) -> list[Spec]:
+def specs(context: Context, split: Split, count: int, plans: Path | None, skip: int = 0) -> list[Spec]:
     """So many scenes of a split, after the first `skip`: composed, or of the plans in plans/SPLIT.
 
     Raises DataError where a plan takes a recording from another split.
     """
     if plans is None:
-        return [Spec(split, number, setting.seed) for number in range(skip, skip + count)]
+        return [Spec(split, number, context.seed) for number in range(skip, skip + count)]
     found = open_plans(plans / split)
-    _check_held_out(setting.corpus, found, split)
-    order = np.random.default_rng([setting.seed, 3]).permutation(len(found))
-    return [Spec(split, int(i), setting.seed, found[i]) for i in order[skip : skip + count]]
+    _check_held_out(context.corpus, found, split)
+    order = np.random.default_rng([context.seed, 3]).permutation(len(found))
+    return [Spec(split, int(i), context.seed, found[i]) for i in order[skip : skip + count]]
 
 
 def _check_held_out(corpus: Corpus, plans: Sequence[Plan], split: Split) -> None:
@@ -114,7 +114,7 @@ def _check_held_out(corpus: Corpus, plans: Sequence[Plan], split: Split) -> None
                 )
 
 
-class Heard(NamedTuple):
+class SceneOutcomes(NamedTuple):
     """Outcomes of the scenes that are scored, of those that baselines are tuned on, and of training's."""
 
     scored: list[Outcome]
@@ -125,35 +125,37 @@ class Heard(NamedTuple):
 
 
 @cache
-def heard(setting: Setting, plans: Path | None) -> Heard:
+def scene_outcomes(context: Context, plans: Path | None) -> SceneOutcomes:
     """All that an evaluation on scenes needs to hear, once, whichever parts ask for it."""
-    columns = _tagger(setting)[1] if setting.peer else []
-    ask = partial(Task, weights=setting.peer, columns=tuple(columns))
-    scored = specs(setting, setting.split, setting.scenes, plans)
-    others = setting.scenes if setting.split == "val" else 0  # nothing is tuned on what is scored
-    tuning = specs(setting, "val", max(2, round(TUNING * setting.scenes)), plans, skip=others)
+    columns = _tagger(context)[1] if context.peer else []
+    ask = partial(Task, weights=context.peer, columns=tuple(columns))
+    scored = specs(context, context.split, context.scenes, plans)
+    others = context.scenes if context.split == "val" else 0  # nothing is tuned on what is scored
+    tuning = specs(context, "val", max(2, round(TUNING * context.scenes)), plans, skip=others)
     has_train = plans is None or (plans / "train" / PLANS).is_file()
-    taught = specs(setting, "train", round(TAUGHT * setting.scenes), plans if has_train else None)
-    return Heard(
-        setting.each(hear, [ask(spec, setting.wording) for spec in scored], "captioning held-out scenes"),
-        setting.each(hear, [ask(spec) for spec in tuning], "hearing validation scenes"),
-        setting.each(hear, [Task(spec) for spec in taught], "hearing training scenes"),
+    taught = specs(context, "train", round(TAUGHT * context.scenes), plans if has_train else None)
+    return SceneOutcomes(
+        context.each(
+            caption_scene, [ask(spec, context.wording) for spec in scored], "captioning held-out scenes"
+        ),
+        context.each(caption_scene, [ask(spec) for spec in tuning], "hearing validation scenes"),
+        context.each(caption_scene, [Task(spec) for spec in taught], "hearing training scenes"),
         scored,
         columns,
     )
 
 
 @cache
-def _tagger(setting: Setting) -> tuple[Templates, list[int]]:
-    assert setting.peer is not None
-    labels = sound_labels(setting.corpus, setting.corpus.clips)
-    named = dict(class_names(setting.folder, setting.peer))
+def _tagger(context: Context) -> tuple[Templates, list[int]]:
+    assert context.peer is not None
+    labels = sound_labels(context.corpus, context.corpus.clips)
+    named = dict(class_names(context.folder, context.peer))
     known = {label for group in named.values() for label in group}
-    for column, extra in _signal_columns(setting.peer).items():
+    for column, extra in _signal_columns(context.peer).items():
         lacking = frozenset(extra) - known
         if lacking:
             named[column] = named.get(column, frozenset()) | lacking
-    frequency = Counter(clip.label for clip in setting.corpus.split("train"))
+    frequency = Counter(clip.label for clip in context.corpus.split("train"))
     return templates(labels, named, frequency)
 
 
@@ -177,26 +179,26 @@ def as_scenes(outcomes: Sequence[Outcome]) -> Scenes:
     )
 
 
-def examine(setting: Setting) -> dict[str, Any]:
+def examine(context: Context) -> dict[str, Any]:
     """Scores on composed scenes, and on those of human captions where plans are given."""
-    found = {"composed": compare(setting, None)}
-    if setting.plans:
-        if not (setting.plans / setting.split / PLANS).is_file():
+    found = {"composed": compare(context, None)}
+    if context.plans:
+        if not (context.plans / context.split / PLANS).is_file():
             raise InputMissingError(
-                f"{setting.plans} holds no {setting.split}/{PLANS}",
-                fix=f"make it: edgecap prepare --split {setting.split} -o {setting.plans / setting.split}",
+                f"{context.plans} holds no {context.split}/{PLANS}",
+                fix=f"make it: edgecap prepare --split {context.split} -o {context.plans / context.split}",
             )
-        found["human captions"] = compare(setting, setting.plans)
+        found["human captions"] = compare(context, context.plans)
     return found
 
 
-def compare(setting: Setting, plans: Path | None) -> dict[str, Any]:
+def compare(context: Context, plans: Path | None) -> dict[str, Any]:
     """Ours and every baseline on the same scenes: text, events, gains, examples."""
-    sounds = heard(setting, plans)
+    sounds = scene_outcomes(context, plans)
     scored, tuning, taught = map(as_scenes, (sounds.scored, sounds.tuning, sounds.taught))
-    classes = Classes(setting.corpus.labels)
-    names = setting.stage.names
-    embed = sentence_model(setting.sentences)
+    classes = Classes(context.corpus.labels)
+    names = context.stage.names
+    embed = sentence_model(context.sentences)
 
     def event_f1(answers: Answers, scenes: Scenes) -> float:
         return micro_f1(classes.events(answers.named, scenes.labels))
@@ -208,8 +210,8 @@ def compare(setting: Setting, plans: Path | None) -> dict[str, Any]:
     )
     systems: dict[str, dict[str, Answers]] = {OURS: dict.fromkeys(scores, ours)}
     notes: dict[str, dict[str, str]] = {}
-    if setting.peer:
-        tagger, _ = _tagger(setting)
+    if context.peer:
+        tagger, _ = _tagger(context)
         for aim, score in scores.items():
             thresholds, how = tagger.tune(tuning, score)
             systems.setdefault("mn04, templates", {})[aim] = tagger.answer(scored.tags, thresholds)
@@ -223,7 +225,7 @@ def compare(setting: Setting, plans: Path | None) -> dict[str, Any]:
         notes.setdefault("most frequent caption", {})[aim] = said
     table = {
         name: {
-            **_text(setting, by_aim["text"], scored, embed),
+            **_text(context, by_aim["text"], scored, embed),
             "events": classes.scores(classes.events(by_aim["events"].named, scored.labels)),
             "notes": notes.get(name, {}),
         }
@@ -235,14 +237,14 @@ def compare(setting: Setting, plans: Path | None) -> dict[str, Any]:
         "scenes with nothing to hear": len(empty),
         "of these spoken of": sum(empty),
         "spoken of": float(np.mean([bool(outcome.shown) for outcome in sounds.scored])),
-        "wording": setting.wording,
+        "wording": context.wording,
         "systems": table,
         "gains": {
             name: _gains(systems[OURS], by_aim, scored, classes)
             for name, by_aim in systems.items()
             if name != OURS
         },
-        "examples": _examples(setting, sounds, systems),
+        "examples": _examples(context, sounds, systems),
     }
 
 
@@ -270,12 +272,12 @@ def _nearest(
     }
 
 
-def _text(setting: Setting, answers: Answers, scenes: Scenes, embed: Embed) -> dict[str, Any]:
+def _text(context: Context, answers: Answers, scenes: Scenes, embed: Embed) -> dict[str, Any]:
     spoken = [i for i, some in enumerate(scenes.references) if some]
-    name = setting.sentences.name if setting.sentences else PACKAGED_MODEL
+    name = context.sentences.name if context.sentences else PACKAGED_MODEL
     found = score_text(
         [answers.sentences[i] for i in spoken], [scenes.references[i] for i in spoken], embed, name,
-        setting.assets,
+        context.assets,
     )  # fmt: skip
     return {"text": found.scores, "absent": found.absent}
 
@@ -333,13 +335,13 @@ def _gain(
 
 
 def _examples(
-    setting: Setting, sounds: Heard, systems: dict[str, dict[str, Answers]]
+    context: Context, sounds: SceneOutcomes, systems: dict[str, dict[str, Answers]]
 ) -> list[dict[str, Any]]:
     """Scenes evenly from the run, with what every system says of them and what they look like."""
     found = []
     for i in range(0, len(sounds.scored), max(1, len(sounds.scored) // EXAMPLES))[:EXAMPLES]:
         outcome = sounds.scored[i]
-        samples = make(setting.corpus, sounds.specs[i]).samples
+        samples = make(context.corpus, sounds.specs[i]).samples
         found.append(
             {
                 "references": outcome.known.references,

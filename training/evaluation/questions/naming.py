@@ -20,8 +20,8 @@ from ....runtime.session import Model
 from ...data.corpus import Clip
 from ...data.licences import may_ship
 from ...sound.taxonomy import QUIET
-from ..captioned import BEFORE, Said, in_room, listen, onset
-from ..context import Setting, Stage
+from ..captioned import BEFORE, Said, captions_of, in_room, onset
+from ..context import Context, Stage
 from ..metrics.words import related
 
 ENOUGH = 8
@@ -44,24 +44,24 @@ class Uttered(NamedTuple):
 
 
 @cache
-def utter(setting: Setting) -> list[Uttered]:
+def utter(context: Context) -> list[Uttered]:
     """Caption each held-out clip as heard in a quiet room; once, whichever parts ask for it."""
-    return setting.each(_utter, setting.clips, "captioning held-out clips")
+    return context.each(_utter, context.clips, "captioning held-out clips")
 
 
-def utter_freely(setting: Setting, clips: Sequence[Clip]) -> list[Uttered]:
+def utter_freely(context: Context, clips: Sequence[Clip]) -> list[Uttered]:
     """The same with nothing held back."""
-    return setting.each(_utter_freely, clips, "captioning held-out clips, nothing held back")
+    return context.each(_utter_freely, clips, "captioning held-out clips, nothing held back")
 
 
-def utter_scores(setting: Setting, clips: Sequence[Clip]) -> list[Uttered]:
+def utter_scores(context: Context, clips: Sequence[Clip]) -> list[Uttered]:
     """The same with nothing held back; a caption's confidence is its sound's score, not yet calibrated."""
-    return setting.each(_utter_scores, clips, "captioning held-out clips, nothing held back")
+    return context.each(_utter_scores, clips, "captioning held-out clips, nothing held back")
 
 
 def _utter(stage: Stage, clip: Clip, options: Captions | None = None) -> Uttered:
     sound = stage.corpus.audio(clip)
-    said = listen(stage.model, [in_room(clip, sound)], stage.names, options)
+    said = captions_of(stage.model, [in_room(clip, sound)], stage.names, options)
     return Uttered(clip, BEFORE + onset(sound), said)
 
 
@@ -150,13 +150,13 @@ def summary(said: Sequence[Uttered], taught: frozenset[str]) -> dict[str, Any]:
     }
 
 
-def examine(setting: Setting) -> dict[str, Any]:
+def examine(context: Context) -> dict[str, Any]:
     """Naming of the split's clips, beside chance."""
-    taught = frozenset(setting.model.labels.names)
-    said = utter(setting)
-    shown = [clip for clip in setting.corpus.split("train", may_ship) if clip.label != QUIET]
+    taught = frozenset(context.model.labels.names)
+    said = utter(context)
+    shown = [clip for clip in context.corpus.split("train", may_ship) if clip.label != QUIET]
     return {
         **summary(said, taught),
-        "chance": chance(setting.clips, shown),
+        "chance": chance(context.clips, shown),
         "examples": [{"label": u.clip.label, "said": [one.text for one in u.said]} for u in said[::20]],
     }

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ....runtime.audio import CHUNK_SAMPLES
 from ...data.corpus import Clip
-from ..context import Setting, Stage
+from ..context import Context, Stage
 from ..peers.mn04 import open_peer
 
 DECAYS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
@@ -27,13 +27,13 @@ SHORTEST = 2 * CHUNK_SAMPLES
 Matrix = NDArray[np.float32]
 
 
-def examine(setting: Setting) -> dict[str, Any]:
+def examine(context: Context) -> dict[str, Any]:
     """Share of the test clips that a probe names: of our embeddings, of mn04's, and their ratio."""
-    clips = setting.corpus.clips
-    figures: dict[str, Any] = {"edgecap": probe(_stack(setting.each(embed, clips, "embedding clips")), clips)}
-    if setting.peer:
-        items = [(clip, setting.peer) for clip in clips]
-        theirs = setting.each(embed_by_peer, items, "mn04's embeddings")
+    clips = context.corpus.clips
+    figures: dict[str, Any] = {"edgecap": probe(_stack(context.each(embed, clips, "embedding clips")), clips)}
+    if context.peer:
+        items = [(clip, context.peer) for clip in clips]
+        theirs = context.each(embed_by_peer, items, "mn04's embeddings")
         figures["mn04"] = probe(_stack(theirs), clips)
         figures["ratio"] = figures["edgecap"]["top1"] / max(figures["mn04"]["top1"], 1e-9)
     return figures

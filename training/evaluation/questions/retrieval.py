@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ....runtime.errors import DataError
 from ...sentence import sentence_model
-from ..context import Setting
-from .comparison import as_scenes, heard
+from ..context import Context
+from .comparison import as_scenes, scene_outcomes
 
 RANKS = (1, 5, 10)
 
@@ -37,22 +37,22 @@ def retrieval(
     return scores
 
 
-def examine(setting: Setting) -> dict[str, Any]:
+def examine(context: Context) -> dict[str, Any]:
     """Both directions, on the scenes of the comparison, beside what chance would find."""
-    found = {"composed": _between(setting, None)}
-    if setting.plans:
-        found["human captions"] = _between(setting, setting.plans)
+    found = {"composed": _between(context, None)}
+    if context.plans:
+        found["human captions"] = _between(context, context.plans)
     return found
 
 
-def _between(setting: Setting, plans: Path | None) -> dict[str, Any]:
-    scenes = as_scenes(heard(setting, plans).scored)
+def _between(context: Context, plans: Path | None) -> dict[str, Any]:
+    scenes = as_scenes(scene_outcomes(context, plans).scored)
     if scenes.semantic is None:
         raise DataError("the bundle has no decoder", why="so it has no embedding in the space of sentences")
     spoken = [i for i, some in enumerate(scenes.references) if some]
     captions = [scenes.references[i][0] for i in spoken]
     distinct = sorted(set(captions))
-    texts = sentence_model(setting.sentences)(distinct).numpy()
+    texts = sentence_model(context.sentences)(distinct).numpy()
     sounds = scenes.semantic[spoken]
     if texts.shape[1] != sounds.shape[1]:
         raise DataError(

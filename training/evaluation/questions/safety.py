@@ -16,8 +16,8 @@ from ...data.corpus import Clip, Split
 from ...sound import augment
 from ...sound.signals import MAKERS
 from ...sound.taxonomy import QUIET
-from ..captioned import ONSET_DB, Said, frame_levels, listen, loud_level, onset, sounding_power
-from ..context import Setting, Stage
+from ..captioned import ONSET_DB, Said, captions_of, frame_levels, loud_level, onset, sounding_power
+from ..context import Context, Stage
 from ..metrics.words import related
 from ..sounds import streams
 
@@ -86,32 +86,32 @@ class Day(NamedTuple):
     seed: int
 
 
-def examine(setting: Setting) -> dict[str, Any]:
+def examine(context: Context) -> dict[str, Any]:
     """Recall of the alarms at each level, look-alikes called alarms, and false alarms an hour."""
     return {
-        "alarms": alarms(setting),
-        "look-alikes": look_alikes(setting),
-        "other sound": false_alarms(setting),
+        "alarms": alarms(context),
+        "look-alikes": look_alikes(context),
+        "other sound": false_alarms(context),
     }
 
 
-def alarms(setting: Setting) -> dict[str, Any]:
+def alarms(context: Context) -> dict[str, Any]:
     """Each alarm at each level over the noise, so many trials; and all of each alarm together."""
     trials = [
-        Trial(kind, setting.split, snr, (setting.seed, i, k, int(snr)))
+        Trial(kind, context.split, snr, (context.seed, i, k, int(snr)))
         for k, kind in enumerate(ALARMS)
         for snr in SNR_DB
-        for i in range(setting.trials)
+        for i in range(context.trials)
     ]
-    recorded = [clip for clip in setting.clips if clip.label == "smoke_alarm"]
+    recorded = [clip for clip in context.clips if clip.label == "smoke_alarm"]
     trials += [
         Trial(
-            Kind(RECORDED, "smoke_alarm"), setting.split, snr, (setting.seed, i, len(ALARMS), int(snr)), clip
+            Kind(RECORDED, "smoke_alarm"), context.split, snr, (context.seed, i, len(ALARMS), int(snr)), clip
         )
         for i, clip in enumerate(recorded)
         for snr in SNR_DB
     ]
-    outcomes = setting.each(hear, trials, "alarms over household noise")
+    outcomes = context.each(caption_trial, trials, "alarms over household noise")
     rows: dict[str, list[tuple[Trial, Outcome]]] = {}
     for trial, outcome in zip(trials, outcomes, strict=True):
         for name in (f"{trial.kind.name}, {trial.snr_db:+g} dB", f"all: {trial.kind.label}"):
@@ -119,15 +119,15 @@ def alarms(setting: Setting) -> dict[str, Any]:
     return {name: _recall(row) for name, row in rows.items()}
 
 
-def look_alikes(setting: Setting) -> dict[str, Any]:
+def look_alikes(context: Context) -> dict[str, Any]:
     """Every other signal, so many trials each, half of them over noise: how many were called an alarm."""
     kinds = [Kind(name, name) for name in MAKERS if name not in ALLOWED_S]
     trials = [
-        Trial(kind, setting.split, SNR_DB[-1] if i % 2 else None, (setting.seed, i, 100 + k))
+        Trial(kind, context.split, SNR_DB[-1] if i % 2 else None, (context.seed, i, 100 + k))
         for k, kind in enumerate(kinds)
-        for i in range(setting.trials)
+        for i in range(context.trials)
     ]
-    outcomes = setting.each(hear, trials, "look-alikes of alarms")
+    outcomes = context.each(caption_trial, trials, "look-alikes of alarms")
     rows: dict[str, list[Outcome]] = {}
     for trial, outcome in zip(trials, outcomes, strict=True):
         rows.setdefault(trial.kind.label, []).append(outcome)
@@ -143,12 +143,12 @@ def look_alikes(setting: Setting) -> dict[str, Any]:
     }
 
 
-def false_alarms(setting: Setting) -> dict[str, Any]:
+def false_alarms(context: Context) -> dict[str, Any]:
     """Captions an hour that name a smoke or CO alarm, in three times `hours` of everything else."""
-    hours = 3 * setting.hours
+    hours = 3 * context.hours
     count = max(1, round(3600 * hours / STREAM_S))
-    days = [Day(setting.split, 3600 * hours / count, setting.seed + i) for i in range(count)]
-    heard = setting.each(sit_through, days, "everything but an alarm")
+    days = [Day(context.split, 3600 * hours / count, context.seed + i) for i in range(count)]
+    heard = context.each(sit_through, days, "everything but an alarm")
     called = [{one.id: one.text for one in said if one.named & set(ALLOWED_S)} for said in heard]
     texts = Counter(text for one in called for text in one.values())
     return {
@@ -160,10 +160,10 @@ def false_alarms(setting: Setting) -> dict[str, Any]:
     }
 
 
-def hear(stage: Stage, trial: Trial) -> Outcome:
+def caption_trial(stage: Stage, trial: Trial) -> Outcome:
     """What is said of one trial from the signal's onset on."""
     samples, begin = compose(stage, trial)
-    said = listen(stage.model, [samples], stage.names)
+    said = captions_of(stage.model, [samples], stage.names)
     return Outcome(begin, [one for one in said if one.at > begin])
 
 
@@ -252,7 +252,7 @@ def _one_label_equally(clips: list[Clip], rng: Generator) -> Clip:
 
 def sit_through(stage: Stage, day: Day) -> list[Said]:
     """What is said of it; a few seconds are in memory at a time."""
-    return listen(stage.model, streams.lasting(everything_else(stage, day), day.duration_s), stage.names)
+    return captions_of(stage.model, streams.lasting(everything_else(stage, day), day.duration_s), stage.names)
 
 
 def everything_else(stage: Stage, day: Day) -> streams.Stream:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...sound.taxonomy import QUIET
-from ..captioned import Said, listen
-from ..context import Setting, Stage
+from ..captioned import Said, captions_of
+from ..context import Context, Stage
 from ..metrics.words import related
 from ..sounds import streams
 
@@ -26,18 +26,18 @@ class Quiet(NamedTuple):
     seed: int
 
 
-def examine(setting: Setting) -> dict[str, Any]:
+def examine(context: Context) -> dict[str, Any]:
     """Captions an hour of each sound, what they said, and how many were not true of it."""
-    present = {clip.label for clip in setting.corpus.clips if clip.split == setting.split}
+    present = {clip.label for clip in context.corpus.clips if clip.split == context.split}
     names = ["digital silence", *NOISES, *(name for name, label in BACKGROUNDS.items() if label in present)]
-    items = [Quiet(name, setting.split, 3600 * setting.hours, setting.seed) for name in names]
-    heard = setting.each(sit_through, items, "listening to silence and noise")
-    return {item.name: _figures(item, said, setting.hours) for item, said in zip(items, heard, strict=True)}
+    items = [Quiet(name, context.split, 3600 * context.hours, context.seed) for name in names]
+    heard = context.each(sit_through, items, "listening to silence and noise")
+    return {item.name: _figures(item, said, context.hours) for item, said in zip(items, heard, strict=True)}
 
 
 def sit_through(stage: Stage, quiet: Quiet) -> list[Said]:
     """What is said of so much of it; a second of it is in memory at a time."""
-    return listen(stage.model, streams.lasting(stream(stage, quiet), quiet.duration_s), stage.names)
+    return captions_of(stage.model, streams.lasting(stream(stage, quiet), quiet.duration_s), stage.names)
 
 
 def stream(stage: Stage, quiet: Quiet) -> streams.Stream:

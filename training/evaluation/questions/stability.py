@@ -7,8 +7,8 @@ import numpy as np
 
 from ....runtime.audio import RATE
 from ...data.corpus import Clip
-from ..captioned import Said, frame_levels, listen, loud_level, onset
-from ..context import Setting, Stage
+from ..captioned import Said, captions_of, frame_levels, loud_level, onset
+from ..context import Context, Stage
 from ..sounds import streams
 from .naming import Uttered, utter
 
@@ -29,17 +29,17 @@ class Steady(NamedTuple):
     duration_s: float
 
 
-def examine(setting: Setting) -> dict[str, Any]:
+def examine(context: Context) -> dict[str, Any]:
     """Delays and updates over the split's clips, then updates of steady sounds."""
-    said = utter(setting)
+    said = utter(context)
     items = [
         Steady(clip, STEADY_S)
         for label in STEADY
-        for clip in longest([clip for clip in setting.clips if clip.label == label], CLIPS_EACH)
+        for clip in longest([clip for clip in context.clips if clip.label == label], CLIPS_EACH)
     ]
-    heard = setting.each(sit_through, items, "listening to steady sounds")
+    heard = context.each(sit_through, items, "listening to steady sounds")
     return {
-        "clear single sounds": delays([u for u in said if is_clear(setting, u.clip)]),
+        "clear single sounds": delays([u for u in said if is_clear(context, u.clip)]),
         "all clips": delays(said),
         f"steady for {STEADY_S / 60:g} min": [
             {"label": item.clip.label, "clip": item.clip.id, **steadiness(one)}
@@ -48,9 +48,9 @@ def examine(setting: Setting) -> dict[str, Any]:
     }
 
 
-def is_clear(setting: Setting, clip: Clip) -> bool:
+def is_clear(context: Context, clip: Clip) -> bool:
     """One labelled sound, loud enough, that begins at once."""
-    sound = setting.corpus.audio(clip)
+    sound = context.corpus.audio(clip)
     loud = loud_level(sound)
     begin = onset(sound)
     rising = frame_levels(sound[begin : begin + RISE])
@@ -100,7 +100,7 @@ def longest(clips: list[Clip], count: int) -> list[Clip]:
 def sit_through(stage: Stage, steady: Steady) -> list[Said]:
     """What is said of a clip that goes on."""
     loop = streams.looped([stage.corpus.audio(steady.clip)], np.random.default_rng(0))
-    return listen(stage.model, streams.lasting(loop, steady.duration_s), stage.names)
+    return captions_of(stage.model, streams.lasting(loop, steady.duration_s), stage.names)
 
 
 def steadiness(said: list[Said]) -> dict[str, Any]:

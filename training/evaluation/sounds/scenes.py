@@ -110,13 +110,15 @@ def truth(scene: Scene, labels: Sequence[Label]) -> Known:
     """What can be heard in a scene, and the sentences that say so: not what the rest drowns."""
     chunks = len(scene.samples) // CHUNK_SAMPLES
     total = sum((10 ** (e.level_db / 10) * e.active for e in scene.events), np.full(chunks, 1e-12))
-    heard: list[captions.Heard] = []
+    heard: list[captions.SegmentEvent] = []
     names: set[str] = set()
     for event in scene.events:
         power = 10 ** (event.level_db / 10) * event.active
         audible = np.flatnonzero(event.active & (power >= (total - power) * 10 ** (MASKED_DB / 10)))
         if event.labels and len(audible) and len(audible) >= min(3, LEAST * event.active.sum()):
-            heard.append(captions.Heard(event.labels[0], int(audible[0]), int(audible[-1]), event.level_db))
+            heard.append(
+                captions.SegmentEvent(event.labels[0], int(audible[0]), int(audible[-1]), event.level_db)
+            )
             names.update(labels[label].name for label in event.labels)
     return Known(variants(captions.sentence(heard, labels)), frozenset(names))
 

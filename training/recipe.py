@@ -1,0 +1,66 @@
+"""What a recipe file says, and how it is read: `kind: room` for what ships, `kind: see` for the paper's."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from ..runtime.errors import ConfigError, InputMissingError
+from .data.licences import Licence
+from .models.gpt import GptSizes
+from .models.see import AdapterConfig
+from .papers.see import PaperRecipe
+from .room.encoder import EncoderSettings
+from .room.head import HeadSettings
+from .room.see_stages import StageSettings
+from .room.text_side import TextSettings
+
+
+class Recipe(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="room"
+):
+    """Everything that decides a model, besides the sounds."""
+
+    name: str
+    version: str
+    licence: str
+    size: Literal["nano", "atto", "pico", "tiny"] = "atto"
+    mels: int = 64
+    sources: Licence = "shipping"
+    """By licence: no derivatives forbidden and not research only; or free for any use; or all."""
+    hours: Annotated[float, Meta(gt=0)] = 20.0
+    """Composed sound that stages 1 and 2 learn from."""
+    adapter: AdapterConfig = AdapterConfig()
+    decoder: GptSizes = GptSizes()
+    """Its vocabulary comes from the captions."""
+    encoder_stages: Annotated[tuple[EncoderSettings, ...], Meta(min_length=1)] = (EncoderSettings(),)
+    """One after the other, each from where the last one came: first crowded scenes, then clear sounds."""
+    head_stage: HeadSettings | None = None
+    """The encoder's head fitted again, held back, once its trunk stands still."""
+    semantic_stage: StageSettings = StageSettings()
+    decoder_stage: StageSettings = StageSettings(steps=3000)
+    text_stage: TextSettings | None = None
+    """A text encoder for search and alerts in plain words; without one the bundle has none."""
+    confidence: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    hedge: Annotated[float, Meta(ge=0, le=1)] = 0.35
+    """The thresholds that the bundle comes with: what is said plainly, and what with "Possibly"."""
+    seed: int = 1
+
+
+def read_recipe(path: Path) -> Recipe | PaperRecipe:
+    """A recipe file, of the kind that it names: `room`, or `see` for the paper's.
+
+    Raises InputMissingError, or ConfigError with the key's path where something in it is wrong.
+    """
+    if not path.is_file():
+        raise InputMissingError(
+            f"there is no recipe {path}", fix="see training/recipes for those that come along"
+        )
+    try:
+        return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Recipe | PaperRecipe)
+    except (yaml.YAMLError, msgspec.ValidationError) as error:
+        raise ConfigError(
+            f"{path} is not a recipe", why=str(error), fix="see the comments in training/recipes"
+        ) from error
