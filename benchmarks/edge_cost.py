@@ -5,8 +5,8 @@
 The stream is CORPUS's validation clips (or every recording under another folder), one after another with a
 second of a quiet room between; the quiet is that room alone. Each version of edgecap and mn04 runs in a
 process of its own, on one thread, and all take turns, ten seconds of sound each, the whole stream several
-times over; of each ten seconds the cheapest time counts, since whatever else the machine does only adds. Times
-are the thread's own CPU, in milliseconds a second of sound; trust the ratios rather than the numbers. Parts
+times over; of each ten seconds the cheapest time counts, since whatever else the machine does only adds.
+Times are the thread's own CPU, in milliseconds a second of sound; trust the ratios rather than the numbers. Parts
 are told apart by the classes that do them, found by name, so that another checkout, with other folders, is
 measured by this same script.
 """
@@ -93,9 +93,8 @@ def print_table(turns: dict[str, list[Figures]]) -> None:
     rows = dict.fromkeys(row for found in means.values() for row in found)
     print(f"\n| | {' | '.join(means)} |\n|---|{'---:|' * len(means)}")
     for row in rows:
-        print(
-            f"| {row} | {' | '.join(f'{found[row]:.2f}' if row in found else '' for found in means.values())} |"
-        )
+        cells = (f"{found[row]:.2f}" if row in found else "" for found in means.values())
+        print(f"| {row} | {' | '.join(cells)} |")
     for name in [name for name in means if "mn04" in means and name != "mn04"]:
         print(f"{name}: {means[name]['all'] / means['mn04']['all']:.2f} times mn04")
 
