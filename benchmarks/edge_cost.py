@@ -6,9 +6,9 @@ The stream is CORPUS's validation clips (or every recording under another folder
 second of a quiet room between; the quiet is that room alone. Each version of edgecap and mn04 runs in a
 process of its own, on one thread, and all take turns, ten seconds of sound each, the whole stream several
 times over; of each ten seconds the cheapest time counts, since whatever else the machine does only adds.
-Times are the thread's own CPU, in milliseconds a second of sound; trust the ratios rather than the numbers. Parts
-are told apart by the classes that do them, found by name, so that another checkout, with other folders, is
-measured by this same script.
+Times are the thread's own CPU, in milliseconds a second of sound; trust the ratios rather than the numbers.
+Parts are told apart by the classes that do them, found by name, so that another checkout, with other folders,
+is measured by this same script.
 """
 
 import argparse
