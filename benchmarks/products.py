@@ -63,7 +63,7 @@ def blocks(rows: int, width: int, out: int, bits: int) -> bytes:
                 bits=bits,
                 block_size=BLOCK,
                 accuracy_level=4,
-            )  # fmt: skip
+            )
         )
     return model(nodes, constants, rows, width, out)
 
