@@ -254,7 +254,7 @@ class _Watch:
 def stream(folder: Path, duration_s: float) -> Samples:
     """The recordings one after another, in an order that a fixed seed shuffles, a second between."""
     paths = list(recordings(folder))
-    np.random.default_rng(0).shuffle(paths)  # type: ignore[arg-type]
+    np.random.default_rng(0).shuffle(paths)
     parts: list[Samples] = []
     length, wanted = 0, round(duration_s * RATE)
     while length < wanted:

@@ -8,6 +8,7 @@ out are a word's (1 and 3 beams), a short segment's in the adapter, and a hop's 
 """
 
 import time
+from collections.abc import Mapping
 from statistics import median
 
 import numpy as np
@@ -69,7 +70,7 @@ def blocks(rows: int, width: int, out: int, bits: int) -> bytes:
 
 
 def model(
-    nodes: list[onnx.NodeProto], constants: dict[str, NDArray[np.generic]], rows: int, width: int, out: int
+    nodes: list[onnx.NodeProto], constants: Mapping[str, NDArray[np.generic]], rows: int, width: int, out: int
 ) -> bytes:
     graph = helper.make_graph(
         nodes,

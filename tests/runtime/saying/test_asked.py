@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecap.runtime.saying.caption_state import Policy
-from tests.runtime.saying.test_policy import HEARD, Heard, Room, played
+from tests.runtime.saying.test_caption_state import HEARD, Heard, played
+from tests.runtime.saying.test_policy import Room
 
 
 @given(plan=st.lists(HEARD, max_size=16))
