@@ -531,7 +531,7 @@ def test_bench_has_a_figure_for_everything(bundle: Path) -> None:
         "live",
     ]
     stages = parts[1]
-    names = "front_end", "encoder", "segment_policy", "adapter_decoder"
+    names = "front_end", "encoder", "alarms", "segment_policy", "adapter_decoder"
     assert all(stages[name] >= 0 for name in (*names, "silence"))
     assert sum(stages[name] for name in names) == pytest.approx(stages["whole"])
     assert parts[2]["name"] == "edgecap"

@@ -57,7 +57,7 @@ def _tensors(bundle: Bundle, encoder: CausalConvNeXt) -> dict[str, NDArray[np.fl
         for name, values in stored.items()
         if name.removeprefix(PREFIX) in own
     }
-    matrices = [matrix for node in graph.node if (matrix := _matrix(node, stored)) is not None]
+    matrices = [matrix for node in graph.node if (matrix := _matrix(node, graph, stored)) is not None]
     linears = [name for name, module in encoder.named_modules() if isinstance(module, nn.Linear)]
     if len(matrices) != len(linears):
         raise BundleError(
@@ -74,12 +74,28 @@ def _tensors(bundle: Bundle, encoder: CausalConvNeXt) -> dict[str, NDArray[np.fl
     return {name: np.array(values) for name, values in named.items()}
 
 
-def _matrix(node: onnx.NodeProto, stored: dict[str, NDArray[np.generic]]) -> NDArray[np.float32] | None:
+def _matrix(
+    node: onnx.NodeProto, graph: onnx.GraphProto, stored: dict[str, NDArray[np.generic]]
+) -> NDArray[np.float32] | None:
     """(in, out) of a product with a constant, in float32; None of any other node."""
     if node.op_type not in ("MatMul", "MatMulInteger", "Gemm") or node.input[1] not in stored:
         return None
     values = stored[node.input[1]].astype(np.float32)
     if node.op_type == "MatMulInteger":
-        zero, scale = stored[node.input[3]], stored[node.input[1].removesuffix("_quantized") + "_scale"]
-        values = (values - zero.astype(np.float32)) * scale.astype(np.float32)
+        if len(node.input) > 3:  # weights that are symmetric have no zero point
+            values = values - stored[node.input[3]].astype(np.float32)
+        values = values * _scale_behind(node, graph, stored)
     return values
+
+
+def _scale_behind(
+    node: onnx.NodeProto, graph: onnx.GraphProto, stored: dict[str, NDArray[np.generic]]
+) -> NDArray[np.float32]:
+    """The scale of an integer product's weights: its result is made float, then multiplied by the input's
+    scale times theirs, which is the constant of the two. Its name tells nothing: equal constants are one."""
+    (cast,) = [each for each in graph.node if node.output[0] in each.input]
+    (scaled,) = [each for each in graph.node if cast.output[0] in each.input]
+    (factor,) = [name for name in scaled.input if name != cast.output[0]]
+    (both,) = [each for each in graph.node if factor in each.output]
+    (scale,) = [stored[name] for name in both.input if name in stored]
+    return scale.astype(np.float32)
