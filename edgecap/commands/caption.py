@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edgecap.runtime.config.schema import Config
     from edgecap.runtime.events import Caption
     from edgecap.runtime.session import Session
+    from edgecap.runtime.sound.source import Mixing
 
 
 @options.configured("bundle", "provider", "captions")
@@ -36,11 +37,14 @@ def caption(
             help="Write there instead; in a folder, one file for each recording.",
         ),
     ] = None,
+    channel: options.Channel = None,
 ) -> None:
     """Caption recordings: what can be heard in them, and when."""
     from edgecap.runtime.errors import ConfigError, EdgecapError
     from edgecap.runtime.session import Session
+    from edgecap.runtime.sound.source import Mixing
 
+    mixing = Mixing(channel)
     _check_formats(files, json, style, output)
     model, model_name = load_model(settings)
     heard: dict[Path, list[Caption]] = {}
@@ -48,7 +52,8 @@ def caption(
     with _Progress(files) as progress:
         for file in files:
             try:
-                heard[file] = _caption_file(Session(model, settings.captions, holds_all=True), file, progress)
+                session = Session(model, settings.captions, holds_all=True)
+                heard[file] = _caption_file(session, file, mixing, progress)
             except EdgecapError as error:
                 if len(files) == 1 or isinstance(error, ConfigError):  # the same of all of them
                     raise
@@ -82,14 +87,14 @@ def _check_formats(files: Sequence[Path], json: bool, style: str | None, output:
         raise UsageError(f"-o {output}: the folder {output.parent} does not exist", fix="make it first")
 
 
-def _caption_file(session: "Session", file: Path, progress: "_Progress") -> "list[Caption]":
+def _caption_file(session: "Session", file: Path, mixing: "Mixing", progress: "_Progress") -> "list[Caption]":
     """Every event of one recording. Raises DataError or InputMissingError with nothing said."""
     from edgecap.runtime.audio import seconds
     from edgecap.runtime.events import captions
     from edgecap.runtime.sound.files import file_blocks
 
     events: list[Caption] = []
-    for block in file_blocks(file):
+    for block in file_blocks(file, mixing):
         events += captions(session.push(block.samples))
         progress.at(file, seconds(session.position))
     progress.done(file)

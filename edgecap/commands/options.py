@@ -35,6 +35,17 @@ ConfigFile = Annotated[
         show_default=False,
     ),
 ]
+Channel = Annotated[
+    int | None,
+    typer.Option(
+        "--channel",
+        metavar="N",
+        min=1,
+        max=64,
+        help="Hear this channel alone, counted from 1; otherwise a mix of all.",
+        show_default=False,
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(

@@ -65,11 +65,12 @@ def open_feed(source: Source, realtime: bool = False) -> Feed:
     """
     match source.kind:
         case "microphone":
-            return Capture(microphone.opener(source.name))
+            return Capture(microphone.opener(source.name, source.mixing))
         case "file":
-            return feed_of(file_blocks(Path(source.name)), realtime)
+            return feed_of(file_blocks(Path(source.name), source.mixing), realtime)
         case "stdin":
-            return feed_of(pcm_blocks(standard_input(), source.rate, source.channels), is_live=True)
+            pipe = standard_input()
+            return feed_of(pcm_blocks(pipe, source.rate, source.channels, mixing=source.mixing), is_live=True)
 
 
 def feed_of(blocks: Iterable[Block], realtime: bool = False, *, is_live: bool = False) -> Feed:

@@ -10,12 +10,13 @@ import soundfile
 from ..errors import DataError, InputMissingError
 from .blocks import BLOCK_S, Block, Converter
 from .pipe import UNKNOWN_LENGTH
+from .source import MIX, Mixing
 
 
-def file_blocks(path: Path) -> Iterator[Block]:
+def file_blocks(path: Path, mixing: Mixing = MIX) -> Iterator[Block]:
     """A recording, read as a stream. Raises InputMissingError or DataError, early where it can."""
     with _open(path) as sound:
-        converter = Converter(sound.samplerate, sound.channels)
+        converter = Converter(sound.samplerate, sound.channels, mixing, str(path))
         index = frames_read = 0
         length = max(1, round(sound.samplerate * BLOCK_S))
         while True:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import DataError
 from .blocks import BLOCK_S, Block, Converter
+from .source import MIX, Mixing
 
 Sample = Literal["s16le", "f32le"]
 UNKNOWN_LENGTH = 0x7FFF0000
@@ -24,7 +25,9 @@ class Pipe(Protocol):
     def read(self, size: int, /) -> bytes | None: ...
 
 
-def pcm_blocks(pipe: Pipe, rate: int, channels: int, sample: Sample = "s16le") -> Iterator[Block]:
+def pcm_blocks(
+    pipe: Pipe, rate: int, channels: int, sample: Sample = "s16le", mixing: Mixing = MIX
+) -> Iterator[Block]:
     """Raw interleaved samples from a pipe, or a WAV stream, which tells its own rate, channels and format.
 
     Reads at most one block ahead. A last frame that is cut is dropped, and what follows a WAV's samples is
@@ -38,7 +41,7 @@ def pcm_blocks(pipe: Pipe, rate: int, channels: int, sample: Sample = "s16le") -
     dtype = np.dtype("<i2" if sample == "s16le" else "<f4")
     frame_bytes = channels * dtype.itemsize
     wanted = max(1, round(rate * BLOCK_S)) * frame_bytes
-    converter = Converter(rate, channels)
+    converter = Converter(rate, channels, mixing, "Standard input")
     index = bytes_read = 0
     while True:
         data = start + _read_up_to(pipe, int(min(wanted, left)) - len(start))

@@ -7,6 +7,18 @@ from ..options import Key, number
 
 
 @dataclass(frozen=True)
+class Mixing:
+    """How the channels of a source become one."""
+
+    channel: int | None = None
+    """This one alone, from 1; None is a mix of all."""
+
+
+MIX = Mixing()
+"""What nobody wished otherwise."""
+
+
+@dataclass(frozen=True)
 class Source:
     """Where sound comes from."""
 
@@ -26,3 +38,11 @@ class Source:
     ] = "default"
     rate: Annotated[int, number(1_000, 384_000, "Samples a second on stdin.", "HZ")] = 32_000
     channels: Annotated[int, number(1, 64, "Channels on stdin, interleaved.", "N")] = 1
+    channel: Annotated[
+        int | None,
+        number(1, 64, "Hear this channel alone, counted from 1.", "N", null="a mix of all"),
+    ] = None
+
+    @property
+    def mixing(self) -> Mixing:
+        return Mixing(self.channel)
