@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..audio import CHUNK_SAMPLES, RATE, Samples, seconds
 from ..errors import DataError
+from .meter import is_flat
 from .mix import Mix
 from .source import MIX, Mixing
 
@@ -22,22 +23,24 @@ BLOCK_S = seconds(CHUNK_SAMPLES) / 2
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some sound and where it stands: `index` counts samples at 32 kHz from the start, gaps included."""
+    """Some sound and where it stands: `index` counts samples at 32 kHz from the start, gaps included.
+
+    is_flat: its source brought nothing that could be a room's: zeros, an offset, dither.
+    """
 
     samples: Samples
     index: int
+    is_flat: bool = False
 
 
 class Delivery(NamedTuple):
     """A block from a live source, whose index counts from the opening.
 
-    length_s: how long it sounded. is_zeros: it is digital silence, whatever the mix made of it.
-    arrived_at: the clock's seconds when its last sample was delivered.
+    length_s: how long it sounded. arrived_at: the clock's seconds when its last sample was delivered.
     """
 
     block: Block
     length_s: float
-    is_zeros: bool
     arrived_at: float
 
 
@@ -72,6 +75,8 @@ class Converter:
         self._mix = Mix(rate, channels) if self._channel is None else None
         self._resampler = self._new_resampler()
         self.not_finite = 0
+        self.is_flat = False
+        """Whether what was pushed last tells nothing of a room (`meter.is_flat`)."""
 
     def push(self, frames: NDArray[Any]) -> Samples:
         """(n, channels) or (n * channels,) float32, or int16 in full scale -> (m,) at 32 kHz.
@@ -83,6 +88,7 @@ class Converter:
             frames = frames[:, self._channel - 1 : self._channel]
         is_int16 = frames.dtype == np.int16
         frames = frames * np.float32(1 / 32768) if is_int16 else self._finite(frames)  # 2^-15 is exact
+        self.is_flat = is_flat(frames)
         return self._resampled(frames[:, 0] if self._mix is None else self._mix.push(frames))
 
     def flush(self) -> Samples:

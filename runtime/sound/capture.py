@@ -150,7 +150,7 @@ class Capture:
             self._watchdog.tick(now)
         else:
             self._deliver(delivery)
-            ends_hole = self._watchdog.block(delivery.arrived_at, delivery.length_s, delivery.is_zeros)
+            ends_hole = self._watchdog.block(delivery.arrived_at, delivery.length_s, delivery.block.is_flat)
         if delivery and self._watchdog.is_open and (ends_hole or now >= self._move_check_at):
             self._move_check_at = now + MOVE_CHECK_S
             moved = self._check_moved(source)

@@ -82,9 +82,9 @@ class Microphone:
         self._expected_frame = item.index + item.size
         frames = np.frombuffer(item.value.data, "<i2")
         samples = self._converter.push(frames)
-        block = Block(samples, self._base + self._produced)
+        block = Block(samples, self._base + self._produced, self._converter.is_flat)
         self._produced += len(samples)
-        return Delivery(block, item.size / self.rate, not frames.any(), item.value.arrived_at)
+        return Delivery(block, item.size / self.rate, item.value.arrived_at)
 
     def was_moved(self) -> bool | None:
         """Whether the sound server now feeds us from another source. None where it can't be asked.
