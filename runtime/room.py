@@ -17,7 +17,7 @@ from .errors import EdgecapError
 from .events import Caption
 from .events import Event as SessionEvent
 from .session import LONG_GAP, Session
-from .sound.blocks import Arrival
+from .sound.blocks import UNREAD, Arrival
 from .sound.feed import Feed
 from .sound.ring import Closed, Item
 from .sound.timeline import Timeline
@@ -52,6 +52,7 @@ class Room:
         self._timeline = Timeline(datetime.now(UTC), self._started_at, feed.is_live)
         self._state: wire.State = "starting"
         self._heard_at: float | None = None
+        self._reading = UNREAD
         self._starts: dict[str, datetime] = {}  # of open captions: drift must not move what was said
         self._dropped = 0
         self._overloaded_until = 0.0
@@ -122,6 +123,7 @@ class Room:
         lost = item.index - self.session.position
         events = self.session.skip(lost) if lost > 0 else []
         self._heard_at = time.monotonic()
+        self._reading = item.value.reading
         self._timeline.arrived(item.index + item.size, item.value.arrived_at)
         return events + self.session.push(item.value.samples)
 
@@ -182,4 +184,15 @@ class Room:
             capture=self.feed.health,
             uptime=now - self._started_at,
             held=sum(self.held().values()),
+            source=self._input(),
+        )
+
+    def _input(self) -> wire.Input:
+        reading = self._reading
+        return wire.Input(
+            source=self.feed.kind,
+            verdict=reading.verdict,
+            gain_db=round(reading.gain_db, 1),
+            dead=reading.dead,
+            opposed=reading.opposed,
         )

@@ -38,18 +38,20 @@ def caption(
         ),
     ] = None,
     channel: options.Channel = None,
+    gain: options.Gain = None,
 ) -> None:
     """Caption recordings: what can be heard in them, and when."""
     from edgecap.runtime.errors import ConfigError, EdgecapError
     from edgecap.runtime.session import Session
     from edgecap.runtime.sound.source import Mixing
+    from edgecap.terminal import logs_to_stderr
 
-    mixing = Mixing(channel)
+    mixing = Mixing(channel, gain)
     _check_formats(files, json, style, output)
     model, model_name = load_model(settings)
     heard: dict[Path, list[Caption]] = {}
     refused: EdgecapError | None = None
-    with _Progress(files) as progress:
+    with logs_to_stderr(), _Progress(files) as progress:
         for file in files:
             try:
                 session = Session(model, settings.captions, holds_all=True)

@@ -46,6 +46,17 @@ Channel = Annotated[
         show_default=False,
     ),
 ]
+Gain = Annotated[
+    float | None,
+    typer.Option(
+        "--gain",
+        metavar="DB",
+        min=-40,
+        max=60,
+        help="Raise what is heard by this; otherwise a recording that is far too quiet by what it lacks.",
+        show_default=False,
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(

@@ -32,6 +32,9 @@ class Feed(Protocol):
         ...
 
     @property
+    def kind(self) -> Literal["microphone", "pipe", "file"]: ...
+
+    @property
     def health(self) -> Health | Literal["muted"]: ...
 
     @property

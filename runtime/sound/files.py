@@ -32,7 +32,7 @@ def file_blocks(path: Path, mixing: Mixing = MIX) -> Iterator[Block]:
                 else converter.push(frames)
             )
             if len(samples):
-                yield Block(samples, index)
+                yield Block(samples, index, converter.reading)
                 index += len(samples)
             if at_end:
                 break

@@ -17,6 +17,7 @@ from ..errors import MicrophoneError
 from .blocks import BLOCK_S, Block, Converter, Delivery
 from .devices import choose, inputs_of, stable_name
 from .frame_count import FrameCount
+from .meter import Reading
 from .portaudio import PORTAUDIO, quiet_refusal
 from .ring import Ring
 from .sound_server import Attachment, widest_source
@@ -82,9 +83,13 @@ class Microphone:
         self._expected_frame = item.index + item.size
         frames = np.frombuffer(item.value.data, "<i2")
         samples = self._converter.push(frames)
-        block = Block(samples, self._base + self._produced, self._converter.is_flat)
+        block = Block(samples, self._base + self._produced, self._converter.reading)
         self._produced += len(samples)
         return Delivery(block, item.size / self.rate, item.value.arrived_at)
+
+    def reading(self, least_s: int) -> Reading:
+        """What is known of it by now; of its channels by no less than so many seconds."""
+        return self._converter.judge(least_s)
 
     def was_moved(self) -> bool | None:
         """Whether the sound server now feeds us from another source. None where it can't be asked.

@@ -54,7 +54,7 @@ def pcm_blocks(
         if at_end:
             samples = np.concatenate([samples, converter.flush()])
         if len(samples):
-            yield Block(samples, index, converter.is_flat)
+            yield Block(samples, index, converter.reading)
             index += len(samples)
         if at_end:
             break

@@ -34,6 +34,7 @@ class Reader:
     ) -> None:
         self.ring: Ring[Arrival] = Ring(round(READ_AHEAD_S * RATE))
         self.is_live = is_live
+        self.kind: Literal["pipe", "file"] = "pipe" if is_live else "file"
         self.lost = 0
         self._blocks = blocks
         self._clock = clock
@@ -68,7 +69,7 @@ class Reader:
     def mute(self, on: bool) -> None:
         """Raises UsageError: what another program records is not ours to stop."""
         raise UsageError(
-            f"A {'pipe' if self.is_live else 'file'} can't be muted",
+            f"A {self.kind} can't be muted",
             why="only a microphone can be closed and opened again",
             fix="stop the program that sends the sound" if self.is_live else "stop the room instead",
         )
@@ -87,7 +88,7 @@ class Reader:
                 if gap > 0:
                     self.ring.skip(gap)
                     self.lost += gap
-                self.ring.put_patiently(Arrival(block.samples, arrived_at), len(block.samples))
+                self.ring.put_patiently(Arrival(block.samples, arrived_at, block.reading), len(block.samples))
                 self._watch(block)
         except BaseException as error:  # the room's thread answers for it
             self.ring.close(error)
@@ -108,7 +109,7 @@ class Reader:
             before, now = self._watchdog.health, self._clock()
             if not self._watchdog.is_open:
                 self._watchdog.opened(now)
-            self._watchdog.block(now, seconds(len(block.samples)), block.is_flat)
+            self._watchdog.block(now, seconds(len(block.samples)), block.reading.is_flat)
             self._tell(before)
 
     def _tell(self, before: Health) -> None:

@@ -8,10 +8,12 @@ from ..options import Key, number
 
 @dataclass(frozen=True)
 class Mixing:
-    """How the channels of a source become one."""
+    """How the channels of a source become one, and how loud it is."""
 
     channel: int | None = None
     """This one alone, from 1; None is a mix of all."""
+    gain_db: float | None = None
+    """None raises a source that is far too quiet, and no other."""
 
 
 MIX = Mixing()
@@ -42,7 +44,17 @@ class Source:
         int | None,
         number(1, 64, "Hear this channel alone, counted from 1.", "N", null="a mix of all"),
     ] = None
+    gain: Annotated[
+        float | None,
+        number(
+            -40,
+            60,
+            "Raise what is heard by this.",
+            "DB",
+            null="as much as a source that is far too quiet lacks",
+        ),
+    ] = None
 
     @property
     def mixing(self) -> Mixing:
-        return Mixing(self.channel)
+        return Mixing(self.channel, self.gain)

@@ -11,6 +11,7 @@ from edgecap.runtime.audio import RATE
 from edgecap.runtime.errors import MicrophoneError, UnavailableError
 from edgecap.runtime.sound.blocks import Block, Delivery
 from edgecap.runtime.sound.capture import Capture
+from edgecap.runtime.sound.meter import Reading
 from edgecap.runtime.sound.ring import Closed
 
 BLOCK = 5120
@@ -89,7 +90,7 @@ class Card:
         world.now = max(world.now, ready)
         if world.drops and world.now == world.stalled_until:
             self.index = round((world.now - self.opened_at) * RATE) - BLOCK
-        block = Block(np.ones(BLOCK, np.float32), self.index, world.is_flat)
+        block = Block(np.ones(BLOCK, np.float32), self.index, Reading(world.is_flat))
         self.index += BLOCK
         return Delivery(block, BLOCK_S, world.now)
 

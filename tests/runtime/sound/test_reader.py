@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from edgecap.runtime.audio import RATE
 from edgecap.runtime.sound.blocks import Block
+from edgecap.runtime.sound.meter import Reading
 from edgecap.runtime.sound.reader import Reader
 
 BLOCK_S = 0.16
@@ -44,7 +45,7 @@ class Pipe:
         """At once."""
         for _ in range(round(seconds / BLOCK_S)):
             self._is_waiting.clear()
-            self._written.put(Block(np.ones(BLOCK, np.float32), self.index, flat))
+            self._written.put(Block(np.ones(BLOCK, np.float32), self.index, Reading(flat)))
             self.index += BLOCK
             while (item := self.reader.ring.get(0.01)) is None:
                 pass
