@@ -28,6 +28,8 @@ STATES = {
     "overloaded": ("!", "overloaded: some sound is skipped", "yellow"),
     "stopping": ("…", "stopping", "cyan"),
 }
+HEARING = ("listening", "quiet", "overloaded")
+"""States in which sound comes."""
 NO_ALARM = "Not a smoke alarm and no life-safety device: it can miss sounds. Keep certified alarms."
 LATE_S = 2.0
 """Work that lasts longer shows its progress."""
@@ -141,9 +143,10 @@ class LiveLine:
         status = self._status
         if status is None:
             return Text("… starting", style="cyan")
-        sign, words, style = STATES[status.state]
+        sign, _, style = STATES[status.state]
+        words = state_words(status)
         line = Text.assemble((f"{sign} {words}", style), ("  ", ""), (status.room, "dim"), no_wrap=True)
-        if status.level is not None and status.state in ("listening", "quiet", "overloaded"):
+        if status.level is not None and status.state in HEARING:
             line.append(f"  {_meter(status.level)} {status.level:.0f} dB", style="dim")
         if status.gaps:
             line.append(f"  {status.gaps} gaps", style="yellow")
@@ -231,6 +234,26 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._put(self.format(record))
+
+
+def state_words(status: "StatusMessage") -> str:
+    """How the room is, in words: what brings no sound, or what is wrong with the sound that comes."""
+    words, source = STATES[status.state][1], status.input
+    if status.state == "no-microphone":
+        what = "pipe" if source and source.source == "pipe" else "microphone"
+        if status.capture == "zeros":
+            return f"NOT LISTENING: nothing but zeros from the {what}; is it muted?"
+        return "NOT LISTENING: nothing comes through the pipe" if what == "pipe" else words
+    if source is None or status.state not in HEARING:
+        return words
+    faults: list[str] = [] if source.verdict == "good" else [source.verdict]
+    for channels, fault in ((source.dead, "dead"), (source.opposed, "of opposite polarity")):
+        if channels:
+            one = len(channels) == 1
+            faults.append(
+                f"{f'channel {channels[0]} is' if one else f'{len(channels)} channels are'} {fault}"
+            )
+    return "; ".join([words, *faults])
 
 
 def _meter(level_db: float) -> str:

@@ -28,6 +28,8 @@ class Key(NamedTuple):
     """Where it is not -- and the key's own name."""
     number_is_text: bool = False
     """YAML reads `name: 2` as a number; here it stands for the text "2"."""
+    null: str = "the bundle's own"
+    """What null stands for, where the type allows it."""
 
 
 class Declared(NamedTuple):
@@ -82,8 +84,8 @@ def _declared(field: "dataclasses.Field[Any]", annotation: Any) -> Declared:
     return Declared(field.name, inner[0] if may_be_null else kind, may_be_null, key, field.default)
 
 
-def number(least: float, most: float, doc: str, metavar: str) -> Key:
-    return Key(doc, metavar, least=least, most=most)
+def number(least: float, most: float, doc: str, metavar: str, null: str = Key("").null) -> Key:
+    return Key(doc, metavar, least=least, most=most, null=null)
 
 
 @dataclass(frozen=True)

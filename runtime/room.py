@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from threading import Event
 
+from .audio import seconds
 from .errors import EdgecapError
 from .events import Caption
 from .events import Event as SessionEvent
-from .session import Session
-from .sound.blocks import Arrival
+from .session import LONG_GAP, Session
+from .sound.blocks import UNREAD, Arrival
 from .sound.feed import Feed
 from .sound.ring import Closed, Item
 from .sound.timeline import Timeline
@@ -50,7 +51,8 @@ class Room:
         self._started_at = self._status_at = time.monotonic()
         self._timeline = Timeline(datetime.now(UTC), self._started_at, feed.is_live)
         self._state: wire.State = "starting"
-        self._has_heard = False
+        self._heard_at: float | None = None
+        self._reading = UNREAD
         self._starts: dict[str, datetime] = {}  # of open captions: drift must not move what was said
         self._dropped = 0
         self._overloaded_until = 0.0
@@ -120,16 +122,21 @@ class Room:
     def _hear(self, item: Item[Arrival]) -> list[SessionEvent]:
         lost = item.index - self.session.position
         events = self.session.skip(lost) if lost > 0 else []
-        self._has_heard = True
+        self._heard_at = time.monotonic()
+        self._reading = item.value.reading
         self._timeline.arrived(item.index + item.size, item.value.arrived_at)
         return events + self.session.push(item.value.samples)
 
     def _pass_time(self) -> list[SessionEvent]:
-        """Nothing came: what is known to be lost ends the captions that were open."""
+        """Nothing came: what is known to be lost, or no longer comes, ends the captions that were open."""
         reached = self.feed.ring.reached
-        if reached is None or reached <= self.session.position:
+        if reached is None:
             return []
-        return self.session.skip(reached - self.session.position)
+        if reached > self.session.position:
+            return self.session.skip(reached - self.session.position)
+        if self.feed.health != "lost" or self._heard_at is None:
+            return []
+        return self.session.pause() if time.monotonic() - self._heard_at >= seconds(LONG_GAP) else []
 
     def _captions(self, events: list[SessionEvent]) -> list[wire.Published]:
         messages: list[wire.Published] = []
@@ -159,7 +166,7 @@ class Room:
             return "muted"
         if health in ("lost", "recovering", "zeros"):
             return "no-microphone"
-        if not self._has_heard or health == "starting":
+        if self._heard_at is None or health == "starting":
             return "starting"
         if now < self._overloaded_until:
             return "overloaded"
@@ -177,4 +184,15 @@ class Room:
             capture=self.feed.health,
             uptime=now - self._started_at,
             held=sum(self.held().values()),
+            source=self._input(),
+        )
+
+    def _input(self) -> wire.Input:
+        reading = self._reading
+        return wire.Input(
+            source=self.feed.kind,
+            verdict=reading.verdict,
+            gain_db=round(reading.gain_db, 1),
+            dead=reading.dead,
+            opposed=reading.opposed,
         )

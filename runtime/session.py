@@ -107,6 +107,7 @@ class Session:
         self._filled = 0
         self._chunk_start = 0
         self._gap = 0  # samples lost since the last one heard
+        self._is_paused = True  # nothing was heard since
         self._is_finished = False
         self._hearing: HearingState
         self._heard_at = 0  # where the last chunk ended
@@ -146,6 +147,7 @@ class Session:
         if self._is_finished:
             raise UsageError("the session is finished", fix="open a new session for more samples")
         samples = self._clean(samples)
+        self._is_paused &= not len(samples)
         events: list[Event] = []
         while len(samples):
             if self._filled == 0:
@@ -173,10 +175,19 @@ class Session:
         before = self._gap
         self._gap += n
         if before < LONG_GAP <= self._gap:
-            begun = self.position - before
-            events = self._hear_rest(begun) + self._cut(begun)
-            self._forget()
+            events = self._break_off(self.position - before)
         self.position += n
+        return events
+
+    def pause(self) -> list[Event]:
+        """No sound comes any more, and nobody knows whether any was lost: what is open ends here, and
+        listening begins anew with the next sample. Nothing the second time."""
+        return [] if self._is_paused else self._break_off(self.position - self._gap)
+
+    def _break_off(self, at: int) -> list[Event]:
+        events = self._hear_rest(at) + self._cut(at)
+        self._forget()
+        self._is_paused = True
         return events
 
     def finish(self) -> list[Event]:

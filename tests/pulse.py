@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-SINK = "sink_name={name} rate=32000 channels=1 norewinds=1"
+SINK = "sink_name={name} rate=32000 channels={channels} norewinds=1"
 """norewinds: else the first callback comes 1.5 s late and sound is lost."""
 SCRIPT = """
 .fail
@@ -92,9 +92,9 @@ class SoundServer:
         assert self._server
         self._server.send_signal(signal.SIGCONT)
 
-    def plug(self, name: str) -> None:
+    def plug(self, name: str, channels: int = 1) -> None:
         """A sink, and with it the source NAME.monitor, as a device that is plugged in."""
-        self.tell("load-module", "module-null-sink", *SINK.format(name=name).split())
+        self.tell("load-module", "module-null-sink", *SINK.format(name=name, channels=channels).split())
         if name == self.microphone:
             self.tell("set-default-sink", name)
             self.tell("set-default-source", f"{name}.monitor")

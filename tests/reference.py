@@ -91,7 +91,7 @@ def _key(key: Declared, path: str) -> str:
         heading = f"| `{here}` | | {key.allowed} | {_cell(key.key.doc)} |"
         return "\n".join([heading, *(_key(inner, inside) for inner in declared(key.section))])
     default = "must be given" if key.default is dataclasses.MISSING else _yaml(key.default)
-    allowed = key.allowed + (", or null for the bundle's own" if key.may_be_null else "")
+    allowed = key.allowed + (f", or null for {key.key.null}" if key.may_be_null else "")
     return f"| `{here}` | {default} | {_cell(allowed)} | {_cell(key.key.doc)} |"
 
 

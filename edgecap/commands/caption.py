@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..live import load_model
-from ..terminal import logs_to_stderr
 from . import options
 
 if TYPE_CHECKING:
     from edgecap.runtime.config.schema import Config
     from edgecap.runtime.events import Caption
     from edgecap.runtime.session import Session
+    from edgecap.runtime.sound.source import Mixing
 
 
 @options.configured("bundle", "provider", "captions")
@@ -42,11 +42,16 @@ def caption(
             help="Write there instead; in a folder, one file for each recording.",
         ),
     ] = None,
+    channel: options.Channel = None,
+    gain: options.Gain = None,
 ) -> None:
     """Caption recordings: what can be heard in them, and when."""
     from edgecap.runtime.errors import ConfigError, EdgecapError
     from edgecap.runtime.session import Session
+    from edgecap.runtime.sound.source import Mixing
+    from edgecap.terminal import logs_to_stderr
 
+    mixing = Mixing(channel, gain)
     _check_formats(files, json, style, output)
     model, model_name = load_model(settings)
     heard: dict[Path, list[Caption]] = {}
@@ -54,7 +59,8 @@ def caption(
     with logs_to_stderr(), _Progress(files) as progress:
         for file in files:
             try:
-                heard[file] = _caption_file(Session(model, settings.captions, holds_all=True), file, progress)
+                session = Session(model, settings.captions, holds_all=True)
+                heard[file] = _caption_file(session, file, mixing, progress)
             except EdgecapError as error:
                 if len(files) == 1 or isinstance(error, ConfigError):  # the same of all of them
                     raise
@@ -88,7 +94,7 @@ def _check_formats(files: Sequence[Path], json: bool, style: str | None, output:
         raise UsageError(f"-o {output}: the folder {output.parent} does not exist", fix="make it first")
 
 
-def _caption_file(session: "Session", file: Path, progress: "_Progress") -> "list[Caption]":
+def _caption_file(session: "Session", file: Path, mixing: "Mixing", progress: "_Progress") -> "list[Caption]":
     """Every event of one recording. Raises DataError or InputMissingError with nothing said."""
     from edgecap.runtime.events import captions
     from edgecap.runtime.sound.opener import sound_blocks
@@ -96,7 +102,7 @@ def _caption_file(session: "Session", file: Path, progress: "_Progress") -> "lis
 
     events: list[Caption] = []
     with open_stream(file) as stream:
-        for block in sound_blocks(stream):
+        for block in sound_blocks(stream, mixing=mixing):
             events += captions(session.push(block.samples))
             progress.at(file, stream.position)
     progress.done(file)

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from edgecap.runtime.sound.source import Source
 
 UNAVAILABLE = 69
-LISTEN_S = 1.0
+LISTEN_S = 3
+"""To a microphone: channels are judged by no less."""
+FAINT_DB = -85.0
+"""The noise of an ordinary microphone is louder, even in an empty room."""
 
 
 class Finding(NamedTuple):
@@ -107,33 +110,37 @@ def _bundle(settings: "Config") -> Finding:
 
 def _microphones(settings: "Config") -> Iterator[Finding]:
     """One a room; named with it, where there are several."""
+    from edgecap.terminal import logs_through
+
     for room in settings.all_rooms():
-        finding = _microphone(room.source)
+        with logs_through(lambda line: None):  # what is wrong is in the finding
+            finding = _microphone(room.source)
         yield finding._replace(found=f"{room.room}: {finding.found}") if settings.rooms else finding
 
 
 def _microphone(source: "Source") -> Finding:
-    """Opens the configured one and listens for a second: a device that is listed may still be deaf."""
+    """Opens the configured one and listens for a while: a device that is listed may still be deaf."""
     import time
 
     import numpy as np
 
-    from edgecap.runtime.errors import MicrophoneError, UnavailableError
+    from edgecap.runtime.errors import DataError, MicrophoneError, UnavailableError
     from edgecap.runtime.sound.microphone import Microphone
 
     if source.kind != "microphone":
         return Finding("microphone", "missing", f"not asked for: the source is {source.kind}")
     try:
-        microphone = Microphone(source.name)
-    except (MicrophoneError, UnavailableError) as error:
+        microphone = Microphone(source.name, source.mixing)
+    except (DataError, MicrophoneError, UnavailableError) as error:
         return Finding("microphone", "missing", f"{error.what}: {error.why}".rstrip(": "), error.fix)
     blocks = []
     try:
-        until = time.monotonic() + LISTEN_S
+        until = time.monotonic() + LISTEN_S + 0.5  # it may take its time to begin
         while time.monotonic() < until:
             heard = microphone.read(0.5)
             if heard is not None:
-                blocks.append(heard.block.samples)
+                blocks.append(heard.block)
+        reading = microphone.reading(LISTEN_S)
     finally:
         microphone.close()
     name = microphone.device.name
@@ -141,16 +148,22 @@ def _microphone(source: "Source") -> Finding:
         return Finding(
             "microphone", "missing", f"{name} opens but brings nothing", "unplug and connect it again"
         )
-    samples = np.concatenate(blocks)
-    if not samples.any():
+    if all(block.reading.is_flat for block in blocks):
         return Finding(
             "microphone",
             "missing",
             f"{name} brings nothing but zeros",
             "unmute it, or choose another by --name",
         )
-    level = 10 * np.log10(max(float(np.mean(samples**2)), 1e-10))
-    return Finding("microphone", "works", f"{name}, {microphone.rate} Hz, {level:.0f} dB just now")
+    samples = np.concatenate([block.samples for block in blocks])
+    level = 10 * np.log10(max(float(np.var(samples)), 1e-10))
+    found = f"{name}, {microphone.rate} Hz, {level:.0f} dB just now"
+    if microphone.channels > 1:
+        found += f", {microphone.channels} channels"
+    faults = list(reading.faults().values())
+    if not faults and level < FAINT_DB:
+        faults = ["it is fainter than any room; turn it up"]
+    return Finding("microphone", "works", f"{found}: {'; '.join(faults) if faults else 'a good level'}")
 
 
 def _addresses(settings: "Config") -> Finding:

@@ -95,7 +95,7 @@ def _show_until_silence(
 ) -> None:
     """One view while there is a daemon: where it shows the state, it must not go on when nothing comes."""
     from edgecap.runtime.telling.wire import StatusMessage
-    from edgecap.terminal import STATES, view
+    from edgecap.terminal import state_words, view
 
     view_tells_state = not json_lines and sys.stdout.isatty()
     lost = subscriber.lost
@@ -108,11 +108,12 @@ def _show_until_silence(
                 _say(f"{subscriber.lost - lost} captions were lost on the way.")
                 lost = subscriber.lost
             if isinstance(message, StatusMessage):
-                if not view_tells_state and states.get(message.room) != message.state:
-                    _say(f"{_printable(message.room)}: {STATES[message.state][1]}")
+                words = state_words(message)
+                if not view_tells_state and states.get(message.room) != words:
+                    _say(f"{_printable(message.room)}: {words}")
                 if message.live is not None and message.room not in states:
                     shown.show(message.live)  # it began before we came
-                states[message.room] = message.state
+                states[message.room] = words
             states.setdefault(message.room)
             shown.show(message)
             message = subscriber.receive(SILENCE_S)

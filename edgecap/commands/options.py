@@ -35,6 +35,28 @@ ConfigFile = Annotated[
         show_default=False,
     ),
 ]
+Channel = Annotated[
+    int | None,
+    typer.Option(
+        "--channel",
+        metavar="N",
+        min=1,
+        max=64,
+        help="Hear this channel alone, counted from 1; otherwise a mix of all.",
+        show_default=False,
+    ),
+]
+Gain = Annotated[
+    float | None,
+    typer.Option(
+        "--gain",
+        metavar="DB",
+        min=-40,
+        max=60,
+        help="Raise what is heard by this; otherwise a recording that is far too quiet by what it lacks.",
+        show_default=False,
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option(

@@ -131,7 +131,7 @@ class _Reader:
         if key.is_list and path.endswith("]"):
             allowed = allowed.removeprefix("a list, each item with ")
         if key.may_be_null and not flag:
-            allowed += ", or null for the bundle's own"
+            allowed += f", or null for {key.key.null}"
         fix = EXPLAINED
         if key.kind is str and isinstance(found, int | float):  # YAML reads 12, and true, as no text
             fix = f'write it in quotes: {key.name}: "{str(found).lower()}"'

@@ -83,7 +83,7 @@ def _render_key(lines: list[str], key: Declared, held: Any, indent: str) -> None
         return
     allowed = "" if key.allowed == "text" else f" Allowed: {key.allowed}."
     if key.may_be_null:
-        allowed = allowed.removesuffix(".") + ", or null for the bundle's own."
+        allowed = allowed.removesuffix(".") + f", or null for {key.key.null}."
     lines.append(f"{indent}# {key.key.doc}{allowed}")
     lines.append(f"{indent}{key.name}: {_scalar(held)}")
 

@@ -59,6 +59,7 @@ class Capture:
     """
 
     is_live: Literal[True] = True
+    kind: Literal["microphone"] = "microphone"
 
     def __init__(
         self,
@@ -150,7 +151,8 @@ class Capture:
             self._watchdog.tick(now)
         else:
             self._deliver(delivery)
-            ends_hole = self._watchdog.block(delivery.arrived_at, delivery.length_s, delivery.is_zeros)
+            is_flat = delivery.block.reading.is_flat
+            ends_hole = self._watchdog.block(delivery.arrived_at, delivery.length_s, is_flat)
         if delivery and self._watchdog.is_open and (ends_hole or now >= self._move_check_at):
             self._move_check_at = now + MOVE_CHECK_S
             moved = self._check_moved(source)
@@ -166,12 +168,12 @@ class Capture:
         if self._base is None:  # the first since opening; it began before it arrived
             self._count_missing(delivery.arrived_at - delivery.length_s)
             self._base = self.ring.end
-        samples = delivery.block.samples
+        samples, reading = delivery.block.samples, delivery.block.reading
         gap = self._base + delivery.block.index - self.ring.end
         if gap > 0:
             self.ring.skip(gap)
             self._lost += gap
-        self.ring.put(Arrival(samples, delivery.arrived_at), len(samples))
+        self.ring.put(Arrival(samples, delivery.arrived_at, reading), len(samples))
         # A backlog arrives later than it sounded, and what waits behind it may yet be lost: so by the count,
         # which follows the clock as slowly as a card's drifts.
         sounded_s = seconds(max(gap, 0)) + delivery.length_s

@@ -32,6 +32,9 @@ class Feed(Protocol):
         ...
 
     @property
+    def kind(self) -> Literal["microphone", "pipe", "file"]: ...
+
+    @property
     def health(self) -> Health | Literal["muted"]: ...
 
     @property
@@ -65,18 +68,18 @@ def open_feed(source: Source, realtime: bool = False) -> Feed:
     """
     match source.kind:
         case "microphone":
-            return Capture(microphone.opener(source.name))
+            return Capture(microphone.opener(source.name, source.mixing))
         case "file":
             is_live = is_pipe(source.name)
             return feed_of(_file_blocks(source), realtime and not is_live, is_live=is_live)
         case "stdin":
-            return feed_of(sound_blocks(standard_input(), _raw(source)), is_live=True)
+            return feed_of(sound_blocks(standard_input(), _raw(source), source.mixing), is_live=True)
 
 
 def _file_blocks(source: Source) -> Iterator[Block]:
     """Opened where it is read: a pipe by its path keeps waiting who opens it, until another program does."""
     with open_stream(source.name) as stream:
-        yield from sound_blocks(stream, _raw(source) if stream.is_pipe else None)
+        yield from sound_blocks(stream, _raw(source) if stream.is_pipe else None, source.mixing)
 
 
 def _raw(source: Source) -> Raw:

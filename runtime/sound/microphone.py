@@ -17,13 +17,16 @@ from ..errors import MicrophoneError
 from .blocks import BLOCK_S, Block, Converter, Delivery
 from .devices import choose, inputs_of, stable_name
 from .frame_count import FrameCount
+from .meter import Reading
 from .portaudio import PORTAUDIO, quiet_refusal
 from .ring import Ring
-from .sound_server import Attachment
+from .sound_server import Attachment, widest_source
+from .source import MIX, Mixing
 
 RATES = (RATE, 48_000, 44_100)
-CHANNELS = (1, 2)
-"""What is tried in turn: many devices have neither 32 kHz nor one channel."""
+"""What is tried in turn: many devices have no 32 kHz."""
+MOST_CHANNELS = 8
+"""Of a card, from the first on: no room needs more, and each costs. One that is named is among them."""
 UNSUPPORTED = (-9997, -9998, -9994)
 """PortAudio's invalid rate, channel count and format: the next combination may do."""
 OVERFLOW = 2
@@ -43,9 +46,12 @@ class Microphone:
     _stream: Any = None
     _server: Attachment | None = None
 
-    def __init__(self, wanted: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Opens it. Raises MicrophoneError where it is missing or refuses, else as `devices` does."""
-        self._clock = clock
+    def __init__(
+        self, wanted: str, mixing: Mixing = MIX, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Opens it, with all its channels. Raises MicrophoneError where it is missing or refuses, DataError
+        where it has no such channel as is to be heard alone, else as `devices` does."""
+        self._clock, self._mixing = clock, mixing
         with PORTAUDIO.turn():
             self._audio = PORTAUDIO.start()
             try:
@@ -53,12 +59,12 @@ class Microphone:
                 self._server = Attachment() if self.device.name not in FOLLOWERS else None
                 with self._server.watching() if self._server else nullcontext():
                     self._stream, self.rate, self.channels = self._open()
+                self._converter = Converter(self.rate, self.channels, mixing, f"Microphone {self.name!r}")
             except BaseException as refused:
                 self._let_go()
                 if isinstance(refused, MicrophoneError):
                     PORTAUDIO.look_again()
                 raise
-        self._converter = Converter(self.rate, self.channels)
         self._expected_frame = self._base = self._produced = 0
 
     @property
@@ -77,9 +83,13 @@ class Microphone:
         self._expected_frame = item.index + item.size
         frames = np.frombuffer(item.value.data, "<i2")
         samples = self._converter.push(frames)
-        block = Block(samples, self._base + self._produced)
+        block = Block(samples, self._base + self._produced, self._converter.reading)
         self._produced += len(samples)
-        return Delivery(block, item.size / self.rate, not frames.any(), item.value.arrived_at)
+        return Delivery(block, item.size / self.rate, item.value.arrived_at)
+
+    def reading(self, least_s: int) -> Reading:
+        """What is known of it by now; of its channels by no less than so many seconds."""
+        return self._converter.judge(least_s)
 
     def was_moved(self) -> bool | None:
         """Whether the sound server now feeds us from another source. None where it can't be asked.
@@ -109,9 +119,7 @@ class Microphone:
 
         refusal: OSError | None = None
         for rate in RATES:
-            for channels in CHANNELS:
-                if channels > self.device.channels:
-                    continue
+            for channels in self._channel_counts():
                 self._ring: Ring[_Chunk] = Ring(2 * rate)
                 try:
                     with quiet_refusal():
@@ -130,6 +138,15 @@ class Microphone:
                     if refused.args[0] not in UNSUPPORTED:
                         raise self._refused(refused) from refused
         raise self._refused(refusal) from refusal
+
+    def _channel_counts(self) -> list[int]:
+        """What to ask for in turn: all that there are, then fewer."""
+        device = self.device
+        there = device.channels
+        if stable_name(device) == device.name:  # no card, but a way to the sound server, perhaps
+            there = min(there, widest_source(device.name in FOLLOWERS) or there)
+        most = min(there, max(MOST_CHANNELS, self._mixing.channel or 0))
+        return [most, *(count for count in (2, 1) if count < most)]
 
     def _callback(self, ring: Ring[_Chunk], count: FrameCount) -> Callable[..., tuple[None, int]]:
         clock = self._clock
@@ -155,12 +172,14 @@ class Microphone:
         )
 
 
-def opener(wanted: str, clock: Callable[[], float] = time.monotonic) -> Callable[[], Microphone]:
+def opener(
+    wanted: str, mixing: Mixing = MIX, clock: Callable[[], float] = time.monotonic
+) -> Callable[[], Microphone]:
     """What opens the same microphone at each call, under whatever index it comes back."""
 
     def open_again() -> Microphone:
         nonlocal wanted
-        microphone = Microphone(wanted, clock)
+        microphone = Microphone(wanted, mixing, clock)
         if wanted.isdecimal():  # an index means another device after the next plug
             wanted = stable_name(microphone.device)
         return microphone

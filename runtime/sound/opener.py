@@ -26,18 +26,19 @@ from .notice import Notice
 from .ogg import OggDecoder
 from .pcm import CODINGS, PcmDecoder
 from .raw import Raw, RawDecoder
+from .source import MIX, Mixing
 from .stream import PIPE_SOMETHING, STANDARD_INPUT, Stream, open_stream
 
 HEADERS = {kinds.AU: open_au, kinds.AU_LITTLE: open_au, kinds.HTK: open_htk, kinds.VOC: open_voc}
 
 
-def recording_blocks(name: Path | str) -> Iterator[Block]:
+def recording_blocks(name: Path | str, mixing: Mixing = MIX) -> Iterator[Block]:
     """All the sound in a file or a pipe. Raises as `open_stream` and `sound_blocks` do."""
     with open_stream(name) as stream:
-        yield from sound_blocks(stream)
+        yield from sound_blocks(stream, mixing=mixing)
 
 
-def sound_blocks(stream: Stream, raw: Raw | None = None) -> Iterator[Block]:
+def sound_blocks(stream: Stream, raw: Raw | None = None, mixing: Mixing = MIX) -> Iterator[Block]:
     """All the sound in a stream, as it comes: of a live one, a block is given once it has been written.
 
     raw: how to take bytes that are no recording known here; without it they are refused. Recordings that
@@ -49,10 +50,11 @@ def sound_blocks(stream: Stream, raw: Raw | None = None) -> Iterator[Block]:
     try:
         for decoder in _recordings(stream, raw):
             frames = 0
-            for samples, count in _converted(decoder):
+            converter = Converter(decoder.rate, decoder.channels, mixing, stream.name)
+            for samples, count in _converted(decoder, converter):
                 frames += count
                 if len(samples):
-                    yield Block(samples, index)
+                    yield Block(samples, index, converter.reading)
                     index += len(samples)
             notice.ended(decoder.ending(), frames, decoder.rate)
     except EdgecapError as broken:
@@ -64,9 +66,8 @@ def sound_blocks(stream: Stream, raw: Raw | None = None) -> Iterator[Block]:
     notice.tell(index)
 
 
-def _converted(decoder: Decoder) -> Iterator[tuple[np.ndarray, int]]:
+def _converted(decoder: Decoder, converter: Converter) -> Iterator[tuple[np.ndarray, int]]:
     """(mono samples at 32 kHz, frames that they were) of one recording, a block at a time."""
-    converter = Converter(decoder.rate, decoder.channels)
     length = max(1, round(decoder.rate * BLOCK_S))
     at_end = False
     while not at_end:

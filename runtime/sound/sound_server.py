@@ -55,6 +55,27 @@ class Attachment:
             return None
 
 
+def widest_source(is_default: bool) -> int | None:
+    """The channels of the default source, or the most of any; None where there is no sound server to ask.
+
+    ALSA's door to the server promises 32, and what a source lacks of those the server makes up.
+    """
+    client = _sound_server()
+    if client is None:
+        return None
+    import pulsectl
+
+    try:
+        sources = client.source_list()
+        default = client.server_info().default_source_name
+    except pulsectl.PulseError:  # it went this moment
+        return None
+    finally:
+        client.close()
+    counts = [source.channel_count for source in sources if not is_default or source.name == default]
+    return max(counts, default=None)
+
+
 def _sound_server() -> Any:
     """A client of PulseAudio, or of PipeWire in its place; None where there is neither."""
     try:

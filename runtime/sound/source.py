@@ -10,6 +10,20 @@ Sample = Literal["s16le", "s24le", "s32le", "f32le", "u8"]
 
 
 @dataclass(frozen=True)
+class Mixing:
+    """How the channels of a source become one, and how loud it is."""
+
+    channel: int | None = None
+    """This one alone, from 1; None is a mix of all."""
+    gain_db: float | None = None
+    """None raises a source that is far too quiet, and no other."""
+
+
+MIX = Mixing()
+"""What nobody wished otherwise."""
+
+
+@dataclass(frozen=True)
 class Source:
     """Where sound comes from."""
 
@@ -32,3 +46,21 @@ class Source:
     rate: Annotated[int, number(1_000, 384_000, "Samples a second, of raw samples on a pipe.", "HZ")] = 32_000
     channels: Annotated[int, number(1, 64, "Channels of raw samples, interleaved.", "N")] = 1
     sample: Annotated[Sample, Key("How raw samples are written.", "FORMAT")] = "s16le"
+    channel: Annotated[
+        int | None,
+        number(1, 64, "Hear this channel alone, counted from 1.", "N", null="a mix of all"),
+    ] = None
+    gain: Annotated[
+        float | None,
+        number(
+            -40,
+            60,
+            "Raise what is heard by this.",
+            "DB",
+            null="as much as a source that is far too quiet lacks",
+        ),
+    ] = None
+
+    @property
+    def mixing(self) -> Mixing:
+        return Mixing(self.channel, self.gain)

@@ -9,11 +9,13 @@ What the times of a room mean:
                  waited. A pipe that brings more sound than time passes is a recording, told as a file
 
 A live sample can come late, never early. So of the last two seconds the one that came soonest tells
-where the samples stand in time, and jitter, bursts and a backlog that is made up move nothing.
+where the samples stand in time, and jitter, bursts and a backlog that is made up move nothing. At the start
+and after a stall the last half second does.
 """
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,6 +23,10 @@ from ..audio import seconds
 
 WINDOW_S = 2.0
 """Sound that comes late for so long, at the pace of time, stays late: it really sounded then."""
+STALL_S = 1.0
+"""After a pause of this length, as at the start, nobody knows whether sound has waited or was lost …"""
+SETTLED_S = 0.5
+"""… until it has come at the pace of time for so long: what waits comes faster."""
 JUMP_S = 0.2
 """More than drift and jitter can be: the samples after it stand elsewhere in time, at once."""
 CATCHING_UP = 0.1
@@ -55,6 +61,7 @@ class Timeline:
         wall = started_utc.timestamp() - started_monotonic
         self._pieces = deque([_Piece(0, started_monotonic, wall)], maxlen=PIECES)
         self._came: deque[tuple[float, float]] = deque()  # (when, as if sample 0 had sounded at)
+        self._resumed_at = -math.inf
         self._position = 0
         self._on_time_until = 0
 
@@ -71,6 +78,8 @@ class Timeline:
         if not self._came:  # nothing sounded before the start, unless what follows shows that it did
             self._pieces[-1].zero = max(self._pieces[-1].zero, zero)
         elapsed = at_monotonic - self._came[-1][0] if self._came else 0.0
+        if elapsed > STALL_S or not self._came:
+            self._resumed_at = at_monotonic
         self._came.append((at_monotonic, zero))
         while len(self._came) > 2 and self._came[1][0] <= at_monotonic - WINDOW_S:
             self._came.popleft()
@@ -95,12 +104,14 @@ class Timeline:
 
     def _correct(self, elapsed_s: float) -> None:
         piece = self._pieces[-1]
-        late = min(zero for _, zero in self._came) - piece.zero
-        if late < -RECORDING_S:
+        if min(zero for _, zero in self._came) - piece.zero < -RECORDING_S:
             self._is_live = False
-        elif not self._keeps_pace():
-            pass  # nobody knows yet where it will settle
-        elif abs(late) <= JUMP_S:
+            return
+        soonest = self._settled()
+        if soonest is None:
+            return  # nobody knows yet where it will settle
+        late = soonest - piece.zero
+        if abs(late) <= JUMP_S:
             piece.zero += late * -math.expm1(-elapsed_s / SMOOTHING_S)
         elif late > 0 and self._on_time_until > piece.start:
             self._pieces.append(_Piece(self._on_time_until, piece.zero + late, piece.wall))
@@ -109,11 +120,22 @@ class Timeline:
             for earlier in self._pieces:  # its samples can't have sounded after those that followed
                 earlier.zero = min(earlier.zero, piece.zero)
 
-    def _keeps_pace(self) -> bool:
-        """Whether, over the whole window, samples came about as fast as they sound."""
-        now = self._came[-1][0]
-        if now - self._came[0][0] < WINDOW_S:
-            return False
-        earlier = min(zero for at, zero in self._came if at <= now - WINDOW_S / 2)
-        later = min(zero for at, zero in self._came if at > now - WINDOW_S / 2)
-        return earlier - later <= CATCHING_UP * WINDOW_S / 2
+    def _settled(self) -> float | None:
+        """When sample 0 would have sounded by what came soonest lately, where it came at the pace of time."""
+        since_stall = [(at, zero) for at, zero in self._came if at >= self._resumed_at > -math.inf]
+        if _keeps_pace(since_stall, SETTLED_S):
+            self._came = deque(since_stall)  # what came before the stall tells nothing of what came after
+            self._resumed_at = -math.inf
+        elif not _keeps_pace(self._came, WINDOW_S):
+            return None
+        return min(zero for _, zero in self._came)
+
+
+def _keeps_pace(came: Sequence[tuple[float, float]], window_s: float) -> bool:
+    """Whether, over the whole window, samples came about as fast as they sound."""
+    if not came or came[-1][0] - came[0][0] < window_s:
+        return False
+    now = came[-1][0]
+    earlier = min(zero for at, zero in came if at <= now - window_s / 2)
+    later = min(zero for at, zero in came if at > now - window_s / 2)
+    return earlier - later <= CATCHING_UP * window_s / 2

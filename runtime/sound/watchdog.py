@@ -9,6 +9,8 @@ may stay "active" for ever, and one that was moved to another device keeps deliv
                             ▼ │                                 ▲
                          stalled ── for 1 s ──► lost ── opened ─┘
     only zeros for 20 s: zeros, until 0.3 s of anything else. A device known to be gone: lost at once.
+
+Zeros are also a constant offset and dither: what is flat tells nothing of a room.
 """
 
 from typing import Literal
@@ -37,13 +39,18 @@ GOOD_RUN_S = 10.0
 
 
 class Watchdog:
-    """Feed it opened, block and lost; ask health, should_reopen and patience. All times in seconds."""
+    """Feed it opened, block and lost; ask health, should_reopen and patience. All times in seconds.
 
-    def __init__(self, now: float) -> None:
+    bursts_s: sound that comes ahead of its time, up to so much, is not missed before it is over: a program
+    may write seconds at a time.
+    """
+
+    def __init__(self, now: float, bursts_s: float = 0.0) -> None:
         self.health: Health = "starting"
+        self._bursts_s = bursts_s
         self._good_since: float | None = None
         self._opened_at: float | None = None
-        self._last_block = now
+        self._covered_until = now  # by the sound that has come
         self._delivering_since: float | None = None
         self._zeros_since: float | None = None
         self._sound_s = 0.0
@@ -58,7 +65,7 @@ class Watchdog:
 
     def opened(self, now: float) -> None:
         """A stream was opened; blocks should follow."""
-        self._opened_at = self._last_block = now
+        self._opened_at = self._covered_until = now
         self._delivering_since = None
         if self.health == "lost":
             self.health = "recovering"
@@ -72,13 +79,14 @@ class Watchdog:
         self._retry_s = min(2 * self._retry_s, RETRY_MOST_S)
         self.health = "lost"
 
-    def block(self, now: float, length_s: float, is_zeros: bool) -> bool:
+    def block(self, now: float, length_s: float, is_flat: bool) -> bool:
         """A block of `length_s` arrived. True where it ends a hole: it may come from another source."""
-        after_hole = self._delivering_since is not None and now - self._last_block > STALL_S
-        self._last_block = now
+        after_hole = self._delivering_since is not None and now - self._covered_until > STALL_S
+        ends = max(self._covered_until, now - length_s) + length_s
+        self._covered_until = min(max(ends, now), now + self._bursts_s)
         if self._delivering_since is None or after_hole:
             self._delivering_since = now
-        if is_zeros:
+        if is_flat:
             self._sound_s = 0.0
             if self._zeros_since is None:
                 self._zeros_since = now - length_s
@@ -93,7 +101,7 @@ class Watchdog:
         """Time has passed, whatever came or not."""
         if self._opened_at is None:
             return
-        silent_for = now - self._last_block
+        silent_for = now - self._covered_until
         if self._delivering_since is None:
             if silent_for > FIRST_BLOCK_S:
                 self.lost(now)
@@ -124,5 +132,5 @@ class Watchdog:
         if self._opened_at is None:
             return max(0.0, self._retry_at - now)
         limits = (STALL_S, LOST_S) if self._delivering_since is not None else (FIRST_BLOCK_S,)
-        due = [limit - (now - self._last_block) for limit in limits]
+        due = [limit - (now - self._covered_until) for limit in limits]
         return next((seconds + 0.01 for seconds in due if seconds >= 0), 0.0)

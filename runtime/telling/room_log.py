@@ -66,10 +66,11 @@ class RoomLog:
         capture: wire.CaptureHealth,
         uptime: float,
         held: int = 0,
+        source: wire.Input | None = None,
     ) -> wire.StatusMessage:
         """How the room is. level: dB of full scale, not finite where nothing was heard yet. gaps: samples
         lost in this run. capture: the watchdog's word. uptime: seconds.
-        held: what was sure and not said, as often as it was."""
+        held: what was sure and not said, as often as it was. source: what is known of it."""
         self._statuses += 1
         return wire.StatusMessage(
             room=self.room,
@@ -86,6 +87,7 @@ class RoomLog:
             model=self.model,
             uptime=round(uptime, 1),
             held=held,
+            input=source,
         )
 
     def heard(

@@ -18,6 +18,8 @@ VERSION = 1
 Event = Literal["new", "update", "end"]
 State = Literal["starting", "listening", "quiet", "muted", "no-microphone", "overloaded", "stopping"]
 CaptureHealth = Literal["starting", "healthy", "stalled", "zeros", "lost", "recovering", "muted"]
+Verdict = Literal["good", "too quiet", "clipping"]
+SourceKind = Literal["microphone", "pipe", "file"]
 Priority = Literal["urgent", "call", "ambient", "normal"]
 
 Timestamp = Annotated[
@@ -67,6 +69,16 @@ class CaptionMessage(msgspec.Struct, frozen=True, kw_only=True):
                 moment(time)
 
 
+class Input(msgspec.Struct, frozen=True):
+    """What is known of a room's source by its sound. Channels count from 1."""
+
+    source: SourceKind
+    verdict: Verdict = "good"
+    gain_db: float = 0.0
+    dead: tuple[int, ...] = ()
+    opposed: tuple[int, ...] = ()
+
+
 class StatusMessage(msgspec.Struct, frozen=True, kw_only=True):
     """Topic status.ROOM, every second: how the room is, and the open caption for those who came late."""
 
@@ -86,6 +98,7 @@ class StatusMessage(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     uptime: float
     held: Count = 0
+    input: Input | None = None
 
     def __post_init__(self) -> None:
         moment(self.at)

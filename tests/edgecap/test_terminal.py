@@ -2,13 +2,15 @@
 
 import io
 import logging
+from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from edgecap.runtime.events import Sound
-from edgecap.runtime.telling.wire import CaptionMessage, State, StatusMessage
-from edgecap.terminal import STATES, LiveLine, PlainLines, Progress, _meter, logs_to_stderr
+from edgecap.runtime.telling.wire import CaptionMessage, Input, State, StatusMessage
+from edgecap.terminal import STATES, LiveLine, PlainLines, Progress, _meter, logs_to_stderr, state_words
 
 
 def caption(event: str, text: str, end: str | None = None) -> CaptionMessage:
@@ -64,6 +66,32 @@ def test_not_listening_is_said_in_capitals_and_words(terminal: Console) -> None:
     with LiveLine(terminal) as live:
         live.show(status("no-microphone", level=None))
         assert "✕ NOT LISTENING: no microphone" in shown(terminal)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"input": Input("file")}, "listening"),
+        ({"input": Input("pipe", "too quiet", 38.0)}, "listening; too quiet"),
+        ({"input": Input("pipe", "clipping", dead=(2,))}, "listening; clipping; channel 2 is dead"),
+        ({"input": Input("pipe", opposed=(2, 3))}, "listening; 2 channels are of opposite polarity"),
+        ({"state": "no-microphone"}, "NOT LISTENING: no microphone; trying again"),
+        (
+            {"state": "no-microphone", "capture": "lost", "input": Input("pipe", "too quiet")},
+            "NOT LISTENING: nothing comes through the pipe",
+        ),
+        (
+            {"state": "no-microphone", "capture": "zeros", "input": Input("pipe")},
+            "NOT LISTENING: nothing but zeros from the pipe; is it muted?",
+        ),
+        (
+            {"state": "no-microphone", "capture": "zeros", "input": Input("microphone")},
+            "NOT LISTENING: nothing but zeros from the microphone; is it muted?",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_source_is_said_in_words(facts: dict[str, Any], words: str) -> None:
+    assert state_words(msgspec.structs.replace(status(), **facts)) == words
 
 
 def test_every_state_of_the_wire_has_its_own_sign_and_words() -> None:

@@ -252,6 +252,20 @@ def test_a_gap_in_parts_is_one_gap(model: Model) -> None:
     assert lost(10_000, 10_000) == lost(20_000)
 
 
+def test_a_pause_ends_what_is_open_and_no_time_passes(model: Model) -> None:
+    session = Session(model)
+    begun = captions(session.push(np.concatenate([handmade.silence(1), handmade.dog(2)])))
+    ended = captions(session.pause())
+    assert [(caption.kind, caption.end) for caption in begun + ended] == [("new", None), ("end", 3 * RATE)]
+    assert session.pause() == session.pause() == []
+    assert session.position == 3 * RATE
+    after = captions(session.push(handmade.bell(2)) + session.finish())
+    expected = told(model, handmade.bell(2))
+    assert [(each.text, each.start - 3 * RATE) for each in after] == [
+        (each.text, each.start) for each in expected
+    ]
+
+
 def test_misuse_is_refused(model: Model) -> None:
     session = Session(model)
     with pytest.raises(UsageError, match="negative"):

@@ -11,6 +11,7 @@ from edgecap.runtime.audio import RATE
 from edgecap.runtime.errors import MicrophoneError, UnavailableError
 from edgecap.runtime.sound.blocks import Block, Delivery
 from edgecap.runtime.sound.capture import Capture
+from edgecap.runtime.sound.meter import Reading
 from edgecap.runtime.sound.ring import Closed
 
 BLOCK = 5120
@@ -24,6 +25,7 @@ class World:
         self.now = 1000.0
         self.is_there = True
         self.is_moved = False
+        self.is_flat = False  # zeros, an offset, dither
         self.stalled_until = 0.0
         self.head_start_s = 0.0  # a card has recorded for so long when it is opened
         self.drops = False  # what sounded during a stall is lost in the sound system, else it comes after
@@ -88,9 +90,9 @@ class Card:
         world.now = max(world.now, ready)
         if world.drops and world.now == world.stalled_until:
             self.index = round((world.now - self.opened_at) * RATE) - BLOCK
-        block = Block(np.ones(BLOCK, np.float32), self.index)
+        block = Block(np.ones(BLOCK, np.float32), self.index, Reading(world.is_flat))
         self.index += BLOCK
-        return Delivery(block, BLOCK_S, False, world.now)
+        return Delivery(block, BLOCK_S, world.now)
 
     def was_moved(self) -> bool | None:
         return self.world.is_moved
@@ -205,6 +207,15 @@ def test_mute_closes_it_and_loses_nothing() -> None:
     assert world.capture.health == "healthy"
     assert world.capture.lost == 0
     assert -0.01 < world.late_s < 2 * BLOCK_S
+
+
+def test_nothing_but_zeros_is_said_after_twenty_seconds_and_taken_back() -> None:
+    world = World().run(5)
+    world.is_flat = True
+    assert world.run(19).capture.health == "healthy"
+    assert world.run(2).capture.health == "zeros"
+    world.is_flat = False
+    assert world.run(1).capture.health == "healthy"
 
 
 def listen(capture: Capture) -> Iterable[int]:

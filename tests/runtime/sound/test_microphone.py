@@ -8,12 +8,15 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from edgecap.runtime.audio import RATE
-from edgecap.runtime.errors import MicrophoneError
+from edgecap.runtime.errors import DataError, MicrophoneError
 from edgecap.runtime.sound.microphone import Microphone
 from edgecap.runtime.sound.portaudio import PORTAUDIO
+from edgecap.runtime.sound.source import Mixing
 from tests.listener import ROOM, Listener, assert_hears, noise_file, start_of
 from tests.pulse import SoundServer
 
@@ -29,6 +32,31 @@ def test_what_is_played_comes_back_sample_for_sample(server: SoundServer, tmp_pa
         assert listener.gaps[1:] == []
         assert listener.capture.lost == 0
     assert_hears(listener.heard, noise)
+
+
+@pytest.mark.mic
+@pytest.mark.parametrize("wanted", [ROOM, "default"])
+def test_two_channels_that_are_opposed_do_not_silence_each_other(
+    server: SoundServer, tmp_path: Path, wanted: str
+) -> None:
+    _, noise = noise_file(tmp_path, 1)
+    path = tmp_path / "opposed.wav"
+    soundfile.write(path, np.stack([noise, -noise], axis=1), RATE)
+    server.unplug(ROOM)
+    server.plug(ROOM, channels=2)
+    with Listener(wanted) as listener:
+        listener.until(listener.is_healthy, 3)
+        with server.play(path):
+            listener.until(lambda: len(listener.heard) - start_of(listener.heard) > RATE, 5)
+        start = start_of(listener.heard)
+        heard = listener.heard[start : start + RATE - 1000]
+    assert np.square(heard).mean() == pytest.approx(np.square(noise).mean(), rel=0.05)
+
+
+@pytest.mark.mic
+def test_a_channel_that_a_microphone_has_not_is_one_sentence(server: SoundServer) -> None:
+    with pytest.raises(DataError, match=r"Microphone 'room' has no channel 2: it has only one\. Choose"):
+        Microphone(ROOM, Mixing(channel=2))
 
 
 @pytest.mark.mic

@@ -14,6 +14,7 @@ from edgecap.runtime.errors import DataError, EdgecapError, InputMissingError
 from edgecap.runtime.sound.blocks import Converter
 from edgecap.runtime.sound.opener import recording_blocks
 from edgecap.runtime.sound.raw import Raw
+from edgecap.runtime.sound.source import Mixing
 from tests.tones import joined, loudest_hertz, on_a_pipe, tone
 
 
@@ -55,10 +56,25 @@ def test_three_samples_are_sound_too(tmp_path: Path) -> None:
     assert joined(recording_blocks(path)).tolist() == [0.25, -0.5, 0.75]
 
 
-def test_the_mean_is_taken_over_channels(tmp_path: Path) -> None:
+def test_channels_that_are_opposed_are_heard_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "two.wav"
-    soundfile.write(path, np.array([[0.5, 0.25], [1.0, -1.0]], np.float32), RATE, subtype="FLOAT")
-    assert joined(recording_blocks(path)).tolist() == [0.375, 0.0]
+    sound = tone(48_000)[:, 0]
+    soundfile.write(path, np.stack([sound, -sound], axis=1), 48_000, subtype="FLOAT")
+    samples = joined(recording_blocks(path))
+    assert np.sqrt(np.mean(samples**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.01)
+    alone = joined(recording_blocks(path, Mixing(channel=2)))
+    np.testing.assert_allclose(np.abs(samples), np.abs(alone), atol=1e-4)
+
+
+def test_a_channel_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "tone.wav"
+    for channels, sentence in (
+        (1, "it has only one. Choose --channel 1,"),
+        (2, "it has 2. Choose --channel 1 to 2,"),
+    ):
+        soundfile.write(path, tone(RATE, channels), RATE)
+        with pytest.raises(DataError, match=rf"tone\.wav has no channel 3: {sentence} or leave it out\."):
+            joined(recording_blocks(path, Mixing(channel=3)))
 
 
 def test_what_is_no_number_becomes_zero_and_is_counted() -> None:
@@ -69,8 +85,9 @@ def test_what_is_no_number_becomes_zero_and_is_counted() -> None:
 
 
 def test_beyond_full_scale_is_clipped() -> None:
-    samples = Converter(RATE, 2).push(np.array([[3.0, -2.0], [3e38, 3e38], [2.0, 1.0]], np.float32))
-    assert samples.tolist() == [0.0, 1.0, 1.0]
+    two = Converter(RATE, 2)
+    frames = np.array([[3.0, 3.0], [3e38, 3e38], [2.0, 1.0], [-5.0, -1.0]], np.float32)
+    assert [*two.push(frames), *two.flush()] == [1.0, 1.0, 1.0, -1.0]
 
 
 @given(

@@ -43,6 +43,7 @@ CAPTIONS = st.builds(
     language=NAMES,
     semantic=st.none() | NAMES,
 )
+CHANNELS = st.lists(st.integers(1, 64), max_size=4).map(tuple)
 STATUSES = st.builds(
     wire.StatusMessage,
     room=NAMES,
@@ -60,6 +61,15 @@ STATUSES = st.builds(
     hop=FINITE,
     model=NAMES,
     uptime=FINITE,
+    input=st.none()
+    | st.builds(
+        wire.Input,
+        source=st.sampled_from(get_args(wire.SourceKind)),
+        verdict=st.sampled_from(get_args(wire.Verdict)),
+        gain_db=FINITE,
+        dead=CHANNELS,
+        opposed=CHANNELS,
+    ),
 )
 HEARD_SOUNDS = st.builds(wire.HeardSound, label=NAMES, score=PROBABILITIES, why=st.none() | NAMES)
 HEARD = st.builds(
@@ -82,7 +92,10 @@ ANSWERS = (
     | st.builds(wire.Refused, room=NAMES, run=COUNTS, request=NAMES, why=NAMES, fix=NAMES)
 )
 MESSAGES = CAPTIONS | STATUSES | HEARD | REQUESTS | ANSWERS
-ADDED = {wire.CaptionMessage: {"at", "priority", "language", "semantic"}, wire.StatusMessage: {"held"}}
+ADDED = {
+    wire.CaptionMessage: {"at", "priority", "language", "semantic"},
+    wire.StatusMessage: {"held", "input"},
+}
 """Fields that an earlier writer's messages do not have."""
 
 CAPTION = (
@@ -231,6 +244,7 @@ def test_the_document_explains_every_field_and_its_example_is_a_message(kind: st
         *get_args(wire.State),
         *get_args(wire.CaptureHealth),
         *get_args(wire.Priority),
+        *get_args(wire.Verdict),
         *get_args(Reason),
     }
     assert explained - (words - set(names)) == set(names)
@@ -243,6 +257,8 @@ def test_the_document_explains_every_state_and_event() -> None:
         assert f"\n| `{state}` |" in section("status")
     for health in get_args(wire.CaptureHealth):
         assert f"\n| `{health}` |" in section("status")
+    for verdict in get_args(wire.Verdict):
+        assert f"\n| `{verdict}` |" in section("status")
     for reason in get_args(Reason):
         assert f"\n| `{reason}` |" in section("heard")
     for priority in get_args(wire.Priority):
