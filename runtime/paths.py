@@ -4,8 +4,10 @@ import errno
 import os
 from pathlib import Path
 
-from .errors import InputMissingError
+from .errors import EdgecapError, InputMissingError, OutputError
 
+_FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
+_WRITING = *_FULL, errno.EROFS, errno.EIO
 _FIXES = {
     errno.EACCES: "let this user into its folders, or take another",
     errno.ENAMETOOLONG: "check the name",
@@ -27,7 +29,8 @@ def user_folder(variable: str, otherwise: str) -> Path | None:
 
 
 def status(path: Path) -> os.stat_result | None:
-    """What lies there, links followed; None where nothing does. InputMissingError where that can't be told."""
+    """What lies there, links followed; None where nothing does. Raises InputMissingError where that can't be
+    told."""
     try:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -40,6 +43,24 @@ def check_readable(path: Path) -> None:
     """Raise InputMissingError where something lies that this user may not read."""
     if status(path) is not None and not os.access(path, os.R_OK):
         raise unopened(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def failed(error: OSError) -> EdgecapError | None:
+    """What the system refused about a path that it names, as a sentence; None where it names none."""
+    if error.filename is None or isinstance(error.filename, int):
+        return None
+    if error.errno in _WRITING:
+        return unwritten(error.filename, error)
+    return unopened(error.filename, error)
+
+
+def unwritten(path: "str | bytes | Path", refused: OSError) -> OutputError:
+    """The sentence about a path that the system refuses to write."""
+    return OutputError(
+        f"{os.fsdecode(path)} can't be written",
+        why=refused.strerror or str(refused),
+        fix="make room, or take another place" if refused.errno in _FULL else "take another place",
+    )
 
 
 def unopened(path: "str | bytes | Path", refused: OSError | ValueError) -> InputMissingError:

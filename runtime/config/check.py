@@ -220,8 +220,8 @@ def _check_endpoint(config: Config, name: str, where: str) -> None:
 def _endpoint_problem(endpoint: str) -> str:
     """Why ZeroMQ could not bind there; empty if it could."""
     scheme, _, address = endpoint.partition("://")
-    if "\0" in address:
-        return "a zero byte is in it"
+    if visible(endpoint) != endpoint:
+        return "it holds what can't be seen"
     if scheme == "ipc":
         if not address:
             return "the path is missing"

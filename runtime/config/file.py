@@ -31,7 +31,7 @@ COMPARE = "compare with the output of `edgecap config`"
 
 
 def places() -> list[Path]:
-    """Where a configuration is looked for when none is named: the user's, if there is a home; the system's."""
+    """Where a configuration is looked for when none is named: in the user's home, if any; the system's."""
     folders = user_folder("XDG_CONFIG_HOME", ".config"), Path("/etc")
     return [folder / "edgecap" / "config.yaml" for folder in folders if folder]
 

@@ -34,8 +34,8 @@ class FolderFiles:
         self.path = path
 
     def read(self, file: str) -> bytes:
-        """The whole of a file. Raises BundleError if it is missing, damaged or outside, InputMissingError if it
-        may not be opened."""
+        """The whole of a file. Raises BundleError if it is missing, damaged or outside, InputMissingError
+        if it may not be opened."""
         try:
             return self.locate(file).read_bytes()
         except OSError as error:

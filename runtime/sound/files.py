@@ -1,5 +1,6 @@
 """Files: recordings as blocks of mono 32 kHz, read as a stream."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,7 @@ def _open(path: Path) -> soundfile.SoundFile:
     try:
         if path.stat().st_size == 0:
             raise _empty(path)
-        sound = soundfile.SoundFile(path)
+        sound = soundfile.SoundFile(os.fsencode(path))
     except OSError as refused:
         raise DataError(f"{path} can't be read", why=refused.strerror or str(refused)) from refused
     except soundfile.LibsndfileError as refused:
