@@ -4,6 +4,7 @@ Only typer is imported here: a command imports its room when it is called, so he
 the base install works without torch.
 """
 
+import inspect as signatures
 import os
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
+from typer.models import ParameterInfo
 
 from edgecap.runtime.errors import EdgecapError
 from edgecap.runtime.names import visible
@@ -91,21 +93,31 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _add(panel: str, command: Callable[..., None]) -> None:
+    """Whether a path may be read is said by what reads it: typer would refuse the whole call for one."""
+    for parameter in signatures.signature(command).parameters.values():
+        for info in getattr(parameter.annotation, "__metadata__", ()):
+            if isinstance(info, ParameterInfo):
+                info.readable = False
+    app.command(rich_help_panel=panel)(command)
+
+
 CAPTION, MACHINE, MODEL = "Caption", "This machine", "Make a model"
 
-app.command(rich_help_panel=CAPTION)(run.run)
-app.command(rich_help_panel=CAPTION)(demo.demo)
-app.command(rich_help_panel=CAPTION)(caption.caption)
-app.command(rich_help_panel=CAPTION)(listen.listen)
-app.command(rich_help_panel=MACHINE)(devices.devices)
-app.command(rich_help_panel=MACHINE)(doctor.doctor)
-app.command(rich_help_panel=MACHINE)(config.config)
-app.command(rich_help_panel=MACHINE)(bench.bench)
-app.command(rich_help_panel=MODEL)(prepare.prepare)
-app.command(rich_help_panel=MODEL)(train.train)
-app.command(rich_help_panel=MODEL)(evaluate.evaluate)
-app.command(rich_help_panel=MODEL)(export.export)
-app.command(rich_help_panel=MODEL)(inspect.inspect)
+_add(CAPTION, run.run)
+_add(CAPTION, demo.demo)
+_add(CAPTION, caption.caption)
+_add(CAPTION, listen.listen)
+_add(MACHINE, devices.devices)
+_add(MACHINE, doctor.doctor)
+_add(MACHINE, config.config)
+_add(MACHINE, bench.bench)
+_add(MODEL, prepare.prepare)
+_add(MODEL, train.train)
+_add(MODEL, evaluate.evaluate)
+_add(MODEL, export.export)
+_add(MODEL, inspect.inspect)
 
 
 def _version(wanted: bool) -> None:

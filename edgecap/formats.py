@@ -26,8 +26,8 @@ SHOWN_S = 2.0
 """Nothing is on screen for less (DCMP), unless the next caption needs the place."""
 LEAST_S = 1.0
 """Nor then for less than this, in which some three words are read."""
-TIME = 7
-"""Characters of a time in a table, up to the first hour."""
+TIME = 9
+"""Characters of a time in a table, up to ten hours."""
 LEAST_TEXT = 20
 """Characters of the captions in a table; with fewer they stand below their times."""
 

@@ -178,10 +178,8 @@ def _caption_one(
 def _events(file: Path, session: "Session", progress: "_Progress") -> "Iterator[Caption]":
     from edgecap.runtime.audio import seconds
     from edgecap.runtime.events import captions
-    from edgecap.runtime.paths import check_readable
     from edgecap.runtime.sound.files import file_blocks
 
-    check_readable(file)
     for block in file_blocks(file):
         yield from captions(session.push(block.samples))
         progress.at(file, seconds(session.position))

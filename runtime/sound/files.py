@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 from ..errors import DataError, InputMissingError
+from ..paths import check_readable
 from .blocks import BLOCK_S, Block, Converter
 from .pipe import UNKNOWN_LENGTH
 
@@ -43,6 +44,7 @@ def file_blocks(path: Path) -> Iterator[Block]:
 
 
 def _open(path: Path) -> soundfile.SoundFile:
+    check_readable(path)
     if not path.exists():
         raise InputMissingError(f"{path} does not exist", fix="check the path")
     if path.is_dir():

@@ -142,7 +142,7 @@ def test_what_comes_over_the_network_does_not_steer_the_terminal(room: Room) -> 
         out, err = streams(listener)
         room.rounds_until(err, "listening\n")
         room.caption(1, "A dog\x1b[2J\nbarks\x9b.")
-        assert room.rounds_until(out, "\n") == f"{local(START)}  A dog [2J barks .\n"
+        assert room.rounds_until(out, "\n") == f"{local(START)}  A dog\\x1b[2J\\nbarks\\x9b.\n"
 
 
 def test_silence_is_said_and_waited_out(room: Room) -> None:
