@@ -5,7 +5,6 @@ Every refusal has the key's path (`rooms[1].source.kind`), what was found there,
 
 import dataclasses
 import difflib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
@@ -225,7 +224,7 @@ def _endpoint_problem(endpoint: str) -> str:
     if scheme == "ipc":
         if not address:
             return "the path is missing"
-        return "the path is longer than 107 bytes" if len(os.fsencode(address)) > 107 else ""
+        return "the path is longer than 107 bytes" if len(address.encode()) > 107 else ""
     if scheme != "tcp":
         return "the scheme is neither tcp:// nor ipc://"
     host, _, port = address.rpartition(":")
