@@ -17,18 +17,18 @@ STANDARD_OUTPUT = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 
 
 class Results(Protocol):
-    """Takes what is said of one recording after the other."""
+    """Takes what is said of one recording after the other. Each method raises OutputError."""
+
+    def begin(self) -> None:
+        """The next recording. Raises where its captions could not be kept, though those of others may be."""
+        ...
 
     def put(self, text: str) -> None:
         """More of the recording at hand."""
         ...
 
     def done(self) -> None:
-        """That was all of it; the next recording follows. Raises OutputError where it can't be kept."""
-        ...
-
-    def drop(self) -> None:
-        """The recording at hand is of no use; the next one follows."""
+        """That was all of it, and is kept; of a recording that ends without, only what is printed is."""
         ...
 
 
@@ -38,15 +38,15 @@ class Printed:
     def __init__(self, head: str = "") -> None:
         self._head = head
 
+    def begin(self) -> None:
+        pass
+
     def put(self, text: str) -> None:
         sys.stdout.write(self._head + text)
         sys.stdout.flush()
         self._head = ""
 
     def done(self) -> None:
-        pass
-
-    def drop(self) -> None:
         pass
 
 
@@ -58,22 +58,26 @@ class Written:
         self._begun: set[Path] = set()
         self._head = head
         self._texts: list[str] = []
+        self._target = Path()
+
+    def begin(self) -> None:
+        self._texts.clear()
+        self._target = next(self._targets)
+        if is_folder(self._target):
+            raise OutputError(
+                f"{self._target} can't be written", why="it is a folder", fix="take another place"
+            )
 
     def put(self, text: str) -> None:
         self._texts.append(text)
 
     def done(self) -> None:
-        target, text = next(self._targets), "".join(self._texts)
-        self._texts.clear()
-        if target in self._begun:
-            append_whole(target, text)
+        text = "".join(self._texts)
+        if self._target in self._begun:
+            append_whole(self._target, text)
         else:
-            write_whole(target, self._head + text)
-            self._begun.add(target)
-
-    def drop(self) -> None:
-        next(self._targets)
-        self._texts.clear()
+            write_whole(self._target, self._head + text)
+            self._begun.add(self._target)
 
 
 def plan(recordings: Sequence[Path], output: Path, suffix: str) -> list[Path]:
@@ -175,9 +179,9 @@ def _refuse_alike(recordings: Sequence[Path], targets: Sequence[Path]) -> None:
     """Two that would be one file: of one name, or by links."""
     taken: dict[object, Path] = {}
     for recording, target in zip(recordings, targets, strict=True):
-        if is_folder(target):
-            raise OutputError(f"{target} can't be written", why="it is a folder", fix="take another place")
-        found = _status(target)
+        found = None
+        with suppress(OSError):  # said when its turn comes
+            found = target.stat()
         for key in {_real(target), *([(found.st_dev, found.st_ino)] if found else [])}:
             if key in taken:
                 raise UsageError(
@@ -196,10 +200,11 @@ def _refuse_recordings(recordings: Sequence[Path], targets: Sequence[Path]) -> N
             if stat.S_ISREG(found.st_mode):
                 theirs[found.st_dev, found.st_ino] = recording
     for target in targets:
-        there = _status(target)
-        if there and (taken := theirs.get((there.st_dev, there.st_ino))):
-            raise UsageError(
-                f"{target} is the recording {taken} itself",
-                why="its captions would take its place",
-                fix="write them elsewhere with -o",
-            )
+        with suppress(OSError):
+            there = target.stat()
+            if taken := theirs.get((there.st_dev, there.st_ino)):
+                raise UsageError(
+                    f"{target} is the recording {taken} itself",
+                    why="its captions would take its place",
+                    fix="write them elsewhere with -o",
+                )

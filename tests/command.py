@@ -1,4 +1,4 @@
-"""`edgecap` as a user calls it: a process of its own, with the streams, names and rights that a test wants."""
+"""`edgecap` as a user calls it: a process of its own, with the streams and the home that a test wants."""
 
 import os
 import subprocess

@@ -18,6 +18,7 @@ from . import options
 if TYPE_CHECKING:
     from edgecap.results import Results
     from edgecap.runtime.config.schema import Config
+    from edgecap.runtime.errors import EdgecapError
     from edgecap.runtime.events import Caption
     from edgecap.runtime.session import Session
 
@@ -100,8 +101,8 @@ def _style(json: bool, style: str | None, room: str, model: str, several: bool, 
             yield json_line(event, file=file, seq=seq, room=room, model=model) + "\n"
 
     def rows(file: str, events: "Iterable[Caption]") -> Iterator[str]:
-        yield ""  # the header stands even where nothing was heard
         yield from map(csv_row, fold(file, events))
+        yield ""  # the header stands even where nothing was heard
 
     def subtitles(file: str, events: "Iterable[Caption]") -> Iterator[str]:
         yield WRITERS[str(style)]([*fold(file, events)])
@@ -128,25 +129,13 @@ def _caption_all(
 
     Raises what is the same for all of them: a place that can't be written, a configuration that is none.
     """
-    from edgecap.runtime.errors import ConfigError, EdgecapError, OutputError
-    from edgecap.runtime.paths import failed
-
     code = done = 0
     with _Progress(files) as progress:
         try:
             for file in files:
-                try:
-                    if not _caption_one(file, session(), style, results, progress):
-                        note(f"{file}: nothing was heard that it knows")
-                    done += 1
-                except (OSError, EdgecapError) as error:
-                    refused = failed(error) if isinstance(error, OSError) else error
-                    if refused is None or isinstance(refused, ConfigError | OutputError):
-                        raise
-                    results.drop()
-                    progress.stop()
-                    note(str(refused))
-                    code = code or refused.code
+                fault = _caption_one(file, session, style, results, progress)
+                done += fault is None
+                code = code or (fault.code if fault else 0)
         except KeyboardInterrupt:
             progress.stop()
             if len(files) > 1:
@@ -156,23 +145,46 @@ def _caption_all(
 
 
 def _caption_one(
-    file: Path, session: "Session", style: Style, results: "Results", progress: "_Progress"
-) -> bool:
-    """Whether anything was heard that has a name. Raises DataError or InputMissingError."""
+    file: Path,
+    session: "Callable[[], Session]",
+    style: Style,
+    results: "Results",
+    progress: "_Progress",
+) -> "EdgecapError | None":
+    """What is wrong with this recording, or with the place for its captions; that is said here too."""
+    from edgecap.runtime.errors import DataError, EdgecapError, InputMissingError, OutputError
+    from edgecap.runtime.paths import failed
+
     heard = False
 
     def events() -> "Iterator[Caption]":
         nonlocal heard
-        for event in _events(file, session, progress):
+        for event in _events(file, session(), progress):
             heard = True
             yield event
 
-    for text in style.written(str(file), events()):
-        progress.stop()  # it may be on the same terminal
-        results.put(text)
+    fault: EdgecapError | None = None
+    try:
+        results.begin()
+    except OutputError as error:
+        fault = error
+    else:
+        try:
+            for text in style.written(str(file), events()):
+                progress.stop()  # it may be on the same terminal
+                results.put(text)
+            results.done()
+        except (DataError, InputMissingError) as error:
+            fault = error
+        except OSError as error:
+            if (fault := failed(error)) is None:
+                raise
     progress.stop()
-    results.done()
-    return heard
+    if fault:
+        note(str(fault))
+    elif not heard:
+        note(f"{file}: nothing was heard that it knows")
+    return fault
 
 
 def _events(file: Path, session: "Session", progress: "_Progress") -> "Iterator[Caption]":
