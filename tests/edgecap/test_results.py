@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import stat
 from pathlib import Path
@@ -226,7 +227,9 @@ def test_what_was_done_before_it_was_ended_is_kept(
     assert [line["file"] for line in lines][:8] == [f"{name}.wav" for name in "aabbccdd"]
     assert [line["event"] for line in lines] == ["new", "end"] * (len(lines) // 2)
     if number == signal.SIGINT:
-        assert f"interrupted; {len(lines) // 2 + 1} of 5005 recordings are captioned" in said
+        told = re.search(r"interrupted; (\d+) of 5005 recordings are captioned", said)
+        assert told
+        assert 0 <= len(lines) // 2 + 1 - int(told[1]) <= 1  # it may come between keeping and counting
 
 
 def _interruptible() -> None:
