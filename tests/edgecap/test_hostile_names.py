@@ -22,10 +22,11 @@ from tests.command import SPEAKS, edgecap, environment
 from tests.handmade import bell, silence
 
 KNOWN = [
-    b"Live [/2007]", b"kitchen [night]", b"[bold]", b"[link=x]y[/link]", b":smile:", b"latin\xe9", b"\xff\xfe",
-    b"esc\x1b[31mred", b"\x1b]0;title\x07", b"two\nlines", b"tab\there", b"cr\rback", "\x9b31m".encode(),
-    "invoice\u202egpj".encode(), "\u200b".encode(), "küche ✓ 台所 👩‍👩‍👧".encode(), b"a\\x1b", b"=1+1", b"@SUM(1)",
-    b"+1", b"- ", b"--json", b"%s %d {}", b"'quoted\"", b"$(reboot)", b"~", b"~root", b" ", b"a" * 240, b"*",
+    b"Live [/2007]", b"kitchen [night]", b"[bold]", b"[link=x]y[/link]", b":smile:", b"latin\xe9",
+    b"\xff\xfe", b"esc\x1b[31mred", b"\x1b]0;title\x07", b"two\nlines", b"tab\there", b"cr\rback",
+    "\x9b31m".encode(), "invoice\u202egpj".encode(), "\u200b".encode(), "küche ✓ 台所 👩‍👩‍👧".encode(),
+    b"a\\x1b", b"=1+1", b"@SUM(1)", b"+1", b"- ", b"--json",
+    b"%s %d {}", b"'quoted\"", b"$(reboot)", b"~", b"~root", b" ", b"a" * 240, b"*",
 ]  # fmt: skip
 bytes_of_a_name = st.binary(min_size=1, max_size=60).filter(lambda name: not {*name} & {0, 0x2F})
 text_of_a_name = (
