@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,10 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return kept | at_home | {"PULSE_SERVER": f"unix:{home}/none", "PYTHONPATH": str(ROOT)} | more
 
 
-def start(*arguments: "str | bytes | Path", **how: Any) -> "subprocess.Popen[bytes]":
-    """The command, begun. how: as Popen takes it; what is not said of its streams is caught."""
+def start(*arguments: "str | bytes | Path", by: Sequence[str] = (), **how: Any) -> "subprocess.Popen[bytes]":
+    """The command, begun; its output is caught unless `how`, as Popen takes it, says else. by: its runner."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-m", "edgecap", *arguments], **(streams | how))
+    return subprocess.Popen([*by, sys.executable, "-m", "edgecap", *arguments], **(streams | how))
 
 
 def finish(process: "subprocess.Popen[bytes]") -> tuple[int, bytes, str]:
@@ -32,6 +34,12 @@ def finish(process: "subprocess.Popen[bytes]") -> tuple[int, bytes, str]:
     assert "Traceback" not in said, said
     assert "Exception ignored" not in said, said
     return process.returncode, out or b"", said
+
+
+def finish_all(processes: "Sequence[subprocess.Popen[bytes]]") -> list[tuple[int, bytes, str]]:
+    """Of several that run at once: all are over before one of them is looked at."""
+    with ThreadPoolExecutor(len(processes)) as waiting:
+        return [each.result() for each in [waiting.submit(finish, process) for process in processes]]
 
 
 def edgecap(*arguments: "str | bytes | Path", **how: Any) -> tuple[int, bytes, str]:
