@@ -38,13 +38,14 @@ main()
 class PipedRoom:
     """The running command, its sound by a pipe, and a subscriber in this process."""
 
-    def __init__(self, stdout: int, *flags: str) -> None:
+    def __init__(self, stdout: int, *flags: str, before: Callable[[], object] | None = None) -> None:
+        """before: what the command's process does before it begins."""
         told, tell = os.pipe()
         heard, self._sound = os.pipe()
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN, str(tell), *flags],
             stdin=heard, stdout=stdout, stderr=stdout, cwd=ROOT, pass_fds=[tell],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}, preexec_fn=before,
         )  # fmt: skip
         os.close(tell)
         os.close(heard)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from ..errors import DataError, EdgecapError, InputMissingError
+from ..paths import unopened
 
 STANDARD_INPUT = "Standard input"
 ITS_PATHS = ("-", "/dev/stdin")
@@ -176,4 +177,4 @@ def _refusal(name: Path | str, refused: OSError) -> EdgecapError:
         return DataError(
             f"{name} is a folder", fix="name the recordings in it, one by one or as FOLDER/*.wav"
         )
-    return DataError(f"{name} can't be read", why=refused.strerror or str(refused))
+    return unopened(name, refused)

@@ -3,13 +3,14 @@
 import os
 import pty
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
 
 from tests import handmade
 from tests.piped import PATIENCE_S, PipedRoom
+from tests.pseudo_terminal import take_for_control
 
 XOFF = b"\x13"
 """What Ctrl-S sends: the terminal takes nothing more."""
@@ -30,8 +31,8 @@ def check_that_the_room_goes_on(room: PipedRoom) -> None:
 
 
 @contextmanager
-def stalled(stdout: int, *flags: str) -> Iterator[PipedRoom]:
-    room = PipedRoom(stdout, *flags)
+def stalled(stdout: int, *flags: str, before: Callable[[], object] | None = None) -> Iterator[PipedRoom]:
+    room = PipedRoom(stdout, *flags, before=before)
     try:
         yield room
     finally:
@@ -74,3 +75,33 @@ def test_a_reader_that_leaves_stops_nothing_else() -> None:
             check_that_the_room_goes_on(room)
     finally:
         os.close(writing)
+
+
+def test_a_terminal_that_is_closed_ends_the_room_and_its_captions() -> None:
+    """An ssh link that breaks, a window that is closed: SIGHUP, and a terminal that can't be written."""
+    ours, theirs = pty.openpty()
+    with stalled(theirs, before=lambda: take_for_control(theirs)) as room:
+        os.close(theirs)
+        room.next_status()
+        room.play(handmade.silence(1), handmade.dog(2))
+        assert room.next_new() == "A dog barks."
+        os.close(ours)
+        messages = []
+        while not (messages and messages[-1].type == "status" and messages[-1].state == "stopping"):
+            messages.append(wire.decode(room.sub.recv_multipart()[1]))
+        assert [message.event for message in messages if message.type == "caption"][-1] == "end"
+        assert room.process.wait(PATIENCE_S) == 0
+
+
+def test_under_nohup_a_terminal_that_is_closed_ends_nothing() -> None:
+    ours, theirs = pty.openpty()
+
+    def nohup() -> None:
+        take_for_control(theirs)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    with stalled(theirs, before=nohup) as room:
+        os.close(theirs)
+        room.next_status()
+        os.close(ours)
+        check_that_the_room_goes_on(room)
