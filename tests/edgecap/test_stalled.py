@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from edgecap.runtime.telling import wire
 from tests import handmade
 from tests.piped import PATIENCE_S, PipedRoom
 from tests.pseudo_terminal import take_for_control
