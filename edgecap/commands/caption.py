@@ -72,7 +72,7 @@ def caption(
     results = Written(targets, chosen.head) if targets else Printed(chosen.head)
     if style or json:
         as_file()
-    code = _caption_all(files, lambda: Session(model, settings.captions), chosen, results)
+    code = _caption_all(files, lambda: Session(model, settings.captions, holds_all=True), chosen, results)
     if code:
         raise typer.Exit(code)
 
