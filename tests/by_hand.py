@@ -1,20 +1,17 @@
-"""What the tests of the commands share: a bundle on disk whose every sentence is known."""
+"""A bundle on disk whose every sentence is known."""
 
 import hashlib
 import json
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from edgecap.runtime.model.manifest import FORMAT, GraphFile, Manifest, Thresholds, audio_contract
 from tests import handmade
 
 
-@pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_bundle(folder: Path) -> Path:
     """The model made by hand, as a bundle on disk: it names bells, dogs and rain."""
-    folder = tmp_path_factory.mktemp("bundles") / "by-hand"
     folder.mkdir()
     model = handmade.model()
     decoder = model.decoder
