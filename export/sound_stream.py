@@ -11,7 +11,7 @@ from ..runtime.audio import CHUNK, CHUNK_SAMPLES, RATE, Samples
 from ..runtime.demo.scene import synthesise
 from ..runtime.errors import InputMissingError
 from ..runtime.hearing.frontend import FrontEnd
-from ..runtime.sound.files import file_blocks
+from ..runtime.sound.opener import recording_blocks
 
 RECORDINGS = (".flac", ".mp3", ".ogg", ".opus", ".wav")
 
@@ -44,7 +44,7 @@ def _pieces(sounds: Path | None) -> Iterator[Samples]:
     rng = np.random.default_rng(0)
     for turn in count():
         if recordings:
-            yield from (block.samples for block in file_blocks(recordings[turn % len(recordings)]))
+            yield from (block.samples for block in recording_blocks(recordings[turn % len(recordings)]))
         yield synthesise(turn).samples * np.float32(10 ** (-6 * (turn % 6) / 20))
         yield np.zeros(RATE, np.float32)
         yield rng.uniform(-1, 1, RATE).astype(np.float32)  # as loud as can be

@@ -1,12 +1,16 @@
 """Sounds for tests of sources: tones, and what became of them."""
 
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecap.runtime.audio import RATE, Samples
 from edgecap.runtime.sound.blocks import Block
+from edgecap.runtime.sound.opener import sound_blocks
+from edgecap.runtime.sound.pcm import Raw
+from edgecap.runtime.sound.stream import Pipe, Stream
 
 
 def joined(blocks: Iterable[Block]) -> Samples:
@@ -32,3 +36,8 @@ def tone(rate: int, channels: int = 1, seconds: float = 1.0, hertz: float = 440.
 
 def loudest_hertz(samples: Samples) -> float:
     return float(np.abs(np.fft.rfft(samples)).argmax() * RATE / len(samples))
+
+
+def on_a_pipe(data: bytes | Pipe, raw: Raw | None = None) -> Iterator[Block]:
+    """What is heard of these bytes where nobody knows how many there are."""
+    return sound_blocks(Stream(io.BytesIO(data) if isinstance(data, bytes) else data, "Standard input"), raw)

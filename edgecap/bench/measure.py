@@ -27,7 +27,7 @@ from edgecap.runtime.model.engine import Engine
 from edgecap.runtime.session import Model, Session
 from edgecap.runtime.sound.blocks import Block
 from edgecap.runtime.sound.feed import paced
-from edgecap.runtime.sound.files import file_blocks
+from edgecap.runtime.sound.opener import recording_blocks
 
 HOPS_PER_S = RATE / CHUNK_SAMPLES
 ROUNDS = 9
@@ -262,7 +262,7 @@ def run_live(bundle: str, sound: str, recording: str, started: str) -> None:
     def blocks() -> Iterator[Block]:
         nonlocal began_at, has_ended
         began_at = time.monotonic()
-        for block in paced(file_blocks(Path(recording))):
+        for block in paced(recording_blocks(Path(recording))):
             arrived_at[0] = time.monotonic()
             yield block
         has_ended = True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..live import load_model
+from ..terminal import logs_to_stderr
 from . import options
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 @options.configured("bundle", "provider", "captions")
 def caption(
     settings: "Config",
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Recordings: WAV, FLAC, OGG, MP3 …")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE…", help="Recordings: WAV, FLAC, OGG, MP3 …; a pipe's path, or - for standard input."
+        ),
+    ],
     json: options.Json = False,
     style: Annotated[
         str | None,
@@ -45,7 +51,7 @@ def caption(
     model, model_name = load_model(settings)
     heard: dict[Path, list[Caption]] = {}
     refused: EdgecapError | None = None
-    with _Progress(files) as progress:
+    with logs_to_stderr(), _Progress(files) as progress:
         for file in files:
             try:
                 heard[file] = _caption_file(Session(model, settings.captions, holds_all=True), file, progress)
@@ -84,27 +90,28 @@ def _check_formats(files: Sequence[Path], json: bool, style: str | None, output:
 
 def _caption_file(session: "Session", file: Path, progress: "_Progress") -> "list[Caption]":
     """Every event of one recording. Raises DataError or InputMissingError with nothing said."""
-    from edgecap.runtime.audio import seconds
     from edgecap.runtime.events import captions
-    from edgecap.runtime.sound.files import file_blocks
+    from edgecap.runtime.sound.opener import sound_blocks
+    from edgecap.runtime.sound.stream import open_stream
 
     events: list[Caption] = []
-    for block in file_blocks(file):
-        events += captions(session.push(block.samples))
-        progress.at(file, seconds(session.position))
+    with open_stream(file) as stream:
+        for block in sound_blocks(stream):
+            events += captions(session.push(block.samples))
+            progress.at(file, stream.position)
     progress.done(file)
     return events + captions(session.finish())
 
 
 class _Progress:
-    """How much of all the recordings is captioned."""
+    """How much of all the recordings' bytes is captioned; of a pipe, nobody knows how many there are."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         from edgecap.terminal import Progress
 
-        self._lengths = {file: _length_s(file) for file in files}
-        self._done_s = 0.0
-        self._bar = Progress(sum(self._lengths.values()))
+        self._sizes = {file: _size(file) for file in files}
+        self._done = 0
+        self._bar = Progress(sum(self._sizes.values()))
 
     def __enter__(self) -> "_Progress":
         return self
@@ -112,21 +119,19 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def at(self, file: Path, position_s: float) -> None:
-        self._bar.at(self._done_s + position_s, file.name)
+    def at(self, file: Path, position: int) -> None:
+        self._bar.at(self._done + min(position, self._sizes[file]), file.name)
 
     def done(self, file: Path) -> None:
-        self._done_s += self._lengths[file]
+        self._done += self._sizes[file]
 
 
-def _length_s(file: Path) -> float:
-    """As the header says; 0 for what is no recording, which `file_blocks` will explain."""
-    import soundfile
-
+def _size(file: Path) -> int:
+    """In bytes; 0 for a pipe, and for what isn't there, which opening it will explain."""
     try:
-        return float(soundfile.info(file).duration)
-    except (OSError, soundfile.LibsndfileError):
-        return 0.0
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _json_lines(heard: "dict[Path, list[Caption]]", room: str, model: str) -> dict[Path, str]:

@@ -5,18 +5,18 @@ configuration's Source ── open_feed ──► Feed.ring ── get ──►
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Literal, Protocol
 
 from ..audio import seconds
 from . import microphone
 from .blocks import Arrival, Block
 from .capture import Capture
-from .files import file_blocks
-from .pipe import pcm_blocks, standard_input
+from .opener import sound_blocks
+from .pcm import Raw
 from .reader import Reader
 from .ring import Ring
 from .source import Source
+from .stream import is_pipe, open_stream, standard_input
 from .watchdog import Health
 
 
@@ -67,9 +67,20 @@ def open_feed(source: Source, realtime: bool = False) -> Feed:
         case "microphone":
             return Capture(microphone.opener(source.name))
         case "file":
-            return feed_of(file_blocks(Path(source.name)), realtime)
+            is_live = is_pipe(source.name)
+            return feed_of(_file_blocks(source), realtime and not is_live, is_live=is_live)
         case "stdin":
-            return feed_of(pcm_blocks(standard_input(), source.rate, source.channels), is_live=True)
+            return feed_of(sound_blocks(standard_input(), _raw(source)), is_live=True)
+
+
+def _file_blocks(source: Source) -> Iterator[Block]:
+    """Opened where it is read: a pipe by its path keeps waiting who opens it, until another program does."""
+    with open_stream(source.name) as stream:
+        yield from sound_blocks(stream, _raw(source) if stream.is_pipe else None)
+
+
+def _raw(source: Source) -> Raw:
+    return Raw(source.rate, source.channels, source.sample)
 
 
 def feed_of(blocks: Iterable[Block], realtime: bool = False, *, is_live: bool = False) -> Feed:

@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 
 from ..options import Key, number
 
+Sample = Literal["s16le", "s24le", "s32le", "f32le", "u8"]
+"""The raw samples that have a name: signed, float or unsigned, bits, and the low byte first."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -13,16 +16,19 @@ class Source:
     kind: Annotated[
         Literal["microphone", "file", "stdin"],
         Key(
-            "Kind of source; stdin takes raw 16-bit little-endian samples, or a WAV.", "KIND", flag="--source"
+            "Kind of source; stdin takes recordings of any kind, as they come, and raw samples.",
+            "KIND",
+            flag="--source",
         ),
     ] = "microphone"
     name: Annotated[
         str,
         Key(
-            "A microphone's index, part of its name, or default (`edgecap devices`); a file's path.",
+            "A microphone's index, part of its name or default (`edgecap devices`); a file's or pipe's path.",
             "NAME",
             number_is_text=True,
         ),
     ] = "default"
-    rate: Annotated[int, number(1_000, 384_000, "Samples a second on stdin.", "HZ")] = 32_000
-    channels: Annotated[int, number(1, 64, "Channels on stdin, interleaved.", "N")] = 1
+    rate: Annotated[int, number(1_000, 384_000, "Samples a second, of raw samples on a pipe.", "HZ")] = 32_000
+    channels: Annotated[int, number(1, 64, "Channels of raw samples, interleaved.", "N")] = 1
+    sample: Annotated[Sample, Key("How raw samples are written.", "FORMAT")] = "s16le"

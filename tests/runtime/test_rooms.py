@@ -18,12 +18,13 @@ from edgecap.runtime.daemon import Daemon
 from edgecap.runtime.events import captions
 from edgecap.runtime.session import Session
 from edgecap.runtime.sound.feed import Feed, feed_of
-from edgecap.runtime.sound.pipe import pcm_blocks
+from edgecap.runtime.sound.pcm import Raw
 from edgecap.runtime.sound.source import Source
 from edgecap.runtime.telling import wire
 from edgecap.runtime.telling.outlet import Outlet
 from tests import handmade
 from tests.pulse import SoundServer, missing
+from tests.tones import on_a_pipe
 
 ANY = "tcp://127.0.0.1:*"
 PATIENCE_S = 60.0
@@ -83,7 +84,7 @@ def test_two_files_a_pipe_and_a_microphone_share_a_daemon(server: SoundServer, t
                 gone.set()
 
     with os.fdopen(reading, "rb", buffering=0) as pipe:
-        feeds: dict[str, Feed] = {"door": feed_of(pcm_blocks(pipe, RATE, 1), is_live=True)}
+        feeds: dict[str, Feed] = {"door": feed_of(on_a_pipe(pipe, Raw()), is_live=True)}
         outlet: Outlet[wire.CaptionMessage | wire.StatusMessage] = Outlet("test", watch)
         daemon = Daemon(
             Config(publish=ANY, replay=ANY, rooms=rooms), handmade.model(), "m", feeds=feeds, outlets=[outlet]
@@ -111,11 +112,11 @@ import sys
 from pathlib import Path
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.session import Model, Session
-from edgecap.runtime.sound.files import file_blocks
+from edgecap.runtime.sound.opener import recording_blocks
 def resident_mb():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
 model = Model.load(Bundle.open("room-small"))
-blocks = [block.samples for block in file_blocks(Path(sys.argv[1]))]
+blocks = [block.samples for block in recording_blocks(Path(sys.argv[1]))]
 def listen(sessions):
     for session in sessions:
         for samples in blocks * 3:

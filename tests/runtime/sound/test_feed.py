@@ -1,6 +1,5 @@
 """Feed: the one place where a configured source becomes sound that can be read."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,10 @@ from edgecap.runtime.audio import RATE
 from edgecap.runtime.errors import InputMissingError, UsageError
 from edgecap.runtime.sound.blocks import Block
 from edgecap.runtime.sound.feed import Feed, feed_of, open_feed, paced
-from edgecap.runtime.sound.pipe import pcm_blocks
+from edgecap.runtime.sound.pcm import Raw
 from edgecap.runtime.sound.ring import Closed
 from edgecap.runtime.sound.source import Source
+from tests.tones import on_a_pipe
 
 
 def drained(feed: Feed) -> list[tuple[int, int, float]]:
@@ -70,7 +70,7 @@ def test_paced_blocks_come_when_a_microphone_would_give_them() -> None:
         time[0] += seconds
 
     given_at = []
-    for block in paced(pcm_blocks(io.BytesIO(bytes(2 * RATE)), RATE, 1), lambda: time[0], sleep):
+    for block in paced(on_a_pipe(bytes(2 * RATE), Raw()), lambda: time[0], sleep):
         given_at.append((time[0] - 50.0, (block.index + len(block.samples)) / RATE))
         time[0] += 0.03  # the work between two blocks must not add up
     assert len(given_at) == 7  # six whole blocks of 160 ms and what is left of the second

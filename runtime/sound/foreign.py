@@ -1,0 +1,104 @@
+"""Foreign: what containers hold beside samples as they are (ADPCM, GSM, MP3); libsndfile's own containers.
+
+libsndfile decodes them; it gets a header that promises more than will ever come.
+"""
+
+import re
+import struct
+
+from ..errors import DataError
+from . import kinds
+from .chunks import FAMILIES
+from .decoder import Decoder
+from .headers import Opened
+from .kinds import LOOK, Kind
+from .mpeg import MpegDecoder
+from .payload import FOREVER, Payload
+from .sndfile import PathDecoder, Shown, SndfileDecoder
+from .stream import Stream
+
+MOST_FRAMES = 0x7FFE0000
+"""libsndfile counts these codecs' frames in 31 bits: 18 hours at 32 kHz."""
+PAF_HEAD_BYTES, PAF_BYTES = 2048, 1 << 32
+GSM_BYTES = 33 / 160
+"""A frame's, the fewest that any of them takes."""
+MPEG_IN_WAV = (0x50, 0x55)
+
+
+class _Inside:
+    """A payload, as a stream of its own reads it."""
+
+    def __init__(self, payload: Payload) -> None:
+        self._payload = payload
+
+    def read(self, size: int, /) -> bytes:
+        return self._payload.read_some(size)
+
+
+def open_foreign(stream: Stream, kind: Kind, opened: Opened) -> Decoder:
+    """What is not samples as they are. Raises DataError where libsndfile does not know it either."""
+    form, payload = opened.form, opened.payload
+    bytes_a_second = struct.unpack(f"{FAMILIES[kind].order}I", form.body[8:12])[0] if form.tag else 0
+    promise = int(MOST_FRAMES * min(1.0, (bytes_a_second / form.rate) or GSM_BYTES))
+    if form.tag in MPEG_IN_WAV:
+        return MpegDecoder(Stream(_Inside(payload), stream.name))
+    if kind in (kinds.AU, kinds.AU_LITTLE):
+        head = (
+            opened.head[:8]
+            + struct.pack(f"{'<' if kind is kinds.AU_LITTLE else '>'}I", promise)
+            + opened.head[12:]
+        )
+    elif form.tag:  # a WAV or a relative of it
+        order = FAMILIES[kind].order
+        chunk = struct.pack(f"{order}4sI", b"fmt ", len(form.body)) + form.body + bytes(len(form.body) % 2)
+        sound = struct.pack(f"{order}4sI", b"data", promise)
+        whole = len(chunk) + len(sound) + 4 + promise
+        head = (
+            struct.pack(f"{order}4sI4s", b"RIFX" if order == ">" else b"RIFF", whole, b"WAVE") + chunk + sound
+        )
+    elif b"DWVW" in form.body:
+        raise DataError(
+            f"{stream.name} can't be read", why=f"it is {kind.name} in DWVW, which libsndfile gets wrong"
+        )
+    else:
+        before = opened.head[: -FAMILIES[kind].before - 4]
+        frames = before.index(b"COMM") + 10  # GSM's length is counted there
+        before = before[:frames] + struct.pack(">I", MOST_FRAMES) + before[frames + 4 :]
+        head = before + struct.pack(">I", promise + FAMILIES[kind].before) + bytes(FAMILIES[kind].before)
+        head = head[:4] + struct.pack(">I", len(head) + promise - 8) + head[8:]
+    shown = Shown(payload.read, head=head, length=len(head) + promise)
+    return SndfileDecoder(shown, stream.name, payload=payload, data_bytes=promise)
+
+
+def open_forward(stream: Stream, kind: Kind) -> Decoder:
+    """A container that libsndfile reads forward, whatever its length is. Raises DataError where it can't."""
+    promised = _promised(kind, stream.peek(1024))
+    payload = Payload(stream, FOREVER, kind)
+    if kind in kinds.PAFS:  # may hold blocks of a constant rate, like the codecs above
+        shown = Shown(payload.read, head=stream.read(PAF_HEAD_BYTES), length=PAF_HEAD_BYTES + PAF_BYTES)
+        return SndfileDecoder(shown, stream.name, payload=payload, data_bytes=PAF_BYTES)
+    return SndfileDecoder(Shown(payload.read, head=stream.read(LOOK)), stream.name, promised=promised)
+
+
+def open_by_path(stream: Stream, _: Kind | None = None) -> Decoder:
+    """What libsndfile reads only where it can go to and fro. Raises DataError where it can't."""
+    if stream.path is None or stream.is_pipe:
+        raise DataError(
+            f"{stream.name} can't be read",
+            why="recordings of this kind can't be read as they come",
+            fix="save it first",
+        )
+    return PathDecoder(stream)
+
+
+def _promised(kind: Kind, head: bytes) -> int | None:
+    """The frames that a header promises, where it is easily seen and not what libsndfile goes by."""
+    if kind is kinds.AVR:
+        return int.from_bytes(head[26:30], "big")
+    if kind is kinds.MPC2K:
+        return int.from_bytes(head[26:30], "little")
+    if kind is kinds.WVE:
+        return int.from_bytes(head[18:22], "big")
+    if kind is kinds.NIST and (said := re.search(rb"sample_count -i (\d+)", head)):
+        return int(said[1])
+    return None

@@ -1,0 +1,127 @@
+"""Ogg: pages in, one recording's pages out, for libsndfile to decode.
+
+Every page tells its own length, so a file that was cut or never finished is read up to its last whole page,
+and where a new stream begins (a chain: recordings joined, a radio's next piece), a new decoder does.
+"""
+
+import struct
+
+from ..errors import DataError
+from .decoder import Ending, Frames
+from .kinds import Kind
+from .sndfile import Shown, SndfileDecoder
+from .stream import Stream
+
+HEAD_BYTES = 27
+BEGINS, ENDS = 2, 4
+CODECS = {b"\x01vorbis": "Vorbis", b"OpusHead": "Opus", b"\x7fFLAC": "FLAC", b"Speex   ": "Speex"}
+FAR = 1 << 52
+"""A place in samples that no recording reaches."""
+MOST_JUNK = 1 << 20
+"""Bytes without a page: then no more will come."""
+
+
+class OggDecoder:
+    """One link of a chain: the first stream in it whose sound libsndfile can decode."""
+
+    def __init__(self, stream: Stream, kind: Kind) -> None:
+        pages = _Pages(stream)
+        first = pages.first(kind)
+        # libsndfile wants to see the last page before the first, and believes what it says.
+        self._pages = pages
+        shown = Shown(pages.read_some, head=first, tail=_last_page(pages.serial))
+        self._decoder = SndfileDecoder(shown, stream.name)
+        self.rate, self.channels = self._decoder.rate, self._decoder.channels
+
+    def read(self, count: int) -> Frames:
+        return self._decoder.read(count)
+
+    def ending(self) -> Ending:
+        return Ending(
+            is_cut=not self._pages.saw_end, damages=self._decoder.ending().damages + self._pages.holes
+        )
+
+
+class _Pages:
+    """The pages of one logical stream, until it ends or another chain's link begins."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.serial = b""
+        self.saw_end = False
+        self.holes = 0
+        self._stream = stream
+        self._is_beginning = True
+        self._rest = b""
+
+    def first(self, kind: Kind) -> bytes:
+        """The page that begins the sound. What begins beside it, a video or a list of streams, is left out.
+
+        Raises DataError where none does.
+        """
+        others = []
+        while page := self._next():
+            if not page[5] & BEGINS:
+                break
+            body = page[HEAD_BYTES + page[26] :]
+            if any(body.startswith(codec) for codec in CODECS):
+                self.serial = page[14:18]
+                return page
+            others.append(body[:8])
+        why = f"it is {kind.name} whose beginning, with all that is needed to decode it, is missing"
+        if others:
+            why = f"it is {kind.name} without Vorbis, Opus, FLAC or Speex"
+        raise DataError(f"{self._stream.name} can't be read", why=why)
+
+    def read_some(self, size: int) -> bytes:
+        """Bytes of its pages; none at the end."""
+        while not self._rest and (page := self._next()):
+            is_first = bool(page[5] & BEGINS)
+            if page[14:18] == self.serial:
+                self._is_beginning = False
+                self._rest = page
+                self.saw_end |= bool(page[5] & ENDS)
+            elif is_first:
+                continue  # begins beside ours
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+    def _next(self) -> bytes:
+        """The next whole page; nothing where this link of the chain ends."""
+        stream = self._stream
+        junk = 0
+        while (head := stream.peek(HEAD_BYTES)) and len(head) == HEAD_BYTES:
+            if not head.startswith(b"OggS"):
+                at = stream.peek(1 << 12).find(b"OggS", 1)
+                step = at if at > 0 else max(1, min(len(stream.peek(1 << 12)) - 3, 1 << 12))
+                junk += step
+                if junk > MOST_JUNK:
+                    return b""
+                stream.skip(step)
+                continue
+            if junk and not self._is_beginning:
+                self.holes += 1
+            if head[5] & BEGINS and not self._is_beginning:
+                return b""
+            lengths = stream.peek(HEAD_BYTES + head[26])[HEAD_BYTES:]
+            size = HEAD_BYTES + len(lengths) + sum(lengths)
+            page = stream.read(size)
+            return page if len(page) == size else b""
+        return b""
+
+
+def _last_page(serial: bytes) -> bytes:
+    """An empty page that ends a stream, so far on that nothing is cut off."""
+    page = bytearray(b"OggS\0" + bytes([ENDS]) + struct.pack("<Q", FAR) + serial + bytes(8) + b"\1\0")
+    page[22:26] = struct.pack("<I", _checksum(page))
+    return bytes(page)
+
+
+def _checksum(page: bytes | bytearray) -> int:
+    """Ogg's CRC: 0x04c11db7, neither reflected nor inverted."""
+    checksum = 0
+    for byte in page:
+        checksum ^= byte << 24
+        for _ in range(8):
+            checksum = (checksum << 1) ^ (0x04C11DB7 if checksum & 0x80000000 else 0)
+        checksum &= 0xFFFFFFFF
+    return checksum

@@ -1,0 +1,163 @@
+"""Opener: whatever sound there is, known by its first bytes, as blocks of mono 32 kHz.
+
+    a file, a pipe, standard input ──► Stream ── first bytes ──► a Decoder for each recording ──► Block
+
+What a recording says of its length decides nothing: it is compared with what came, and told when it is over.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError, EdgecapError
+from . import kinds
+from .blocks import BLOCK_S, Block, Converter
+from .chunks import FAMILIES, open_chunked
+from .containers import ContainerDecoder
+from .decoder import Decoder
+from .flac import FlacDecoder
+from .foreign import open_by_path, open_foreign, open_forward
+from .headers import open_au, open_htk, open_voc
+from .kinds import FOREIGN, LOOK, Kind
+from .mpeg import VIEW_BYTES, MpegDecoder, find, tag_bytes
+from .notice import Notice
+from .ogg import OggDecoder
+from .payload import FOREVER, Payload
+from .pcm import CODINGS, PcmDecoder, Raw
+from .stream import PIPE_SOMETHING, STANDARD_INPUT, Stream, open_stream
+
+HEADERS = {kinds.AU: open_au, kinds.AU_LITTLE: open_au, kinds.HTK: open_htk, kinds.VOC: open_voc}
+
+
+def recording_blocks(name: Path | str) -> Iterator[Block]:
+    """All the sound in a file or a pipe. Raises as `open_stream` and `sound_blocks` do."""
+    with open_stream(name) as stream:
+        yield from sound_blocks(stream)
+
+
+def sound_blocks(stream: Stream, raw: Raw | None = None) -> Iterator[Block]:
+    """All the sound in a stream, as it comes: of a live one, a block is given once it has been written.
+
+    raw: how to take bytes that are no recording known here; without it they are refused. Recordings that
+    follow one another are heard one after the other. What was missing is logged in the end, in one line.
+    Raises DataError, or UnavailableError for want of a library, where there is no sound at all.
+    """
+    notice = Notice(stream.name)
+    index = 0
+    try:
+        for decoder in _recordings(stream, raw):
+            frames = 0
+            for samples, count in _converted(decoder):
+                frames += count
+                if len(samples):
+                    yield Block(samples, index)
+                    index += len(samples)
+            notice.ended(decoder.ending(), frames, decoder.rate)
+    except EdgecapError as broken:
+        if not index:
+            raise
+        notice.stopped(broken.why or broken.what)
+    if not index:
+        raise _no_sound(stream)
+    notice.tell(index)
+
+
+def _converted(decoder: Decoder) -> Iterator[tuple[np.ndarray, int]]:
+    """(mono samples at 32 kHz, frames that they were) of one recording, a block at a time."""
+    converter = Converter(decoder.rate, decoder.channels)
+    length = max(1, round(decoder.rate * BLOCK_S))
+    at_end = False
+    while not at_end:
+        frames = decoder.read(length)
+        at_end = len(frames) < length
+        samples = converter.push(frames)
+        yield (np.concatenate([samples, converter.flush()]) if at_end else samples), len(frames)
+
+
+def _recordings(stream: Stream, raw: Raw | None) -> Iterator[Decoder]:
+    """A decoder for each recording in a stream, given when the one before it has been read to its end."""
+    yield _next(stream) or _first(stream, raw)
+    while decoder := _next(stream):
+        yield decoder
+
+
+def _first(stream: Stream, raw: Raw | None) -> Decoder:
+    """For a stream that begins with no recording known here."""
+    view = stream.peek(LOOK)
+    if not view:
+        raise _no_sound(stream)
+    for name, magic in FOREIGN.items():
+        if view.startswith(magic):
+            raise DataError(f"{stream.name} is not a recording", why=f"it is {name}")
+    if kinds.is_text(view):
+        raise DataError(f"{stream.name} is not a recording", why="it is text")
+    if raw:
+        return PcmDecoder(Payload(stream, FOREVER, None), CODINGS[raw.sample], raw.rate, raw.channels)
+    if not stream.is_pipe:
+        return open_by_path(stream)
+    raise DataError(
+        f"{stream.name} is not a recording that is known here",
+        fix="for raw samples: edgecap run --source stdin --sample s16le --rate 32000",
+    )
+
+
+def _next(stream: Stream) -> Decoder | None:
+    """For the recording that begins here, if one does."""
+    while size := tag_bytes(stream.peek(10)):
+        stream.skip(size)
+    start = stream.position
+    kind = kinds.recognised(stream.peek(LOOK))
+    if kind is None:
+        view = stream.peek(VIEW_BYTES)
+        return MpegDecoder(stream) if find(view, is_all=len(view) < VIEW_BYTES) is not None else None
+    refused: EdgecapError | None = None
+    for opens in _ways(kind):
+        if stream.position != start:
+            stream.seek(start)
+        try:
+            return opens(stream, kind)
+        except EdgecapError as error:
+            refused = refused or error
+            if stream.is_pipe and stream.position != start:
+                break
+    assert refused
+    raise refused
+
+
+def _ways(kind: Kind) -> Iterator[Callable[[Stream, Kind], Decoder]]:
+    """What decodes a kind, the best first. A pipe can be read once, so there the first must do."""
+    if kind in FAMILIES or kind in HEADERS:
+        yield _open_container
+    elif kind is kinds.FLAC:
+        yield FlacDecoder
+    elif kind is kinds.OGG:
+        yield OggDecoder
+    elif kind in kinds.FORWARD:
+        yield open_forward
+        yield open_by_path
+    elif kind is kinds.SAMPLE_DUMP:
+        yield open_by_path
+    elif kind is kinds.CAF_PACKED:
+        yield open_by_path
+        yield open_forward
+    if kind.demuxer:
+        yield ContainerDecoder
+
+
+def _open_container(stream: Stream, kind: Kind) -> Decoder:
+    opened = HEADERS[kind](stream, kind) if kind in HEADERS else open_chunked(stream, kind, FAMILIES[kind])
+    form = opened.form
+    if form.coding is None:
+        return open_foreign(stream, kind, opened)
+    return PcmDecoder(opened.payload, form.coding, form.rate, form.channels)
+
+
+def _no_sound(stream: Stream) -> DataError:
+    unsaid = "the program before the pipe wrote no sound"
+    if stream.name == STANDARD_INPUT:
+        return DataError("Nothing came on standard input", why=unsaid, fix=PIPE_SOMETHING)
+    if stream.is_pipe:
+        return DataError(f"Nothing came through {stream.name}", why=unsaid)
+    why = "there is nothing behind its header" if stream.length else "it is empty"
+    return DataError(f"{stream.name} holds no sound", why=why, fix="check that it was copied whole")
