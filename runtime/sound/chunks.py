@@ -19,6 +19,13 @@ from .pcm import Coding
 from .stream import Stream
 
 UNKNOWN_32_MOST = 0xFFFFFFFF
+KNOWN = re.compile(
+    rb"LIST|fact|fmt |data|PEAK|bext|cue |smpl|inst|plst|labl|note|ltxt|iXML|axml|chna|umid|DISP|cart|levl|"
+    rb"_PMX|i[dD]3 |ID3 |JUNK|junk|PAD |FLLR|minf|elm1|regn|afsp|r64m|"
+    rb"SSND|COMM|COMT|MARK|INST|NAME|AUTH|\(c\) |ANNO|APPL|CHAN|AESD|MIDI|SAXL|BODY|CHRS|"
+    rb"kuki|pakt|chan|free|uuid|strg|mark|info|edct|ovvw|peak"
+)
+"""Chunks that are met. On a pipe, where no size can be checked, all else is taken for sound."""
 CHUNK_ID = re.compile(rb"[A-Za-z0-9 _()\[\]+.-]{4}")
 
 
@@ -109,7 +116,8 @@ class _More:
             name, size = family.head.unpack(view[pad : pad + family.head.size])
             if family.head_counts:
                 size -= family.head.size
-            if not (family.chunk_id.fullmatch(name) and 0 <= size <= min(stream.left, FOREVER)):
+            ids = KNOWN if stream.is_pipe and family.head_counts is False else family.chunk_id
+            if not (ids.fullmatch(name) and 0 <= size <= min(stream.left, FOREVER)):
                 return 0 if kinds.recognised(view) else FOREVER
             stream.skip(pad + family.head.size)
             if name == family.sound:

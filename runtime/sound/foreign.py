@@ -14,7 +14,7 @@ from .headers import Opened
 from .kinds import LOOK, Kind
 from .mpeg import MpegDecoder
 from .payload import FOREVER, Payload
-from .sndfile import PathDecoder, Shown, SndfileDecoder
+from .sndfile import ENDLESS, KEPT_BYTES, PathDecoder, Shown, SndfileDecoder
 from .stream import Stream
 
 MOST_FRAMES = 0x7FFE0000
@@ -78,6 +78,23 @@ def open_forward(stream: Stream, kind: Kind) -> Decoder:
         shown = Shown(payload.read, head=stream.read(PAF_HEAD_BYTES), length=PAF_HEAD_BYTES + PAF_BYTES)
         return SndfileDecoder(shown, stream.name, payload=payload, data_bytes=PAF_BYTES)
     return SndfileDecoder(Shown(payload.read, head=stream.read(LOOK)), stream.name, promised=promised)
+
+
+def open_packed(stream: Stream, kind: Kind) -> Decoder:
+    """A CAF of packets. Raises DataError where the table of their sizes does not stand before them."""
+    at = 8
+    name = b""
+    while name != b"data" and at < KEPT_BYTES and len(chunk := stream.peek(at + 12)[at:]) == 12:
+        name, size = struct.unpack(">4sq", chunk)
+        at += 12 + (4 if name == b"data" else max(0, size))
+    head = stream.peek(at)
+    if name != b"data" or b"pakt" not in head:
+        why = f"it is {kind.name} whose table of packets does not come before them"
+        raise DataError(f"{stream.name} can't be read as it comes", why=why, fix="save it first, as a file")
+    stream.skip(len(head))
+    head = head[:-12] + struct.pack(">q", ENDLESS >> 8) + head[-4:]
+    payload = Payload(stream, FOREVER, kind)
+    return SndfileDecoder(Shown(payload.read, head=head), stream.name, rest=payload)
 
 
 def open_by_path(stream: Stream, _: Kind | None = None) -> Decoder:

@@ -134,10 +134,10 @@ def _next_voc_block(stream: Stream) -> int:
     """How many bytes of sound the next block has; its rate is that of the first."""
     while block := stream.peek(16):
         size, kind = int.from_bytes(block[1:4], "little"), block[0]
-        if kind == _VOC_END or kinds.recognised(block):
-            stream.skip(kind == _VOC_END)
+        if kind == _VOC_END and (len(block) == 1 or kinds.recognised(stream.peek(1 + kinds.LOOK)[1:])):
+            stream.skip(1)
             return 0
-        if kind > _VOC_NEW or size > stream.left:
+        if kind in (_VOC_END, *range(_VOC_NEW + 1, 256)) or size > stream.left:
             return FOREVER  # the stated length was wrong
         told = {_VOC_SOUND: 2, _VOC_NEW: 12}.get(kind, 0)
         stream.skip(4 + told)

@@ -29,7 +29,7 @@ def _kind(name: str, magic: bytes, more: bytes = b"", demuxer: str = "", is_sure
     return Kind(name, magic, re.compile(more, re.DOTALL), demuxer, is_sure)
 
 
-WAV, RIFX, RF64, BW64, W64, AIFF, SVX8, SVX16, CAF, CAF_PACKED, AU, AU_LITTLE, HTK, VOC, FLAC, OGG = (
+WAV, RIFX, RF64, BW64, W64, AIFF, SVX8, SVX16, CAF, CAF_PACKED, AU, AU_LITTLE, HTK, VOC, DUMP, FLAC, OGG = (
     _kind("a WAV", b"RIFF", rb"....WAVE", "wav"),
     _kind("a RIFX", b"RIFX", rb"....WAVE"),
     _kind("an RF64", b"RF64", rb"....WAVE", "wav"),
@@ -44,13 +44,14 @@ WAV, RIFX, RF64, BW64, W64, AIFF, SVX8, SVX16, CAF, CAF_PACKED, AU, AU_LITTLE, H
     _kind("an AU", b"dns.", rb"..\x00\x00....[\x01-\x1b]\x00\x00\x00...\x00", "au"),
     _kind("an HTK", b"\0", rb"...\x00\x00..\x00\x02\x00\x00", is_sure=False),
     _kind("a VOC", b"Creative Voice File\x1a", demuxer="voc"),
+    _kind("a MIDI sample dump", b"\xf0\x7e", rb".\x01", is_sure=False),
     _kind("a FLAC", b"fLaC", rb"[\x00\x80]\x00\x00\x22", "flac"),
     _kind("an Ogg", b"OggS", rb"\x00[\x00-\x07]", "ogg"),
 )  # fmt: skip
 
 AVR, MPC2K, NIST, WVE = (
     _kind("an AVR", b"2BIT", rb".{8}[\x00\xff]{2}\x00[\x08\x10]"),
-    _kind("an MPC 2000", b"\1\4", rb"[ -~]{16}[\x00-\xc8].[\x00\x01]", is_sure=False),
+    _kind("an MPC 2000", b"\1\4", rb"[ -~]{16}[\x00-\xc8].[\x00\x01]"),
     _kind("a NIST", b"NIST_1A\n", demuxer="nistsphere"),
     _kind("a WVE", b"ALawSoundFile**"),
 )
@@ -74,8 +75,6 @@ FORWARD = (
 )
 """What libsndfile reads forward only."""
 
-SAMPLE_DUMP = _kind("a MIDI sample dump", b"\xf0\x7e", rb".\x01", is_sure=False)
-"""libsndfile reads it where it knows the length."""
 
 CONTAINERS = (
     _kind("an MP4", b"", rb"....(ftyp|moov|mdat|moof|wide|free|skip)", "mov", False),
@@ -128,10 +127,11 @@ ALL: tuple[Kind, ...] = (
     AU_LITTLE,
     HTK,
     VOC,
+    DUMP,
     FLAC,
     OGG,
 )
-ALL += (*FORWARD, SAMPLE_DUMP, *CONTAINERS)
+ALL += (*FORWARD, *CONTAINERS)
 
 
 def recognised(view: bytes) -> Kind | None:

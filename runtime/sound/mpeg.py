@@ -96,7 +96,7 @@ class MpegDecoder:
         if not first:
             raise DataError(f"{stream.name} holds no sound", why="no whole frame of MPEG audio is there")
         self._promise = _promise(first)
-        if self._promise is not None:
+        if _info_at(first) is not None:
             first = _without_length(first)
         self._decoder = SndfileDecoder(Shown(self._frames.read_some, head=first, tail=FAR_END), stream.name)
         self.rate, self.channels = self._decoder.rate, self._decoder.channels
@@ -105,12 +105,9 @@ class MpegDecoder:
     def read(self, count: int) -> Frames:
         parts = self._decoder.read(count)
         promise = self._promise
-        if (
-            promise
-            and self._frames.count <= promise.frames + 1
-            and self._given + len(parts) > promise.samples
-        ):
-            parts = parts[: max(0, promise.samples - self._given)]  # behind it the last frame is padded
+        beyond = self._given + len(parts) - promise.samples if promise else 0
+        if promise and beyond > 0 and self._frames.are_at_most(1 + promise.frames):
+            parts = parts[: max(0, len(parts) - beyond)]  # what the encoder padded
         self._given += len(parts)
         return parts
 
@@ -131,9 +128,16 @@ class _FrameReader:
         self._rest = b""
 
     def read_some(self, size: int) -> bytes:
-        self._rest = self._rest or self.next()
+        if not self._rest:
+            self._rest = self.next()
         data, self._rest = self._rest[:size], self._rest[size:]
         return data
+
+    def are_at_most(self, count: int) -> bool:
+        """Whether there are no more than so many frames; looks at those that follow, as far as it has to."""
+        while self.count <= count and (frame := self.next()):
+            self._rest += frame
+        return self.count <= count
 
     def next(self) -> bytes:
         """The next whole frame; nothing at the end."""
@@ -226,6 +230,7 @@ def _without_length(frame: bytes) -> bytes:
     at = _info_at(frame)
     assert at is not None
     flags = struct.unpack(">I", frame[at + 4 : at + 8])[0]
-    after = at + 12 + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1)
-    short = frame[: at + 4] + struct.pack(">II", flags & ~6, PROMISE) + frame[after:]
+    after = at + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1)
+    promise = struct.pack(">I", PROMISE) if flags & 1 else b""
+    short = frame[: at + 4] + struct.pack(">I", flags & ~6) + promise + frame[after:]
     return short + bytes(len(frame) - len(short))

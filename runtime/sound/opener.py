@@ -16,8 +16,9 @@ from .blocks import BLOCK_S, Block, Converter
 from .chunks import FAMILIES, open_chunked
 from .containers import ContainerDecoder
 from .decoder import Decoder
+from .dump import DumpDecoder
 from .flac import FlacDecoder
-from .foreign import open_by_path, open_foreign, open_forward
+from .foreign import open_by_path, open_foreign, open_forward, open_packed
 from .headers import open_au, open_htk, open_voc
 from .kinds import FOREIGN, LOOK, Kind
 from .mpeg import VIEW_BYTES, MpegDecoder, find, tag_bytes
@@ -136,11 +137,11 @@ def _ways(kind: Kind) -> Iterator[Callable[[Stream, Kind], Decoder]]:
     elif kind in kinds.FORWARD:
         yield open_forward
         yield open_by_path
-    elif kind is kinds.SAMPLE_DUMP:
-        yield open_by_path
+    elif kind is kinds.DUMP:
+        yield DumpDecoder
     elif kind is kinds.CAF_PACKED:
+        yield open_packed
         yield open_by_path
-        yield open_forward
     if kind.demuxer:
         yield ContainerDecoder
 

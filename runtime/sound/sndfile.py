@@ -96,8 +96,9 @@ class SndfileDecoder:
     """What libsndfile decodes of a file that is shown to it.
 
     name: the stream's, for what can't be read. payload: what a codec of a constant rate reads, and data_bytes
-    how long libsndfile was told that it is; such codecs go on for ever where the bytes end. promised: the
-    frames that the recording says it holds, where libsndfile does not go by it.
+    how long libsndfile was told that it is; such codecs go on for ever where the bytes end. rest: what is
+    left of it in the end is passed over. promised: the frames that the recording says it holds, where
+    libsndfile does not go by it.
     Raises DataError where libsndfile can't open it.
     """
 
@@ -108,12 +109,14 @@ class SndfileDecoder:
         *,
         payload: Payload | None = None,
         data_bytes: int = 1,
+        rest: Payload | None = None,
         promised: int | None = None,
     ) -> None:
         self._shown = shown
         self._name = name
         self._payload = payload
         self._data_bytes = data_bytes
+        self._rest = rest
         self._given = self._damages = 0
         self._sound = _opened(shown, name, shown)
         shown.is_opening = False
@@ -139,6 +142,8 @@ class SndfileDecoder:
         if self._payload is not None:
             frames = frames[: max(0, self._frames_of(self._payload.found) - self._given)]
         self._given += len(frames)
+        while self._rest and len(frames) < count and self._rest.read(KEPT_BYTES):
+            pass
         return frames
 
     def ending(self) -> Ending:
