@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edgecap.runtime.audio import RATE, Samples
 from edgecap.runtime.sound.blocks import Block
 from edgecap.runtime.sound.opener import sound_blocks
-from edgecap.runtime.sound.pcm import Raw
+from edgecap.runtime.sound.raw import Raw
 from edgecap.runtime.sound.stream import Pipe, Stream
 
 

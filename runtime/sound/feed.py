@@ -12,7 +12,7 @@ from . import microphone
 from .blocks import Arrival, Block
 from .capture import Capture
 from .opener import sound_blocks
-from .pcm import Raw
+from .raw import Raw
 from .reader import Reader
 from .ring import Ring
 from .source import Source

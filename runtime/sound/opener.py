@@ -21,11 +21,11 @@ from .flac import FlacDecoder
 from .foreign import open_by_path, open_foreign, open_forward, open_packed
 from .headers import open_au, open_htk, open_voc
 from .kinds import FOREIGN, LOOK, Kind
-from .mpeg import VIEW_BYTES, MpegDecoder, find, tag_bytes
+from .mpeg import VIEW_BYTES, MpegDecoder, begins, find, tag_bytes
 from .notice import Notice
 from .ogg import OggDecoder
-from .payload import FOREVER, Payload
-from .pcm import CODINGS, PcmDecoder, Raw
+from .pcm import CODINGS, PcmDecoder
+from .raw import Raw, RawDecoder
 from .stream import PIPE_SOMETHING, STANDARD_INPUT, Stream, open_stream
 
 HEADERS = {kinds.AU: open_au, kinds.AU_LITTLE: open_au, kinds.HTK: open_htk, kinds.VOC: open_voc}
@@ -78,9 +78,15 @@ def _converted(decoder: Decoder) -> Iterator[tuple[np.ndarray, int]]:
 
 def _recordings(stream: Stream, raw: Raw | None) -> Iterator[Decoder]:
     """A decoder for each recording in a stream, given when the one before it has been read to its end."""
-    yield _next(stream) or _first(stream, raw)
-    while decoder := _next(stream):
+    # Raw samples must not wait for more than the block that they are given in.
+    ahead = VIEW_BYTES if raw is None else min(VIEW_BYTES, _block_bytes(raw))
+    yield _next(stream, ahead) or _first(stream, raw)
+    while decoder := _next(stream, ahead):
         yield decoder
+
+
+def _block_bytes(raw: Raw) -> int:
+    return round(raw.rate * BLOCK_S) * raw.channels * CODINGS[raw.sample].width
 
 
 def _first(stream: Stream, raw: Raw | None) -> Decoder:
@@ -94,7 +100,7 @@ def _first(stream: Stream, raw: Raw | None) -> Decoder:
     if kinds.is_text(view):
         raise DataError(f"{stream.name} is not a recording", why="it is text")
     if raw:
-        return PcmDecoder(Payload(stream, FOREVER, None), CODINGS[raw.sample], raw.rate, raw.channels)
+        return RawDecoder(stream, raw)
     if not stream.is_pipe:
         return open_by_path(stream)
     raise DataError(
@@ -103,15 +109,22 @@ def _first(stream: Stream, raw: Raw | None) -> Decoder:
     )
 
 
-def _next(stream: Stream) -> Decoder | None:
-    """For the recording that begins here, if one does."""
+def _is_mpeg(stream: Stream, ahead: int) -> bool:
+    """Whether frames of MPEG audio begin here, or further on in a recording whose beginning was cut off."""
+    if begins(stream):
+        return True
+    view = stream.peek(ahead)
+    return find(view, is_all=len(view) < ahead) is not None
+
+
+def _next(stream: Stream, ahead: int) -> Decoder | None:
+    """For the recording that begins here, if one does. ahead: how many bytes may be waited for to see it."""
     while size := tag_bytes(stream.peek(10)):
         stream.skip(size)
     start = stream.position
     kind = kinds.recognised(stream.peek(LOOK))
     if kind is None:
-        view = stream.peek(VIEW_BYTES)
-        return MpegDecoder(stream) if find(view, is_all=len(view) < VIEW_BYTES) is not None else None
+        return MpegDecoder(stream) if _is_mpeg(stream, ahead) else None
     refused: EdgecapError | None = None
     for opens in _ways(kind):
         if stream.position != start:

@@ -27,14 +27,6 @@ CODINGS: dict[Sample, Coding] = {
 }
 
 
-class Raw(NamedTuple):
-    """What nobody tells of samples without a header."""
-
-    rate: int = 32_000
-    channels: int = 1
-    sample: Sample = "s16le"
-
-
 def decoded(data: bytes, coding: Coding, channels: int, rate: int = 32_000) -> Frames:
     """Whole frames as float32; a last one that is cut is dropped."""
     data = data[: len(data) - len(data) % (coding.width * channels)]

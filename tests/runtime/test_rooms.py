@@ -18,7 +18,7 @@ from edgecap.runtime.daemon import Daemon
 from edgecap.runtime.events import captions
 from edgecap.runtime.session import Session
 from edgecap.runtime.sound.feed import Feed, feed_of
-from edgecap.runtime.sound.pcm import Raw
+from edgecap.runtime.sound.raw import Raw
 from edgecap.runtime.sound.source import Source
 from edgecap.runtime.telling import wire
 from edgecap.runtime.telling.outlet import Outlet

@@ -10,7 +10,7 @@ from edgecap.runtime.audio import RATE
 from edgecap.runtime.errors import InputMissingError, UsageError
 from edgecap.runtime.sound.blocks import Block
 from edgecap.runtime.sound.feed import Feed, feed_of, open_feed, paced
-from edgecap.runtime.sound.pcm import Raw
+from edgecap.runtime.sound.raw import Raw
 from edgecap.runtime.sound.ring import Closed
 from edgecap.runtime.sound.source import Source
 from tests.tones import on_a_pipe

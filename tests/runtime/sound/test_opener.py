@@ -13,7 +13,7 @@ from edgecap.runtime.audio import RATE
 from edgecap.runtime.errors import DataError, EdgecapError, InputMissingError
 from edgecap.runtime.sound.blocks import Converter
 from edgecap.runtime.sound.opener import recording_blocks
-from edgecap.runtime.sound.pcm import Raw
+from edgecap.runtime.sound.raw import Raw
 from tests.tones import joined, loudest_hertz, on_a_pipe, tone
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from edgecap.runtime.audio import RATE
 from edgecap.runtime.errors import DataError
-from edgecap.runtime.sound.pcm import Raw
+from edgecap.runtime.sound.raw import Raw
 from edgecap.runtime.sound.stream import Pipe
 from tests.tones import joined, loudest_hertz, on_a_pipe, tone
 
