@@ -18,9 +18,11 @@ from .stream import Stream
 if TYPE_CHECKING:
     from av.container import InputContainer
 
+SAVE = "save it first, as a file"
 INSTALL = "install it: pip install 'edgecap[network]'; or convert the recording: ffmpeg -i IN OUT.wav"
-ALONE = {"protocol_whitelist": "none", "probesize": "65536"}
+ALONE = {"protocol_whitelist": "none", "probesize": "65536", "analyzeduration": "1000000"}
 """Opens nothing else, and looks no further ahead than it must: a live pipe has no more yet."""
+MOST_FAILURES = 100
 SLACK_S = 0.3
 """A container rounds its length, and counts what its codec needs before and after the sound."""
 
@@ -77,7 +79,7 @@ class ContainerDecoder:
         self._pieces = self._decode()
         self._hold(1)  # some codecs tell their rate only now
         if not (self.rate and self.channels and self._held_frames):
-            raise DataError(f"{stream.name} holds no sound", why=f"nothing in {kind.name} can be decoded")
+            raise _unreadable(stream, kind)
 
     def read(self, count: int) -> Frames:
         self._hold(count)
@@ -106,7 +108,8 @@ class ContainerDecoder:
     def _decode(self) -> Iterator[Frames]:
         resampler: Any = None
         packets = self._container.demux(self._audio)
-        while True:
+        failures = 0
+        while failures < MOST_FAILURES:
             try:
                 packet = next(packets, None)
                 if packet is None:
@@ -117,18 +120,22 @@ class ContainerDecoder:
                         resampler = self._resampler_of(
                             format="flt", layout=frame.layout, rate=frame.sample_rate
                         )
+                    self._damages += failures  # sound follows; what fails at the end is the end
+                    failures = 0
                     for even in resampler.resample(frame):
                         yield as_frames(even.to_ndarray(), self.channels)
             except self._failures:
-                self._damages += 1
-                if self._damages > 100:
-                    return
+                failures += 1
 
 
-def _unreadable(stream: Stream, kind: Kind, refused: Exception) -> DataError:
-    why = f"it is {kind.name}"
+def _unreadable(stream: Stream, kind: Kind, refused: Exception | None = None) -> DataError:
+    if kind.demuxer == "mov" and stream.is_pipe:
+        why = f"it is {kind.name} whose index does not come before its sound"
+        return DataError(f"{stream.name} can't be read as it comes", why=why, fix=SAVE)
     if kind.demuxer == "mov":
-        why += ", whose index is missing: it was never finished, or comes after what it is needed for"
+        why = f"it is {kind.name} whose index is missing, which is written when a recording ends"
+    elif refused is None:
+        return DataError(f"{stream.name} holds no sound", why=f"nothing in {kind.name} can be decoded")
     else:
-        why += f" that is damaged: {getattr(refused, 'strerror', None) or refused}"
+        why = f"it is {kind.name} that is damaged: {getattr(refused, 'strerror', None) or refused}"
     return DataError(f"{stream.name} can't be read", why=why)

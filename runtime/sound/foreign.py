@@ -22,6 +22,7 @@ MOST_FRAMES = 0x7FFE0000
 PAF_HEAD_BYTES, PAF_BYTES = 2048, 1 << 32
 GSM_BYTES = 33 / 160
 """A frame's, the fewest that any of them takes."""
+SAVE = "save it first, as a file"
 MPEG_IN_WAV = (0x50, 0x55)
 
 
@@ -89,8 +90,12 @@ def open_packed(stream: Stream, kind: Kind) -> Decoder:
         at += 12 + (4 if name == b"data" else max(0, size))
     head = stream.peek(at)
     if name != b"data" or b"pakt" not in head:
-        why = f"it is {kind.name} whose table of packets does not come before them"
-        raise DataError(f"{stream.name} can't be read as it comes", why=why, fix="save it first, as a file")
+        if stream.is_pipe:
+            why = f"it is {kind.name} whose table of packets comes at its end"
+            raise DataError(f"{stream.name} can't be read as it comes", why=why, fix=SAVE)
+        raise DataError(
+            f"{stream.name} can't be read", why=f"it is {kind.name} whose table of packets is missing"
+        )
     stream.skip(len(head))
     head = head[:-12] + struct.pack(">q", ENDLESS >> 8) + head[-4:]
     payload = Payload(stream, FOREVER, kind)

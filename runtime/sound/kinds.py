@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-LOOK = 64
+LOOK = 384
 """So many bytes tell every kind but an MP3 without a tag, which mpeg.py looks for."""
 
 

@@ -5,17 +5,19 @@ and where a new stream begins (a chain: recordings joined, a radio's next piece)
 """
 
 import struct
+from dataclasses import replace
 
 from ..errors import DataError
-from .decoder import Ending, Frames
-from .kinds import Kind
+from .decoder import Decoder, Ending, Frames
+from .flac import FlacDecoder
+from .kinds import FLAC, Kind
 from .sndfile import Shown, SndfileDecoder
 from .stream import Stream
 
 HEAD_BYTES = 27
 BEGINS, ENDS = 2, 4
-CODECS = {b"\x01vorbis": "Vorbis", b"OpusHead": "Opus", b"\x7fFLAC": "FLAC", b"Speex   ": "Speex"}
-FAR = 1 << 52
+CODECS = b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   "
+FAR = 1 << 60
 """A place in samples that no recording reaches."""
 MOST_JUNK = 1 << 20
 """Bytes without a page: then no more will come."""
@@ -25,21 +27,35 @@ class OggDecoder:
     """One link of a chain: the first stream in it whose sound libsndfile can decode."""
 
     def __init__(self, stream: Stream, kind: Kind) -> None:
-        pages = _Pages(stream)
+        self._pages = pages = _Pages(stream)
         first = pages.first(kind)
-        # libsndfile wants to see the last page before the first, and believes what it says.
-        self._pages = pages
-        shown = Shown(pages.read_some, head=first, tail=_last_page(pages.serial))
-        self._decoder = SndfileDecoder(shown, stream.name)
+        if body(first).startswith(b"\x7fFLAC"):
+            self._decoder: Decoder = FlacDecoder(Stream(_Bodies(pages, first), stream.name), FLAC)
+        else:
+            # libsndfile wants to see the last page before the first, and believes what it says.
+            shown = Shown(pages.read_some, head=first, tail=_last_page(pages.serial))
+            self._decoder = SndfileDecoder(shown, stream.name)
         self.rate, self.channels = self._decoder.rate, self._decoder.channels
 
     def read(self, count: int) -> Frames:
         return self._decoder.read(count)
 
     def ending(self) -> Ending:
-        return Ending(
-            is_cut=not self._pages.saw_end, damages=self._decoder.ending().damages + self._pages.holes
-        )
+        ending = self._decoder.ending()
+        damages = ending.damages + self._pages.holes
+        return replace(ending, is_cut=not self._pages.saw_end, damages=damages)
+
+
+class _Bodies:
+    """What is in pages, one behind the other: of FLAC, what a file of its own would hold."""
+
+    def __init__(self, pages: "_Pages", first: bytes) -> None:
+        self._pages = pages
+        self._first = body(first)[9:]  # before it: how many headers follow
+
+    def read(self, _: int, /) -> bytes:
+        data, self._first = self._first, b""
+        return data or body(self._pages.next_of_ours())
 
 
 class _Pages:
@@ -62,11 +78,10 @@ class _Pages:
         while page := self._next():
             if not page[5] & BEGINS:
                 break
-            body = page[HEAD_BYTES + page[26] :]
-            if any(body.startswith(codec) for codec in CODECS):
+            if body(page).startswith(CODECS):
                 self.serial = page[14:18]
                 return page
-            others.append(body[:8])
+            others.append(page)
         why = f"it is {kind.name} whose beginning, with all that is needed to decode it, is missing"
         if others:
             why = f"it is {kind.name} without Vorbis, Opus, FLAC or Speex"
@@ -74,16 +89,18 @@ class _Pages:
 
     def read_some(self, size: int) -> bytes:
         """Bytes of its pages; none at the end."""
-        while not self._rest and (page := self._next()):
-            is_first = bool(page[5] & BEGINS)
-            if page[14:18] == self.serial:
-                self._is_beginning = False
-                self._rest = page
-                self.saw_end |= bool(page[5] & ENDS)
-            elif is_first:
-                continue  # begins beside ours
+        self._rest = self._rest or self.next_of_ours()
         data, self._rest = self._rest[:size], self._rest[size:]
         return data
+
+    def next_of_ours(self) -> bytes:
+        """The next page of this stream; nothing at the end."""
+        while page := self._next():
+            if page[14:18] == self.serial:
+                self._is_beginning = False
+                self.saw_end |= bool(page[5] & ENDS)
+                return page
+        return b""
 
     def _next(self) -> bytes:
         """The next whole page; nothing where this link of the chain ends."""
@@ -107,6 +124,11 @@ class _Pages:
             page = stream.read(size)
             return page if len(page) == size else b""
         return b""
+
+
+def body(page: bytes) -> bytes:
+    """What is in a page; nothing in none."""
+    return page[HEAD_BYTES + page[26] :] if page else b""
 
 
 def _last_page(serial: bytes) -> bytes:
