@@ -1,6 +1,6 @@
 """Recordings of every kind that libsndfile writes, and what can happen to them: cut, unfinished, joined.
 
-`fates` says for each kind what becomes of it; docs/recordings.md shows that, test_every_kind.py holds it.
+`outcomes` is what comes of each: docs/recordings.md shows it, test_every_kind.py holds it.
 """
 
 import functools
@@ -189,5 +189,94 @@ def with_length(each: Encoded, change: Callable[[int], int]) -> bytes | None:
     return bytes(data)
 
 
-if __name__ == "__main__":
-    print(len(encodings()), file=sys.stderr)
+# --- what becomes of them -------------------------------------------------------------------------------
+
+
+class Fate(NamedTuple):
+    """Something that happened to a recording: its bytes then, and what should be heard of them."""
+
+    name: str
+    data: bytes
+    expected: Samples
+
+
+def fates(each: Encoded) -> Iterator[Fate]:
+    """All that can happen to this recording."""
+    yield Fate("whole", each.data, each.samples)
+    yield Fate("cut", each.data[: round(len(each.data) * 0.63)], each.samples)
+    for name, change in CHANGES.items():
+        if data := with_length(each, change):
+            yield Fate(name, data, each.samples)
+    yield Fate("joined", 2 * each.data, np.concatenate([each.samples, each.samples]))
+
+
+CHANGES: dict[str, Callable[[int], int]] = {
+    "length 0": lambda length: 0,
+    "too long": lambda length: 3 * length + 1000,
+    "too short": lambda length: length // 3,
+}
+
+
+class Outcome(NamedTuple):
+    """What came of one recording, after one fate, from a file or a pipe."""
+
+    each: Encoded
+    fate: Fate
+    is_pipe: bool
+    heard: Heard
+
+    @property
+    def words(self) -> str:
+        if self.heard.refused:
+            return "refused"
+        share = len(self.heard.samples) / len(self.fate.expected)
+        part = "heard" if share > 0.99 or self.fate.name == "cut" else "the first is heard"
+        return part + (", told" if self.heard.said else "")
+
+
+@functools.cache
+def outcomes() -> tuple[Outcome, ...]:
+    """Of all recordings, with nothing installed but what always is."""
+    with without_pyav():
+        return tuple(
+            Outcome(each, fate, is_pipe, heard(fate.data, is_pipe, each.beside))
+            for each in encodings()
+            for fate in fates(each)
+            for is_pipe in (False, True)
+        )
+
+
+@contextmanager
+def without_pyav() -> Iterator[None]:
+    held = sys.modules.get("av")
+    sys.modules["av"] = None  # type: ignore[assignment]  # importing it fails
+    try:
+        yield
+    finally:
+        del sys.modules["av"]
+        if held:
+            sys.modules["av"] = held
+
+
+def table() -> str:
+    """A row for each container, the codecs of which have the same outcomes together."""
+    names = ["whole", "cut", *CHANGES, "joined"]
+    rows: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for each in encodings():
+        cells = tuple(
+            _cell([one for one in outcomes() if one.each is each and one.fate.name == name]) for name in names
+        )
+        rows.setdefault((each.container, cells), []).append(each.codec)
+    lines = [f"| container | codecs | {' | '.join(names)} |", "|---" * (2 + len(names)) + "|"]
+    lines += [
+        f"| {container} | {', '.join(codecs)} | {' | '.join(cells)} |"
+        for (container, cells), codecs in rows.items()
+    ]
+    return "\n".join(lines)
+
+
+def _cell(of_file_and_pipe: list[Outcome]) -> str:
+    if not of_file_and_pipe:
+        return "–"
+    file, pipe = (one.words for one in of_file_and_pipe)
+    return file if file == pipe else f"{file}; on a pipe: {pipe}"

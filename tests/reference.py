@@ -14,10 +14,11 @@ from typer.main import get_command
 from edgecap.cli import app
 from edgecap.runtime.config.schema import Config
 from edgecap.runtime.options import Declared, declared
+from tests import recordings
 
 DOCS = Path(__file__).parent.parent / "docs"
 COMMANDS: dict[str, Any] = dict(get_command(app).commands)  # type: ignore[attr-defined]
-PAGES = ("configuration.md", "commands.md")
+PAGES = ("configuration.md", "commands.md", "recordings.md")
 
 
 def commands() -> str:
@@ -35,7 +36,7 @@ def made(page: str) -> str:
     """The page with every table made anew."""
 
     def table(found: "re.Match[str]") -> str:
-        return f"{found[1]}\n{ {'commands': commands, 'keys': keys}[found[2]]() }\n<!-- end -->"
+        return f"{found[1]}\n{MADE[found[2]]()}\n<!-- end -->"
 
     return re.sub(r"(<!-- made of the code: (\w+) -->)\n.*?<!-- end -->", table, page, flags=re.DOTALL)
 
@@ -102,6 +103,9 @@ def _yaml(value: object) -> str:
 
 def _cell(words: str) -> str:
     return " ".join(words.split()).replace("|", "\\|")
+
+
+MADE = {"commands": commands, "keys": keys, "recordings": recordings.table}
 
 
 if __name__ == "__main__":

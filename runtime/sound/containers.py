@@ -37,7 +37,11 @@ class _Bytes:
             self.seek, self.tell = self._seek, self._tell
 
     def read(self, size: int) -> bytes:
-        return self._stream.read_some(size)
+        try:
+            return self._stream.read_some(size)
+        except BaseException as error:  # FFmpeg can't pass it on
+            self.error = error
+            return b""
 
     def _seek(self, offset: int, whence: int = 0) -> int:
         stream = self._stream
@@ -62,14 +66,16 @@ class ContainerDecoder:
             ) from missing
         self._failures = av.FFmpegError
         self._resampler_of = av.AudioResampler
+        self._bytes = _Bytes(stream)
         self._damages = self._given = 0
         self._held: deque[Frames] = deque()
         self._held_frames = 0
         try:
             self._container: InputContainer = av.open(
-                _Bytes(stream), mode="r", format=kind.demuxer, options=ALONE
+                self._bytes, mode="r", format=kind.demuxer, options=ALONE
             )
         except (av.FFmpegError, ValueError) as refused:
+            self._raise_what_stopped()
             raise _unreadable(stream, kind, refused) from refused
         if not self._container.streams.audio:
             raise DataError(f"{stream.name} holds no sound", why=f"it is {kind.name} without any")
@@ -104,6 +110,11 @@ class ContainerDecoder:
         while self._held_frames < count and (part := next(self._pieces, None)) is not None:
             self._held.append(part)
             self._held_frames += len(part)
+        self._raise_what_stopped()
+
+    def _raise_what_stopped(self) -> None:
+        if self._bytes.error:
+            raise self._bytes.error
 
     def _decode(self) -> Iterator[Frames]:
         resampler: Any = None

@@ -106,13 +106,14 @@ class MpegDecoder:
 
     def __init__(self, stream: Stream) -> None:
         self._frames = _FrameReader(stream)
-        first = self._frames.next()
-        if not first:
-            raise DataError(f"{stream.name} holds no sound", why="no whole frame of MPEG audio is there")
+        first, second = self._frames.next(), self._frames.next()
+        if not second:  # libsndfile wants to see two
+            raise DataError(f"{stream.name} holds no sound", why="it ends within its first frames")
         self._promise = _promise(first)
         if _info_at(first) is not None:
             first = _without_length(first)
-        self._decoder = SndfileDecoder(Shown(self._frames.read_some, head=first, tail=FAR_END), stream.name)
+        shown = Shown(self._frames.read_some, head=first + second, tail=FAR_END)
+        self._decoder = SndfileDecoder(shown, stream.name)
         self.rate, self.channels = self._decoder.rate, self._decoder.channels
         self._given = 0
 

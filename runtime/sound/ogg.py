@@ -10,6 +10,7 @@ from dataclasses import replace
 from ..errors import DataError
 from .decoder import Decoder, Ending, Frames
 from .flac import FlacDecoder
+from .headers import cut_in_header
 from .kinds import FLAC, Kind
 from .sndfile import Shown, SndfileDecoder
 from .stream import Stream
@@ -65,6 +66,7 @@ class _Pages:
         self.serial = b""
         self.saw_end = False
         self.holes = 0
+        self._place = 0
         self._stream = stream
         self._is_beginning = True
         self._rest = b""
@@ -82,6 +84,8 @@ class _Pages:
                 self.serial = page[14:18]
                 return page
             others.append(page)
+        if not others and not self._stream.peek(1):
+            raise cut_in_header(self._stream, kind)
         why = f"it is {kind.name} whose beginning, with all that is needed to decode it, is missing"
         if others:
             why = f"it is {kind.name} without Vorbis, Opus, FLAC or Speex"
@@ -122,7 +126,11 @@ class _Pages:
             lengths = stream.peek(HEAD_BYTES + head[26])[HEAD_BYTES:]
             size = HEAD_BYTES + len(lengths) + sum(lengths)
             page = stream.read(size)
-            return page if len(page) == size else b""
+            if len(page) < size:
+                page = _salvaged(page, self._place)
+            if page and page[14:18] == self.serial:
+                self._place = _place(page)
+            return page
         return b""
 
 
@@ -131,19 +139,55 @@ def body(page: bytes) -> bytes:
     return page[HEAD_BYTES + page[26] :] if page else b""
 
 
+def _place(page: bytes) -> int:
+    """In samples, where the last packet of a page ends."""
+    place: int = struct.unpack("<q", page[6:14])[0]
+    return place
+
+
+def _salvaged(page: bytes, start: int) -> bytes:
+    """Of a page that was cut, one of the packets that are whole; nothing where none is. start: in samples."""
+    lengths = page[HEAD_BYTES : HEAD_BYTES + page[26]]
+    there = len(page) - HEAD_BYTES - page[26]
+    count = size = kept = 0
+    for index, length in enumerate(lengths):
+        size += length
+        if size > there:
+            break
+        if length < 255:  # a packet ends here
+            count, kept = index + 1, size
+    if not count:
+        return b""
+    packets = [sum(length < 255 for length in part) for part in (lengths[:count], lengths)]
+    end = start + (_place(page) - start) * packets[0] // packets[1]  # as far as packets are equally long
+    head = page[:5] + bytes([page[5] & ~ENDS]) + struct.pack("<q", end) + page[14:22] + bytes(4)
+    return _sealed(head + bytes([count]) + lengths[:count] + body(page)[:kept])
+
+
+def _sealed(page: bytes) -> bytes:
+    """With its checksum."""
+    return page[:22] + struct.pack("<I", _checksum(page)) + page[26:]
+
+
 def _last_page(serial: bytes) -> bytes:
     """An empty page that ends a stream, so far on that nothing is cut off."""
-    page = bytearray(b"OggS\0" + bytes([ENDS]) + struct.pack("<Q", FAR) + serial + bytes(8) + b"\1\0")
-    page[22:26] = struct.pack("<I", _checksum(page))
-    return bytes(page)
+    return _sealed(b"OggS\0" + bytes([ENDS]) + struct.pack("<Q", FAR) + serial + bytes(8) + b"\1\0")
 
 
-def _checksum(page: bytes | bytearray) -> int:
+def _checksum(page: bytes) -> int:
     """Ogg's CRC: 0x04c11db7, neither reflected nor inverted."""
     checksum = 0
     for byte in page:
-        checksum ^= byte << 24
-        for _ in range(8):
-            checksum = (checksum << 1) ^ (0x04C11DB7 if checksum & 0x80000000 else 0)
+        checksum = (checksum << 8 & 0xFFFFFFFF) ^ _CHECKSUMS[checksum >> 24 ^ byte]
+    return checksum
+
+
+def _of_a_byte(byte: int) -> int:
+    checksum = byte << 24
+    for _ in range(8):
+        checksum = (checksum << 1) ^ (0x04C11DB7 if checksum & 0x80000000 else 0)
         checksum &= 0xFFFFFFFF
     return checksum
+
+
+_CHECKSUMS = [_of_a_byte(byte) for byte in range(256)]

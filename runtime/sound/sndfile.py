@@ -185,6 +185,8 @@ def _opened(file: Any, name: str, shown: Shown | None = None) -> _Forward:
     except soundfile.LibsndfileError as refused:
         if shown is not None:
             _raise_what_stopped(shown)
+            if shown.has_ended:
+                raise DataError(f"{name} holds no sound", why="it ends within its header") from refused
         raise DataError(
             f"{name} is not a recording that can be read", why=str(refused.error_string).rstrip(".")
         ) from refused
