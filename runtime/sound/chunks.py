@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..errors import DataError
 from . import kinds
-from .headers import KEPT_BYTES, UNKNOWN_32, Form, Opened, checked, cut_in_header, stated_length
+from .headers import KEPT_BYTES, UNKNOWN_32, Form, Opened, checked, cut_in_header, is_over, stated_length
 from .kinds import Kind
 from .payload import FOREVER, Payload
 from .pcm import Coding
@@ -110,7 +110,7 @@ class _More:
         while True:
             pad = -size % family.pad
             view = stream.peek(pad + kinds.LOOK)
-            if len(view) < pad + family.head.size or kinds.recognised(view[pad:]):
+            if len(view) < pad + family.head.size or is_over(stream, pad):
                 stream.skip(pad)
                 return 0
             name, size = family.head.unpack(view[pad : pad + family.head.size])
@@ -118,7 +118,7 @@ class _More:
                 size -= family.head.size
             ids = KNOWN if stream.is_pipe and family.head_counts is False else family.chunk_id
             if not (ids.fullmatch(name) and 0 <= size <= min(stream.left, FOREVER)):
-                return 0 if kinds.recognised(view) else FOREVER
+                return 0 if is_over(stream) else FOREVER
             stream.skip(pad + family.head.size)
             if name == family.sound:
                 stream.skip(family.before)

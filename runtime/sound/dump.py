@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..errors import DataError
 from .decoder import Ending, Frames, no_frames
 from .headers import cut_in_header
 from .kinds import Kind
@@ -23,7 +24,10 @@ class DumpDecoder:
         if len(head) < HEAD_BYTES:
             raise cut_in_header(stream, kind)
         self.rate = round(1e9 / max(1, _number(head[7:10])))
-        self._width = max(1, -(-head[6] // 7))  # bytes of a sample
+        self._width = -(-head[6] // 7)  # bytes of a sample
+        if not (1 <= self._width <= 4 and 1_000 <= self.rate <= 384_000):
+            why = f"it is {kind.name} of {head[6]} bits at {self.rate} Hz"
+            raise DataError(f"{stream.name} can't be read", why=why)
         self._promised = _number(head[10:13])
         self._stream = stream
         self._held = no_frames(1)

@@ -5,6 +5,7 @@ libsndfile decodes them; it gets a header that promises more than will ever come
 
 import re
 import struct
+from typing import Literal
 
 from ..errors import DataError
 from . import kinds
@@ -39,36 +40,45 @@ class _Inside:
 def open_foreign(stream: Stream, kind: Kind, opened: Opened) -> Decoder:
     """What is not samples as they are. Raises DataError where libsndfile does not know it either."""
     form, payload = opened.form, opened.payload
-    bytes_a_second = struct.unpack(f"{FAMILIES[kind].order}I", form.body[8:12])[0] if form.tag else 0
-    promise = int(MOST_FRAMES * min(1.0, (bytes_a_second / form.rate) or GSM_BYTES))
     if form.tag in MPEG_IN_WAV:
         return MpegDecoder(Stream(_Inside(payload), stream.name))
     if kind in (kinds.AU, kinds.AU_LITTLE):
-        head = (
-            opened.head[:8]
-            + struct.pack(f"{'<' if kind is kinds.AU_LITTLE else '>'}I", promise)
-            + opened.head[12:]
-        )
-    elif form.tag:  # a WAV or a relative of it
-        order = FAMILIES[kind].order
-        chunk = struct.pack(f"{order}4sI", b"fmt ", len(form.body)) + form.body + bytes(len(form.body) % 2)
-        sound = struct.pack(f"{order}4sI", b"data", promise)
-        whole = len(chunk) + len(sound) + 4 + promise
-        head = (
-            struct.pack(f"{order}4sI4s", b"RIFX" if order == ">" else b"RIFF", whole, b"WAVE") + chunk + sound
-        )
-    elif b"DWVW" in form.body:
-        raise DataError(
-            f"{stream.name} can't be read", why=f"it is {kind.name} in DWVW, which libsndfile gets wrong"
-        )
+        head, promise = _au_head(opened, "little" if kind is kinds.AU_LITTLE else "big")
+    elif kind is kinds.AIFF and b"DWVW" not in form.body:  # which libsndfile writes, but can't read
+        head, promise = _aiff_head(opened)
+    elif form.tag:
+        head, promise = _wave_head(opened, FAMILIES[kind].order)
     else:
-        before = opened.head[: -FAMILIES[kind].before - 4]
-        frames = before.index(b"COMM") + 10  # GSM's length is counted there
-        before = before[:frames] + struct.pack(">I", MOST_FRAMES) + before[frames + 4 :]
-        head = before + struct.pack(">I", promise + FAMILIES[kind].before) + bytes(FAMILIES[kind].before)
-        head = head[:4] + struct.pack(">I", len(head) + promise - 8) + head[8:]
+        why = f"it is {kind.name} in a coding that is not known here"
+        raise DataError(f"{stream.name} can't be read", why=why)
     shown = Shown(payload.read, head=head, length=len(head) + promise)
     return SndfileDecoder(shown, stream.name, payload=payload, data_bytes=promise)
+
+
+def _wave_head(opened: Opened, order: str) -> tuple[bytes, int]:
+    """Of a WAV, or of a relative as a WAV; and how many bytes of sound it promises."""
+    form = opened.form
+    bytes_a_second = struct.unpack(f"{order}I", form.body[8:12])[0]
+    promise = int(MOST_FRAMES * min(1.0, bytes_a_second / form.rate or GSM_BYTES))
+    chunk = struct.pack(f"{order}4sI", b"fmt ", len(form.body)) + form.body + bytes(len(form.body) % 2)
+    sound = struct.pack(f"{order}4sI", b"data", promise)
+    name = b"RIFX" if order == ">" else b"RIFF"
+    whole = len(chunk) + len(sound) + 4 + promise
+    return struct.pack(f"{order}4sI4s", name, whole, b"WAVE") + chunk + sound, promise
+
+
+def _aiff_head(opened: Opened) -> tuple[bytes, int]:
+    promise = int(MOST_FRAMES * GSM_BYTES)
+    head = bytearray(opened.head[:-12] + struct.pack(">I", promise + 8) + bytes(8))
+    frames = head.index(opened.form.body[:18]) + 2
+    head[frames : frames + 4] = struct.pack(">I", MOST_FRAMES)  # GSM's length is counted there
+    head[4:8] = struct.pack(">I", len(head) + promise - 8)
+    return bytes(head), promise
+
+
+def _au_head(opened: Opened, order: Literal["little", "big"]) -> tuple[bytes, int]:
+    promise = int(MOST_FRAMES * GSM_BYTES)
+    return opened.head[:8] + promise.to_bytes(4, order) + opened.head[12:], promise
 
 
 def open_forward(stream: Stream, kind: Kind) -> Decoder:

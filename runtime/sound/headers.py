@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ..errors import DataError
 from . import kinds
 from .kinds import Kind
+from .mpeg import begins, tag_bytes
 from .payload import FOREVER, Payload
 from .pcm import Coding
 from .stream import Stream
@@ -49,6 +50,12 @@ def stated_length(size: int, unknown: int, stream: Stream) -> int:
     if size >= unknown or size == -1 or (size <= 0 and stream.is_pipe):
         return FOREVER
     return max(0, size)
+
+
+def is_over(stream: Stream, at: int = 0) -> bool:
+    """Whether so many bytes on there is no sound of this recording: nothing, a tag, or another recording."""
+    view = stream.peek(at + kinds.LOOK)[at:]
+    return not view or tag_bytes(view) > 0 or kinds.recognised(view) is not None or begins(stream, at)
 
 
 def checked(form: Form, stream: Stream, kind: Kind) -> Form:
@@ -99,11 +106,7 @@ def open_htk(stream: Stream, kind: Kind) -> Opened:
 
 
 def _sound_or_another(stream: Stream) -> Callable[[], int]:
-    def more() -> int:
-        view = stream.peek(kinds.LOOK)
-        return 0 if not view or kinds.recognised(view) else FOREVER
-
-    return more
+    return lambda: 0 if is_over(stream) else FOREVER
 
 
 _VOC_CODINGS = {0: Coding("PCM_U8", 1), 4: Coding("PCM_16", 2), 6: Coding("ALAW", 1), 7: Coding("ULAW", 1)}
@@ -134,7 +137,7 @@ def _next_voc_block(stream: Stream) -> int:
     """How many bytes of sound the next block has; its rate is that of the first."""
     while block := stream.peek(16):
         size, kind = int.from_bytes(block[1:4], "little"), block[0]
-        if kind == _VOC_END and (len(block) == 1 or kinds.recognised(stream.peek(1 + kinds.LOOK)[1:])):
+        if kind == _VOC_END and is_over(stream, 1):
             stream.skip(1)
             return 0
         if kind in (_VOC_END, *range(_VOC_NEW + 1, 256)) or size > stream.left:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..errors import DataError
 from .decoder import Ending, Frames
+from .kinds import LOOK, recognised
 from .sndfile import Shown, SndfileDecoder
 from .stream import Stream
 
@@ -26,8 +27,6 @@ CERTAIN = 3
 """So many frames in a row are no accident."""
 VIEW_BYTES = 4 * MOST_FRAME_BYTES
 """What it takes to see them."""
-MOST_JUNK = 1 << 20
-"""Bytes without a frame: then no more will come."""
 PROMISE = 1 << 30
 """Frames; what libsndfile is told where the header tells less."""
 FAR_END = bytes(128)
@@ -64,9 +63,9 @@ def header(data: bytes) -> Header | None:
     return Header(size, samples, version, layer, hertz, data[3] >> 6 == 3)
 
 
-def begins(stream: Stream) -> bool:
-    """Whether frames begin right here: three in a row. Looks no further than it has to."""
-    at, first = 0, header(stream.peek(4))
+def begins(stream: Stream, at: int = 0) -> bool:
+    """Whether frames begin so many bytes on: three in a row. Looks no further than it has to."""
+    first = header(stream.peek(at + 4)[at:])
     here = first
     for _ in range(CERTAIN - 1):
         if first is None or here is None:
@@ -178,8 +177,7 @@ class _FrameReader:
         here = header(stream.peek(4))
         if here and (self._first is None or here.fits(self._first)):
             return True
-        junk = 0
-        while junk < MOST_JUNK and stream.peek(1):
+        while stream.peek(1) and not recognised(stream.peek(LOOK)):
             if size := tag_bytes(stream.peek(10)):
                 stream.skip(size)
                 continue
@@ -189,9 +187,7 @@ class _FrameReader:
                 self.holes += at > 0 and self._first is not None
                 stream.skip(at)
                 return True
-            step = max(1, len(view) - CERTAIN * MOST_FRAME_BYTES)
-            junk += step
-            stream.skip(step)
+            stream.skip(max(1, len(view) - CERTAIN * MOST_FRAME_BYTES))
         return False
 
 

@@ -11,7 +11,7 @@ from ..errors import DataError
 from .decoder import Decoder, Ending, Frames
 from .flac import FlacDecoder
 from .headers import cut_in_header
-from .kinds import FLAC, Kind
+from .kinds import FLAC, LOOK, Kind, recognised
 from .sndfile import Shown, SndfileDecoder
 from .stream import Stream
 
@@ -20,8 +20,6 @@ BEGINS, ENDS = 2, 4
 CODECS = b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   "
 FAR = 1 << 60
 """A place in samples that no recording reaches."""
-MOST_JUNK = 1 << 20
-"""Bytes without a page: then no more will come."""
 
 
 class OggDecoder:
@@ -112,11 +110,11 @@ class _Pages:
         junk = 0
         while (head := stream.peek(HEAD_BYTES)) and len(head) == HEAD_BYTES:
             if not head.startswith(b"OggS"):
+                if recognised(stream.peek(LOOK)):
+                    return b""
                 at = stream.peek(1 << 12).find(b"OggS", 1)
                 step = at if at > 0 else max(1, min(len(stream.peek(1 << 12)) - 3, 1 << 12))
                 junk += step
-                if junk > MOST_JUNK:
-                    return b""
                 stream.skip(step)
                 continue
             if junk and not self._is_beginning:

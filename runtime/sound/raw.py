@@ -96,9 +96,11 @@ def likeness(data: bytes, channels: int) -> Sample | None:
     bytes_ = np.frombuffer(data, np.uint8)
     if len(bytes_) and np.mean((bytes_ >= 0x40) & (bytes_ < 0xC0)) > CENTRED:
         return "u8"
+    # Every second one of smooth samples is smooth too, though less: so wider ones are, but not the smoothest.
     widths: tuple[Sample, ...] = ("s16le", "s24le", "s32le")
-    # The narrowest first: every second one of smooth samples is smooth too, as wider ones would be.
-    return next((sample for sample in widths if _smoothness(data, sample, channels) > SMOOTH), None)
+    smoothness = {sample: _smoothness(data, sample, channels) for sample in widths}
+    smoothest = max(widths, key=smoothness.__getitem__)
+    return smoothest if smoothness[smoothest] > SMOOTH else None
 
 
 def _is_zero(data: bytes) -> bool:

@@ -19,6 +19,8 @@ ENDLESS = 1 << 60
 """Bytes; the length that libsndfile is shown."""
 KEPT_BYTES = 1 << 20
 """A header is within this. While it is read, libsndfile goes to and fro; later only forward."""
+HEADERLESS = "nothing in it says what it is"
+AS_RAW = "if it holds raw samples: edgecap run --source stdin --sample s16le --rate 32000 < FILE"
 MOST_DAMAGES = 1000
 """Then there is no sound to be found."""
 
@@ -162,6 +164,10 @@ class PathDecoder:
     beside it. Raises DataError where libsndfile can't."""
 
     def __init__(self, stream: Stream) -> None:
+        if (
+            stream.path is None or stream.path.suffix.lower() == ".raw"
+        ):  # which soundfile would have described
+            raise DataError(f"{stream.name} is not a recording that can be read", why=HEADERLESS, fix=AS_RAW)
         self._sound = _opened(str(stream.path), stream.name)
         self.rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
