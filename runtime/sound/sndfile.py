@@ -5,6 +5,7 @@ shown one that is as long as can be, whose first bytes are what we have repaired
 it looks for; all between comes from the stream, when it is asked for.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -168,7 +169,7 @@ class PathDecoder:
             stream.path is None or stream.path.suffix.lower() == ".raw"
         ):  # which soundfile would have described
             raise DataError(f"{stream.name} is not a recording that can be read", why=HEADERLESS, fix=AS_RAW)
-        self._sound = _opened(str(stream.path), stream.name)
+        self._sound = _opened(os.fsencode(stream.path), stream.name)
         self.rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
         self._damages = 0
