@@ -165,9 +165,8 @@ class PathDecoder:
     beside it. Raises DataError where libsndfile can't."""
 
     def __init__(self, stream: Stream) -> None:
-        if (
-            stream.path is None or stream.path.suffix.lower() == ".raw"
-        ):  # which soundfile would have described
+        # What soundfile takes for raw by its name it will not look at.
+        if stream.path is None or stream.path.suffix.lower() == ".raw":
             raise DataError(f"{stream.name} is not a recording that can be read", why=HEADERLESS, fix=AS_RAW)
         self._sound = _opened(os.fsencode(stream.path), stream.name)
         self.rate: int = self._sound.samplerate
