@@ -110,22 +110,30 @@ def _sound_or_another(stream: Stream) -> Callable[[], int]:
 
 
 _VOC_CODINGS = {0: Coding("PCM_U8", 1), 4: Coding("PCM_16", 2), 6: Coding("ALAW", 1), 7: Coding("ULAW", 1)}
-_VOC_END, _VOC_SOUND, _VOC_MORE, _VOC_NEW = 0, 1, 2, 9
+_VOC_END, _VOC_SOUND, _VOC_MORE, _VOC_EXTENDED, _VOC_NEW = 0, 1, 2, 8, 9
 
 
 def open_voc(stream: Stream, kind: Kind) -> Opened:
     """Creative's, in blocks. Raises DataError where no sound is within reach."""
     head = stream.read(26)
     stream.skip(int.from_bytes(head[20:22], "little") - len(head))
+    extended = b""
     while (block := stream.read(4)) and block[0] not in (_VOC_SOUND, _VOC_NEW, _VOC_END):
-        stream.skip(int.from_bytes(block[1:], "little"))
+        size = int.from_bytes(block[1:], "little")
+        if block[0] == _VOC_EXTENDED and size == 4:
+            extended = stream.read(4)
+        else:
+            stream.skip(size)
     told = stream.read(12 if block[:1] == bytes([_VOC_NEW]) else 2)
     if len(block) < 4 or len(told) < 2 or block[0] == _VOC_END:
         raise cut_in_header(stream, kind)
-    if block[0] == _VOC_NEW and len(told) == 12:
+    rate, channels, codec = round(1e6 / (256 - told[0])), 1, told[1]
+    if len(told) == 12:
         rate, _, channels, codec = struct.unpack("<IBBH", told[:8])
-    else:
-        rate, channels, codec = round(1e6 / (256 - told[0])), 1, told[1]
+    elif len(extended) == 4:  # which says it better than the block itself
+        period, codec, mode = struct.unpack("<HBB", extended)
+        channels = 1 + mode
+        rate = round(256e6 / channels / (65536 - period))
     form = checked(Form(rate, channels, _VOC_CODINGS.get(codec), head), stream, kind)
     if form.coding is None:
         raise DataError(f"{stream.name} can't be read", why=f"it is {kind.name} in Creative's ADPCM")

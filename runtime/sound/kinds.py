@@ -70,6 +70,7 @@ FORWARD = (
     _kind("a MAT5", b"MATLAB 5.0 MAT-file"),
     _kind("a PVF", b"PVF1\n", rb"\d+ \d+ \d+\n"),
     _kind("an IRCAM", b"\x64\xa3", rb"[\x01-\x04]\x00....[\x01-\x40]\x00{3}.\x00[\x00-\x04]\x00", "ircam"),
+    _kind("an IRCAM", b"\x64\xa3", rb"[\x01-\x04]\x00....\x00{3}[\x01-\x40]\x00[\x00-\x04]\x00.", "ircam"),
     _kind("an IRCAM", b"\0", rb"[\x01-\x04]\xa3\x64....\x00{3}[\x01-\x40]\x00[\x00-\x04]\x00.", "ircam"),
     _kind("an XI", b"Extended Instrument: "),
 )

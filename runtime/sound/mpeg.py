@@ -90,11 +90,12 @@ def find(view: bytes, is_all: bool = False) -> int | None:
 def _runs(view: bytes, at: int, is_all: bool) -> bool:
     first = header(view[at : at + 4])
     here = first
-    for _ in range(CERTAIN - 1):
+    is_at_first = at == 0  # a single one, anywhere, is an accident
+    for count in range(CERTAIN - 1):
         if first is None or here is None or not here.fits(first):
             return False
         at += here.size
-        if is_all and at >= len(view):
+        if is_all and at >= len(view) and (count or is_at_first):
             return True
         here = header(view[at : at + 4])
     return here is not None and first is not None and here.fits(first)

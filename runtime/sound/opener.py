@@ -29,6 +29,8 @@ from .raw import Raw, RawDecoder
 from .source import MIX, Mixing
 from .stream import PIPE_SOMETHING, STANDARD_INPUT, Stream, open_stream
 
+MOST_JUNK = 1 << 18
+"""Bytes of a file in which frames of MPEG audio are looked for: what a damaged tag leaves behind."""
 HEADERS = {kinds.AU: open_au, kinds.AU_LITTLE: open_au, kinds.HTK: open_htk, kinds.VOC: open_voc}
 
 
@@ -79,30 +81,30 @@ def _converted(decoder: Decoder, converter: Converter) -> Iterator[tuple[np.ndar
 
 def _recordings(stream: Stream, raw: Raw | None) -> Iterator[Decoder]:
     """A decoder for each recording in a stream, given when the one before it has been read to its end."""
-    # Raw samples must not wait for more than the block that they are given in.
-    ahead = VIEW_BYTES if raw is None else min(VIEW_BYTES, _block_bytes(raw))
-    yield _next(stream, ahead) or _first(stream, raw)
-    while decoder := _next(stream, ahead):
+    yield _first(stream, raw)
+    while decoder := _known(stream) or _mpeg(stream, VIEW_BYTES):
         yield decoder
 
 
-def _block_bytes(raw: Raw) -> int:
-    return round(raw.rate * BLOCK_S) * raw.channels * CODINGS[raw.sample].width
-
-
 def _first(stream: Stream, raw: Raw | None) -> Decoder:
-    """For a stream that begins with no recording known here."""
+    """For the beginning of a stream. Raises DataError for what is no recording, nor raw samples."""
+    if decoder := _known(stream):
+        return decoder
     view = stream.peek(LOOK)
     if not view:
         raise _no_sound(stream)
-    for name, magic in FOREIGN.items():
-        if view.startswith(magic):
-            raise DataError(f"{stream.name} is not a recording", why=f"it is {name}")
-    if kinds.is_text(view):
-        raise DataError(f"{stream.name} is not a recording", why="it is text")
+    what = next((name for name, magic in FOREIGN.items() if view.startswith(magic)), None)
+    if what or kinds.is_text(view):
+        raise DataError(f"{stream.name} is not a recording", why=f"it is {what or 'text'}")
+    # Raw samples must not wait for more than the block that they are given in; in a file nothing waits.
+    ahead = _block_bytes(raw) if raw else VIEW_BYTES if stream.is_pipe else MOST_JUNK
+    if decoder := _mpeg(stream, ahead):
+        return decoder
     if raw:
         return RawDecoder(stream, raw)
-    if not stream.is_pipe:
+    if not stream.is_pipe and not view.startswith(
+        b"\xff"
+    ):  # which libsndfile takes for MPEG, and prints about
         return open_by_path(stream)
     raise DataError(
         f"{stream.name} is not a recording that is known here",
@@ -110,22 +112,30 @@ def _first(stream: Stream, raw: Raw | None) -> Decoder:
     )
 
 
-def _is_mpeg(stream: Stream, ahead: int) -> bool:
-    """Whether frames of MPEG audio begin here, or further on in a recording whose beginning was cut off."""
-    if begins(stream):
-        return True
-    view = stream.peek(ahead)
-    return find(view, is_all=len(view) < ahead) is not None
+def _block_bytes(raw: Raw) -> int:
+    return min(VIEW_BYTES, round(raw.rate * BLOCK_S) * raw.channels * CODINGS[raw.sample].width)
 
 
-def _next(stream: Stream, ahead: int) -> Decoder | None:
-    """For the recording that begins here, if one does. ahead: how many bytes may be waited for to see it."""
+def _mpeg(stream: Stream, ahead: int) -> Decoder | None:
+    """For frames of MPEG audio that begin here, or further on in a recording whose beginning was cut off.
+
+    ahead: how many bytes may be waited for to see it.
+    """
+    if not begins(stream):
+        view = stream.peek(ahead)
+        if find(view, is_all=len(view) < ahead) is None:
+            return None
+    return MpegDecoder(stream)
+
+
+def _known(stream: Stream) -> Decoder | None:
+    """For a recording whose kind its first bytes tell, behind any tags."""
     while size := tag_bytes(stream.peek(10)):
         stream.skip(size)
     start = stream.position
     kind = kinds.recognised(stream.peek(LOOK))
     if kind is None:
-        return MpegDecoder(stream) if _is_mpeg(stream, ahead) else None
+        return None
     refused: EdgecapError | None = None
     for opens in _ways(kind):
         if stream.position != start:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import soundfile
 
 from ..errors import DataError
@@ -120,7 +121,7 @@ class SndfileDecoder:
         self._payload = payload
         self._data_bytes = data_bytes
         self._rest = rest
-        self._given = self._damages = 0
+        self._decoded = self._damages = 0
         self._sound = _opened(shown, name, shown)
         shown.is_opening = False
         self.rate: int = self._sound.samplerate
@@ -129,6 +130,15 @@ class SndfileDecoder:
         self._promised = self._frames if promised is None and self._frames < ENDLESS >> 8 else promised
 
     def read(self, count: int) -> Frames:
+        frames = no_frames(self.channels)
+        while len(frames) < count and len(more := self._read(count - len(frames))):
+            frames = np.concatenate([frames, more]) if len(frames) else more
+        while self._rest and len(frames) < count and self._rest.read(KEPT_BYTES):
+            pass
+        return frames
+
+    def _read(self, count: int) -> Frames:
+        """At most so many; none at the end only."""
         frames = None
         while frames is None:
             try:
@@ -142,11 +152,10 @@ class SndfileDecoder:
                         f"{self._name} can't be decoded", why=str(damaged.error_string).rstrip(".")
                     ) from damaged
         _raise_what_stopped(self._shown)
-        if self._payload is not None:
-            frames = frames[: max(0, self._frames_of(self._payload.found) - self._given)]
-        self._given += len(frames)
-        while self._rest and len(frames) < count and self._rest.read(KEPT_BYTES):
-            pass
+        self._decoded += len(frames)
+        if self._payload is not None and self._payload.has_ended:
+            beyond = self._decoded - self._frames_of(self._payload.found)
+            frames = frames[: max(0, len(frames) - max(0, beyond))]
         return frames
 
     def ending(self) -> Ending:
@@ -165,9 +174,8 @@ class PathDecoder:
     beside it. Raises DataError where libsndfile can't."""
 
     def __init__(self, stream: Stream) -> None:
-        if (
-            stream.path is None or stream.path.suffix.lower() == ".raw"
-        ):  # which soundfile would have described
+        # What soundfile takes for raw by its name it will not look at.
+        if stream.path is None or stream.path.suffix.lower() == ".raw":
             raise DataError(f"{stream.name} is not a recording that can be read", why=HEADERLESS, fix=AS_RAW)
         self._sound = _opened(os.fsencode(stream.path), stream.name)
         self.rate: int = self._sound.samplerate
