@@ -92,7 +92,10 @@ ANSWERS = (
     | st.builds(wire.Refused, room=NAMES, run=COUNTS, request=NAMES, why=NAMES, fix=NAMES)
 )
 MESSAGES = CAPTIONS | STATUSES | HEARD | REQUESTS | ANSWERS
-ADDED = {wire.CaptionMessage: {"at", "priority", "language", "semantic"}, wire.StatusMessage: {"held", "input"}}
+ADDED = {
+    wire.CaptionMessage: {"at", "priority", "language", "semantic"},
+    wire.StatusMessage: {"held", "input"},
+}
 """Fields that an earlier writer's messages do not have."""
 
 CAPTION = (
