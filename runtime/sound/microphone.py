@@ -144,7 +144,7 @@ class Microphone:
         device = self.device
         there = device.channels
         if stable_name(device) == device.name:  # no card, but a way to the sound server, perhaps
-            there = min(there, widest_source(device.name in FOLLOWERS) or there)
+            there = min(there, widest_source(device.name in FOLLOWERS) or 2)
         most = min(there, max(MOST_CHANNELS, self._mixing.channel or 0))
         return [most, *(count for count in (2, 1) if count < most)]
 

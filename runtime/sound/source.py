@@ -57,7 +57,7 @@ class Source:
             60,
             "Raise what is heard by this.",
             "DB",
-            null="as much as a source that is far too quiet lacks",
+            null="what a far too quiet source lacks",
         ),
     ] = None
 

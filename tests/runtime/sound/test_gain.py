@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecap.runtime.audio import RATE, Samples
@@ -69,6 +69,7 @@ def test_of_sixteen_bits_no_more_is_raised_than_their_noise_allows() -> None:
 
 
 @pytest.mark.parametrize("noise_db", [-60, -75, -100])
+@settings(max_examples=10)
 @given(st.floats(-34, 0))
 def test_a_source_that_is_loud_enough_passes_bit_for_bit(noise_db: float, loud_db: float) -> None:
     samples = np.clip(room(8, loud_db, noise_db), -1, 1)
@@ -120,6 +121,7 @@ def test_noise_that_comes_when_somebody_turns_it_up_is_not_raised_for_long() -> 
 CUTS = st.lists(st.integers(0, 10**6), max_size=12)
 
 
+@settings(max_examples=15)
 @given(CUTS, st.sampled_from([0.003, 0.01, 0.1, 1.0]))
 def test_any_chunking_gives_the_same(cuts: list[int], down: float) -> None:
     samples = room(9) * np.float32(down)

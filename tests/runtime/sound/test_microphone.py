@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from edgecap.commands.doctor import _microphone
 from edgecap.runtime.audio import RATE
 from edgecap.runtime.errors import DataError, MicrophoneError
 from edgecap.runtime.sound.microphone import Microphone
 from edgecap.runtime.sound.portaudio import PORTAUDIO
-from edgecap.runtime.sound.source import Mixing
+from edgecap.runtime.sound.source import Mixing, Source
 from tests.listener import ROOM, Listener, assert_hears, noise_file, start_of
 from tests.pulse import SoundServer
 
@@ -51,6 +52,27 @@ def test_two_channels_that_are_opposed_do_not_silence_each_other(
         start = start_of(listener.heard)
         heard = listener.heard[start : start + RATE - 1000]
     assert np.square(heard).mean() == pytest.approx(np.square(noise).mean(), rel=0.05)
+
+
+@pytest.mark.mic
+@pytest.mark.parametrize(
+    ("second", "sentence"), [(-1.0, "channel 2 is of opposite polarity"), (0.0, "channel 2 brings nothing")]
+)
+def test_doctor_says_what_is_wrong_with_a_channel(
+    server: SoundServer, tmp_path: Path, second: float, sentence: str
+) -> None:
+    _, noise = noise_file(tmp_path, 10)
+    path = tmp_path / "two.wav"
+    soundfile.write(path, np.stack([noise, second * noise], axis=1), RATE)
+    server.unplug(ROOM)
+    server.plug(ROOM, channels=2)
+    with server.play(path) as player:
+        finding = _microphone(Source(name=ROOM))
+        player.kill()
+    assert finding.verdict == "works"
+    assert f"{RATE} Hz, " in finding.found
+    assert "2 channels" in finding.found
+    assert sentence in finding.found
 
 
 @pytest.mark.mic
@@ -283,12 +305,18 @@ def test_a_sound_server_that_freezes_is_missed_and_found_again(server: SoundServ
 
 @pytest.mark.slow
 @pytest.mark.mic
-def test_nothing_but_zeros_is_said_within_thirty_seconds(server: SoundServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [0, 1], ids=["zeros", "dither"])
+def test_nothing_but_zeros_is_said_within_thirty_seconds(
+    server: SoundServer, tmp_path: Path, step: int
+) -> None:
     path, _ = noise_file(tmp_path, 2)
-    with Listener() as listener:
+    silence = np.random.default_rng(1).integers(-step, step + 1, 40 * RATE).astype(np.int16)
+    soundfile.write(tmp_path / "silence.wav", silence, RATE)
+    with server.play(tmp_path / "silence.wav") as player, Listener() as listener:
         listener.until(lambda: listener.capture.health == "zeros", 30)
         listener.listen(1)
         assert listener.health == ["starting", "healthy", "zeros"]
+        player.kill()
         with server.play(path):
             listener.until(listener.is_healthy, 5)
 
