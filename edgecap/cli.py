@@ -26,6 +26,7 @@ from .commands import (
     listen,
     prepare,
     run,
+    serve,
     train,
 )  # fmt: skip
 
@@ -82,6 +83,7 @@ app.command(rich_help_panel=CAPTION)(run.run)
 app.command(rich_help_panel=CAPTION)(demo.demo)
 app.command(rich_help_panel=CAPTION)(caption.caption)
 app.command(rich_help_panel=CAPTION)(listen.listen)
+app.command(rich_help_panel=CAPTION)(serve.serve)
 app.command(rich_help_panel=MACHINE)(devices.devices)
 app.command(rich_help_panel=MACHINE)(doctor.doctor)
 app.command(rich_help_panel=MACHINE)(config.config)

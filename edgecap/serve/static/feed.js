@@ -11,7 +11,7 @@
   /** root: what stands before events, "" or "../". link: a token of /tv or /obs, or "". */
   const feed = (root, link) => {
     const watchers = {};
-    const newest = {};
+    let last = ""; // where we are in every room, as the server wrote it
     let source = null;
     let heardRoom = "";
     let lastSign = Date.now();
@@ -25,8 +25,7 @@
 
     const address = () => {
       const parts = [];
-      const after = Object.keys(newest).map((room) => newest[room]);
-      if (after.length) parts.push(`after=${after.map(encodeURIComponent).join(",")}`);
+      if (last) parts.push(`after=${encodeURIComponent(last)}`);
       if (heardRoom) parts.push(`heard=${encodeURIComponent(heardRoom)}`);
       if (link) parts.push(`link=${encodeURIComponent(link)}`);
       return `${root}events${parts.length ? `?${parts.join("&")}` : ""}`;
@@ -46,7 +45,7 @@
       wait = FIRST_MS;
       const data = JSON.parse(event.data);
       if (data && data.now) skew = new Date(data.now).getTime() - Date.now();
-      if (kind === "caption" && event.lastEventId) newest[data.room] = event.lastEventId;
+      if (event.lastEventId) last = event.lastEventId;
       if (kind === "hello") connected(true);
       tell(kind, data);
     };

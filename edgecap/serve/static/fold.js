@@ -1,17 +1,21 @@
 /* Fold: captions in, lines out. A line is one sound in one room: what is heard again joins its line ("again, 4 times
    in 2 minutes"), what goes on is one line ("continues"). Knows no element and no clock.
 
-   A line: {key, room, text, caption (the newest), ids, start, latest, end (null while it sounds), times, goesOn,
+   A line: {key, room, text, caption (the newest), keys, start, latest, end (null while it sounds), times, goesOn,
    priority, loudest}. */
 (function (edgecap) {
   "use strict";
 
   const AGAIN_S = 300;
-  /* What comes back within so long goes on. */
+  /* What comes back within so long goes on, where it is something that lasts: three barks are three. */
   const GOES_ON_S = 10;
+  const LASTING_S = 5;
   /* So many lines of a room back a sound may be joined: else it would stand far from where it is looked for. */
   const REACH = 3;
   const RANK = { urgent: 3, call: 2, normal: 1, ambient: 0 };
+
+  /** What names a caption: ids are unique in a room only. */
+  const keyOf = (caption) => `${caption.room} ${caption.id}`;
 
   const time = (iso) => new Date(iso).getTime() / 1000;
 
@@ -19,8 +23,8 @@
     let lines = [];
     let made = 0;
 
-    const lineOf = (id) => {
-      for (let at = lines.length - 1; at >= 0; at -= 1) if (lines[at].ids.indexOf(id) >= 0) return lines[at];
+    const lineOf = (key) => {
+      for (let at = lines.length - 1; at >= 0; at -= 1) if (lines[at].keys.indexOf(key) >= 0) return lines[at];
       return null;
     };
 
@@ -43,7 +47,7 @@
         room: caption.room,
         text: caption.text,
         caption,
-        ids: [caption.id],
+        keys: [keyOf(caption)],
         start: caption.start,
         latest: caption.start,
         end: caption.end,
@@ -63,10 +67,11 @@
     const begun = (caption) => {
       const line = joined(caption);
       if (line === null) return begin(caption);
-      if (time(caption.start) - time(line.end) <= GOES_ON_S) line.goesOn = true;
+      const lasting = time(line.end) - time(line.latest) >= LASTING_S;
+      if (lasting && time(caption.start) - time(line.end) <= GOES_ON_S) line.goesOn = true;
       else line.times += 1;
-      line.ids.push(caption.id);
-      if (line.ids.length > 64) line.ids.shift();
+      line.keys.push(keyOf(caption));
+      if (line.keys.length > 64) line.keys.shift();
       line.caption = caption;
       line.latest = caption.start;
       line.end = caption.end;
@@ -83,12 +88,12 @@
     /** The line that a caption's new, update or end belongs to, and what that changed:
         line, again, continues, text, end, priority, or none. */
     const take = (caption) => {
-      const line = lineOf(caption.id);
+      const line = lineOf(keyOf(caption));
       if (line === null) return begun(caption);
-      if (line.ids[line.ids.length - 1] !== caption.id) return { line, change: "none" };
-      if (caption.text !== line.text && line.ids.length > 1) {
+      if (line.keys[line.keys.length - 1] !== keyOf(caption)) return { line, change: "none" };
+      if (caption.text !== line.text && line.keys.length > 1) {
         // It joined a line by its first words, and turns out to be another sound.
-        line.ids.pop();
+        line.keys.pop();
         line.end = caption.start;
         line.times = Math.max(1, line.times - 1);
         return begin(caption);
@@ -104,7 +109,7 @@
     /** Lines of a room that sound no longer, since its open caption is another or none. */
     const closeOthers = (room, liveId, at) => {
       const closed = lines.filter(
-        (line) => line.room === room && line.end === null && line.ids[line.ids.length - 1] !== liveId
+        (line) => line.room === room && line.end === null && line.caption.id !== liveId
       );
       closed.forEach((line) => {
         line.end = at;
@@ -132,5 +137,6 @@
   };
 
   edgecap.fold = fold;
+  edgecap.keyOf = keyOf;
   edgecap.RANK = RANK;
 })((window.edgecap = window.edgecap || {}));

@@ -31,7 +31,7 @@
       found.push({
         kind: isMuted ? "muted" : "room", loud: !isMuted, icon: "deaf", rooms: names,
         head: isMuted ? "Muted" : "Not listening",
-        text: `${words.capital(shown)}: ${rooms[0].why || words.state(rooms[0])}`.replace(/([^.!?])$/, "$1."),
+        text: `${words.capital(shown)}. ${rooms[0].why || words.state(rooms[0])}`,
         since: rooms.map((room) => room.since).sort()[0],
       });
     });
@@ -40,7 +40,7 @@
       if (!ear.connected && (!known || !deaf.some((room) => room.ear === ear.ear))) {
         found.push({
           kind: "ear", loud: true, icon: "deaf", head: "Not listening", rooms: [], since: ear.since,
-          text: `Nothing comes from ${ear.endpoint || ear.ear}: ${ear.why || "is edgecap run running there?"}`.replace(/([^.!?])$/, "$1."),
+          text: `${ear.why || `Nothing comes from ${ear.ear}.`} Is edgecap run running there?`,
         });
       }
       if (ear.connected && Math.abs(ear.clock_s || 0) >= 5) {

@@ -98,6 +98,9 @@
 
     const rank = (entry) => (entry.line.end === null ? 10 : 0) + edgecap.RANK[entry.line.priority];
 
+    /** What sounds now; and what is over only where it called somebody, or nothing else stands. */
+    const standsOut = (entry, at) => at === 0 || entry.line.end === null || edgecap.RANK[entry.line.priority] > 1;
+
     const fitAll = () => {
       const room = places.region.clientHeight || window.innerHeight;
       slots.forEach((one, at) => {
@@ -118,7 +121,10 @@
       standing = standing.filter(isStanding);
       const shown = standing
         .filter((entry) => options.isShown(entry.line))
-        .sort((a, b) => rank(b) - rank(a) || b.order - a.order);
+        .sort((a, b) => rank(b) - rank(a) || b.order - a.order)
+        .filter(standsOut);
+      const drawnLarge = shown.slice(0, SLOTS).map((entry) => entry.line.key);
+      standing.forEach((entry) => views[entry.line.key] && views[entry.line.key].stand(drawnLarge.indexOf(entry.line.key) >= 0));
       const before = slots.map((one) => (one.line() ? one.text.textContent : "")).join("\n");
       slots.forEach((one, at) => one.draw(shown[at] ? shown[at].line : null, options.now(), at === 0, options.names()));
       show(further, shown.length > SLOTS);
@@ -136,7 +142,6 @@
       entry.order = counted;
       entry.until = options.now() + reading(line);
       if (!known) standing.push(entry);
-      if (views[line.key]) views[line.key].stand(true);
     };
 
     const add = (line, isQuietly) => {

@@ -29,20 +29,20 @@
   const urgent = edgecap.urgent(byId("urgent"), {
     now: feed.now,
     mayDismiss: true,
-    dismiss: (ids) => ids.forEach((id) => {
-      scene.dismiss(id);
-      unsent.push(id);
+    dismiss: (captions) => {
+      captions.forEach(scene.dismiss);
+      unsent = unsent.concat(captions);
       send();
-    }),
+    },
   });
 
   /* Seen here while there was no connection: told to the others when it is back. */
   let unsent = [];
   const send = () => {
-    const ids = unsent;
+    const captions = unsent;
     unsent = [];
-    ids.forEach((id) => edgecap.ask("api/dismiss", { id }).catch((problem) => {
-      if (!problem.status) unsent.push(id);
+    captions.forEach((seen) => edgecap.ask("api/dismiss", { room: seen.room, id: seen.id }).catch((problem) => {
+      if (!problem.status) unsent.push(seen);
     }));
   };
 

@@ -37,7 +37,7 @@
       if (!parts.urgent || !alarms(line)) return;
       const isNews = ["line", "again", "text", "priority"].indexOf(change) >= 0;
       const isLate = line.end !== null && feed.now() - new Date(line.end) > LATE_URGENT_MS;
-      if (isNews && !isLate && !dismissed[line.caption.id]) parts.urgent.add(line);
+      if (isNews && !isLate && !dismissed[edgecap.keyOf(line.caption)]) parts.urgent.add(line);
       else if (parts.urgent.holds(line)) parts.urgent.draw();
     };
 
@@ -97,9 +97,10 @@
       parts.changed();
     };
 
-    const dismiss = (id) => {
-      dismissed[id] = true;
-      if (parts.urgent) parts.urgent.dismissed(id);
+    const dismiss = (seen) => {
+      const key = edgecap.keyOf(seen);
+      dismissed[key] = true;
+      if (parts.urgent) parts.urgent.dismissed(key);
     };
 
     const begin = (captions) => {
@@ -139,7 +140,7 @@
       parts.changed();
     });
     feed.on("dismiss", (told) => {
-      dismiss(told.id);
+      dismiss(told);
       parts.changed();
     });
     feed.on("connection", (connection) => {

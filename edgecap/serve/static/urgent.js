@@ -30,7 +30,7 @@
     }
   };
 
-  /** place: the element that fills the screen. options: {now, dismiss: (ids) => tells the others, mayDismiss}. */
+  /** place: the element that fills the screen. options: {now, dismiss: (captions) => tells the others, mayDismiss}. */
   const urgent = (place, options) => {
     const sign = make("div", "urgent-sign");
     const head = make("p", "urgent-head");
@@ -118,9 +118,9 @@
 
     const seen = () => {
       if (Date.now() - shownAt < UNTOUCHED_MS) return;
-      const ids = lines.reduce((all, line) => all.concat(line.ids.slice(-1)), []);
+      const captions = lines.map((line) => line.caption);
       close();
-      options.dismiss(ids);
+      options.dismiss(captions);
     };
 
     button.addEventListener("click", seen);
@@ -136,9 +136,9 @@
       isOpen,
       holds: (line) => lines.indexOf(line) >= 0,
       /** Seen elsewhere. */
-      dismissed: (id) => {
-        if (!lines.some((line) => line.ids.indexOf(id) >= 0)) return;
-        lines = lines.filter((line) => line.ids.indexOf(id) < 0);
+      dismissed: (key) => {
+        if (!lines.some((line) => line.keys.indexOf(key) >= 0)) return;
+        lines = lines.filter((line) => line.keys.indexOf(key) < 0);
         if (isOpen()) draw();
         else close();
       },
