@@ -6,7 +6,11 @@
   const words = edgecap.words;
   const settings = edgecap.settings;
 
-  const isChosen = (room) => settings.get("hiddenRooms").indexOf(room) < 0;
+  /** Not hidden here; on /tv and /obs, named in the address or none is. */
+  const isChosen = (room) => {
+    const only = settings.get("rooms");
+    return settings.get("hiddenRooms").indexOf(room) < 0 && (only.length === 0 || only.indexOf(room) >= 0);
+  };
 
   const choose = (room, isShown) => {
     const others = settings.get("hiddenRooms").filter((name) => name !== room);

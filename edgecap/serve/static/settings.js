@@ -21,7 +21,7 @@
   });
   const flag = (otherwise) => ({
     otherwise,
-    read: (text) => ({ true: true, on: true, false: false, off: false })[String(text)],
+    read: (text) => ({ true: true, on: true, false: false, off: false }[String(text)]),
     allowed: "on, off",
   });
   const names = () => ({
@@ -35,6 +35,7 @@
     theme: choice("system", "system", "light", "dark", "black", "contrast"),
     words: choice("sentence", "word", "sentence", "full"),
     hiddenRooms: names(),
+    rooms: names(),
     urgentOnly: flag(false),
     urgentFrom: choice("all", "all", "chosen"),
     flash: flag(true),
@@ -97,27 +98,31 @@
       tell(name);
     },
     watch: (watcher) => watchers.push(watcher),
-    /** For pages whose settings stand in their address: the values there, and a sentence for each that is none. */
-    fromAddress: (query, allowed) => {
+    /** For /tv and /obs, whose choices stand in their address and are kept nowhere: the value of each option that
+        the page allows, and a sentence for each parameter that can't be. */
+    fromAddress: (query, options) => {
       const wrong = [];
-      new URLSearchParams(query).forEach((text, name) => {
-        const option = allowed[name];
-        if (option === undefined) return;
-        const value = option.read(text);
-        if (value === undefined) wrong.push(`${name}=${text} is not possible; it takes ${option.allowed}.`);
-        else option.value = value;
+      const chosen = {};
+      Object.keys(options).forEach((name) => {
+        chosen[name] = options[name].otherwise;
       });
-      return wrong;
-    },
-    /** Settings that a page takes from its address and keeps nowhere. */
-    hold: (name, value) => {
-      values[name] = value;
-      tell(name);
+      new URLSearchParams(query).forEach((text, name) => {
+        const option = options[name];
+        const value = option && option.read(text);
+        if (option === undefined) wrong.push(`${name} is unknown; possible are ${Object.keys(options).join(", ")}.`);
+        else if (value === undefined) wrong.push(`${name}=${text} can't be; it is ${option.allowed}.`);
+        else chosen[name] = value;
+      });
+      Object.keys(values).forEach((name) => {
+        values[name] = name in chosen ? chosen[name] : OPTIONS[name].otherwise;
+      });
+      edgecap.applyLook();
+      return { chosen, wrong };
     },
     OPTIONS,
     range,
     choice,
-    names,
+    flag,
   };
 
   /** The theme and the sizes as the style sheet reads them. */

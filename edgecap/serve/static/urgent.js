@@ -13,9 +13,16 @@
   const FORGOTTEN_MS = 15 * 60000;
   const VIBRATIONS = { urgent: [600, 200, 600, 200, 600, 200, 600], call: [200, 100, 200] };
 
+  /* Before the first touch browsers refuse, and complain. */
+  let isTouched = false;
+  ["pointerdown", "touchstart", "keydown"].forEach((kind) =>
+    window.addEventListener(kind, () => {
+      isTouched = true;
+    }, { capture: true, passive: true }));
+
   const vibrate = (priority) => {
     const wanted = settings.get("vibrate");
-    if (!navigator.vibrate || wanted === "off" || (priority !== "urgent" && wanted !== priority)) return;
+    if (!isTouched || !navigator.vibrate || wanted === "off" || (priority !== "urgent" && wanted !== priority)) return;
     navigator.vibrate(VIBRATIONS[priority] || []);
   };
 
