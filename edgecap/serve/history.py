@@ -145,7 +145,6 @@ class History:
             try:
                 if self._connection is None:
                     self._connection = store.connect_to_read(self.folder)
-                    self._names = self._connection and store.Names(self._connection)
                 yield self._connection
             except (sqlite3.Error, OSError) as refused:
                 self._close_connection()
