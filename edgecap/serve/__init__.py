@@ -1,1 +1,1 @@
-"""The face: what ears tell, brought to the people's devices, kept, and found again."""
+"""The face: what reads the wires of one or many ears, keeps what was heard, and shows it to people."""

@@ -1,5 +1,6 @@
 """The JSON that the page and other programs ask for. docs/http.md explains each."""
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,9 +30,14 @@ def json(data: Any, status: int = 200) -> Response:
 
 async def events(request: Request, face: Face, asking: Who | None) -> Stream:
     last = request.query_params.get("after") or request.headers.get("last-event-id", "")
-    device = asking and {"name": asking.name, "owner": asking.is_owner}
-    rooms = _rooms(request, "rooms")
-    return Stream(face.hub, rooms, since(last), request.query_params.get("heard", ""), device)
+    return Stream(
+        face.hub,
+        asking.id if asking else "",
+        rooms=_rooms(request, "rooms"),
+        since=since(last),
+        heard=request.query_params.get("heard", ""),
+        device=asking and {"name": asking.name, "owner": asking.is_owner},
+    )
 
 
 async def rooms(request: Request, face: Face, asking: Who | None) -> Response:
@@ -43,8 +49,8 @@ async def captions(request: Request, face: Face, asking: Who | None) -> Response
     found = await run_sync(
         lambda: face.history.captions(
             rooms=_rooms(request, "room"),
-            since=request.query_params.get("since"),
-            until=request.query_params.get("until"),
+            since=_time(request, "since"),
+            until=_time(request, "until"),
             before=request.query_params.get("before"),
             limit=limit + 1,
         )
@@ -105,6 +111,17 @@ async def _body(request: Request, kind: type[Asked]) -> Asked:
 
 def _rooms(request: Request, key: str) -> list[str]:
     return [each for text in request.query_params.getlist(key) for each in text.split(",") if each]
+
+
+def _time(request: Request, key: str) -> datetime | None:
+    text = request.query_params.get(key)
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refusal(400, f"{key}={text} is no time", fix="write 2026-01-31T10:00:00Z") from None
+    return time if time.tzinfo else time.astimezone()
 
 
 def _number(request: Request, key: str, default: int, most: int) -> int:

@@ -43,8 +43,8 @@ class Address(NamedTuple):
 
 
 def address(text: str, keys: ReaderKeys | None = None) -> Address:
-    """[NAME=]ENDPOINT[,REPLAY]. Where they are not given, the name is the endpoint's own address and the replay
-    its next port. Raises UsageError."""
+    """[NAME=]ENDPOINT[,REPLAY]: where they are not given, the name is the endpoint's own address, and the
+    replay is the next port. Raises UsageError."""
     head, equals, rest = text.partition("=")
     name, endpoints = (head, rest) if equals and "://" not in head else ("", text)
     publish, _, replay = endpoints.partition(",")

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from .history import History
 from .hub import Hub
-from .recent import Recent
 
 STATIC = Path(__file__).parent / "static"
 
@@ -12,4 +12,4 @@ STATIC = Path(__file__).parent / "static"
 @dataclass
 class Face:
     hub: Hub
-    history: Recent
+    history: History

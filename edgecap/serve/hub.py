@@ -23,14 +23,15 @@ from edgecap.runtime.telling import wire
 
 from ..order import Position
 from .ear import Address, Ear
-from .recent import Recent
+from .history import History
 
 RECENT = 2000
 """Captions of all rooms together in memory, for browsers that were cut off; older ones are the history's."""
 TICK_S = 0.5
 BEAT_S = 2.0
 GONE_S = 4.0
-"""A daemon that is there says its status every second. After so long without, it is gone: within 5 s that shows."""
+"""A daemon that is there says its status every second; after so long without it is gone, and within 5 s that
+shows."""
 CLOCK_S = 2.0
 """Clocks that differ by less are the same."""
 DISMISSED = 200
@@ -107,7 +108,7 @@ class Listener(Protocol):
 
     heard: str
 
-    def put(self, event: Told, positions: Positions) -> None: ...
+    def put(self, event: Told) -> None: ...
 
     def end(self) -> None: ...
 
@@ -167,14 +168,14 @@ class Room:
 class Hub:
     """Listens to ears for as long as `run` runs."""
 
-    def __init__(self, addresses: Iterable[Address], history: Recent) -> None:
+    def __init__(self, addresses: Iterable[Address], history: History) -> None:
         self.history = history
         self.rooms: dict[str, Room] = {}
-        self.positions: Positions = {}
+        self.positions: Positions = history.newest()
         self.recent: deque[wire.CaptionMessage] = deque(maxlen=RECENT)
         self.dismissed: deque[Dismissed] = deque(maxlen=DISMISSED)
         self.listeners: set[Listener] = set()
-        self._newest = history.newest()
+        self._newest = dict(self.positions)
         self._closely: Counter[str] = Counter()
         self._ear_shown: dict[str, tuple[bool, int | None]] = {}
         self._ear_since: dict[str, str] = {}
@@ -200,7 +201,7 @@ class Hub:
     def tell(self, event: Told) -> None:
         """To every browser."""
         for listener in tuple(self.listeners):
-            listener.put(event, self.positions)
+            listener.put(event)
 
     def listen(self, listener: Listener) -> None:
         """From now on it is told everything."""
@@ -234,21 +235,6 @@ class Hub:
             raise UnavailableError(f"{name} can't be asked", why="nothing comes from it any more")
         kind = wire.MuteRequest if on else wire.UnmuteRequest
         return await room.ear.ask(kind(room=room.local))
-
-    def missed(self, room: str, since: Position | None) -> list[wire.CaptionMessage]:
-        """The captions in memory that a browser misses of a room, oldest first. since: the newest it has."""
-        newest = self.positions.get(room)
-        if newest is None or newest == since:
-            return []
-        if since and since[0] == newest[0] and since[1] > newest[1]:
-            return []  # it is ahead of us: we have begun anew, and catch up ourselves
-        kept = [each for each in self.recent if each.room == room]
-        for number, each in enumerate(kept):
-            if (each.run, each.seq) == since:
-                return kept[number + 1 :]
-        if since and kept and since[0] == kept[0].run:
-            return [each for each in kept if each.run != since[0] or each.seq > since[1]]
-        return kept
 
     def told_rooms(self) -> list[dict[str, Any]]:
         return [room.told() for room in self.rooms.values()]

@@ -10,8 +10,9 @@ from . import door
 from .app import build
 from .ear import address
 from .face import Face
+from .folder import data_folder
+from .history import History
 from .hub import Hub
-from .recent import Recent
 
 INTERRUPTED = 130
 
@@ -23,7 +24,7 @@ def run(connect: list[str], listen: str, keys: ReaderKeys | None) -> int:
 
 async def _run(ears: list, host: str, port: int) -> int:  # type: ignore[type-arg]
     bound = door.bind(host, port)
-    history = Recent()
+    history = History.open(data_folder())
     face = Face(Hub(ears, history), history)
     server = door.server(build(face))
     code = 0
