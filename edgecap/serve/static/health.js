@@ -31,7 +31,7 @@
       found.push({
         kind: isMuted ? "muted" : "room", loud: !isMuted, icon: "deaf", rooms: names,
         head: isMuted ? "Muted" : "Not listening",
-        text: `${words.capital(shown)}. ${rooms[0].why || words.state(rooms[0])}`,
+        text: `${words.capital(shown)}: ${words.small(rooms[0].why || words.state(rooms[0]))}`,
         since: rooms.map((room) => room.since).sort()[0],
       });
     });

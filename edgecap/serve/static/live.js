@@ -12,6 +12,8 @@
   /* A sentence stays long enough to be read: at 150 words a minute, and never less than this. */
   const READ_MS = 5000;
   const WORD_MS = 400;
+  /* Clocks of other computers may differ by so much. */
+  const LATE_MS = 30000;
 
   /** As large as asked for, as far as no word is cut and all of it fits. */
   const fit = (element, asked, least, highest) => {
@@ -77,18 +79,24 @@
     slots.forEach((one) => places.now.insertBefore(one.element, places.quiet));
     places.now.insertBefore(further, places.quiet);
 
-    const isAtEnd = () => places.region.scrollHeight - places.region.scrollTop - places.region.clientHeight < 48;
+    /* Whether the reader is at the newest: scrolling alone changes that, never what is added or drawn. */
+    let isFollowing = true;
+    let drawnSize = "";
 
     const toEnd = () => {
+      isFollowing = true;
       places.region.scrollTop = places.region.scrollHeight;
+      if (places.newest) show(places.newest, false);
     };
 
-    /** Do it, and stay at the newest if that is where the reader was. */
+    places.region.addEventListener("scroll", () => {
+      isFollowing = places.region.scrollHeight - places.region.scrollTop - places.region.clientHeight < 48;
+      if (places.newest) show(places.newest, !isFollowing);
+    }, { passive: true });
+
     const keepingPlace = (work) => {
-      const wasAtEnd = isAtEnd();
       work();
-      if (wasAtEnd) toEnd();
-      if (places.newest) show(places.newest, !isAtEnd());
+      if (isFollowing) toEnd();
     };
 
     const reading = (line) => Math.max(READ_MS, line.text.split(" ").length * WORD_MS);
@@ -101,7 +109,10 @@
     /** What sounds now; and what is over only where it called somebody, or nothing else stands. */
     const standsOut = (entry, at) => at === 0 || entry.line.end === null || edgecap.RANK[entry.line.priority] > 1;
 
+    const sizeOfRegion = () => `${places.region.clientWidth} ${places.region.clientHeight}`;
+
     const fitAll = () => {
+      drawnSize = sizeOfRegion();
       const room = places.region.clientHeight || window.innerHeight;
       slots.forEach((one, at) => {
         if (one.line() === null) return;
@@ -144,6 +155,13 @@
       if (!known) standing.push(entry);
     };
 
+    /** What comes late, after a cut, was over long ago: it belongs into the log. */
+    const soonOver = (line) => {
+      standing.filter((entry) => entry.line === line).forEach((entry) => {
+        entry.until = Math.min(entry.until, new Date(line.end).getTime() + LATE_MS);
+      });
+    };
+
     const add = (line, isQuietly) => {
       const drawn = edgecap.lines.view(line, { now: options.now, names: options.names, isInLog: true });
       // The alert tells what is urgent; who reads only that is told nothing else.
@@ -175,6 +193,7 @@
           if (change === "line") add(line, isPast);
           if (change === "again" || change === "continues") repeat(line);
           if (line.end === null && change !== "end" && change !== "priority") stand(line);
+          if (line.end !== null) soonOver(line);
           if (change !== "line" && views[line.key]) views[line.key].draw();
           drawNow();
         }),
@@ -192,7 +211,10 @@
           drawNow();
           fitAll();
         }),
-      resize: () => keepingPlace(fitAll),
+      /** The region may have another size now. */
+      settle: () => {
+        if (drawnSize !== sizeOfRegion()) keepingPlace(fitAll);
+      },
       toEnd,
       speak,
       count: () => order.length,

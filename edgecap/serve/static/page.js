@@ -132,6 +132,7 @@
     drawQuiet(state);
     drawHeld(state);
     if (!byId("rooms").hidden) rooms.draw(state.rooms);
+    live.settle();
   };
 
   const scene = edgecap.scene(feed, { live, urgent, changed: draw });
@@ -158,7 +159,6 @@
       if (title && wanted !== "live") title.focus();
       window.scrollTo(0, 0);
     }
-    if (wanted === "live") live.resize();
     draw();
   };
 
@@ -184,7 +184,7 @@
     show(byId(id), isOpen);
     if (isOpen) byId(id).querySelector("h2").focus();
     else if (opener) opener.focus();
-    live.resize();
+    live.settle();
   };
 
   const openHears = (room) => {
@@ -212,10 +212,6 @@
   byId("open-rooms").addEventListener("click", () => openRooms(byId("rooms").hidden));
   byId("rooms-close").addEventListener("click", () => openRooms(false));
   byId("newest").addEventListener("click", live.toEnd);
-  byId("captions").addEventListener("scroll", () => {
-    const region = byId("captions");
-    show(byId("newest"), region.scrollHeight - region.scrollTop - region.clientHeight > 48);
-  }, { passive: true });
 
   const size = byId("size");
   const drawSize = () => {
@@ -254,7 +250,7 @@
   });
 
   window.addEventListener("resize", () => {
-    live.resize();
+    live.settle();
     urgent.size();
   });
   window.addEventListener("hashchange", go);

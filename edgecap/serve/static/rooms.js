@@ -93,7 +93,7 @@
 
     return {
       open: (room) => {
-        say(title, `What it hears now in ${room}`);
+        say(title, `${words.capital(room)}: what it hears now`);
         say(loud, "");
         rows.forEach((row) => show(row.element, false));
         show(nothing, true);

@@ -60,13 +60,14 @@
     const isLost = !state.connection.connected;
     say(byId("state"), isLost ? (state.connection.since ? "Not connected" : "Connecting") : hearing.length ? `Listening in ${words.list(hearing.slice(0, 3))}${hearing.length > 3 ? "…" : ""}` : "Not listening");
     say(byId("quiet-head"), isLost ? "" : hearing.length ? "Quiet" : Object.keys(state.rooms).length ? "" : "No room yet");
+    live.settle();
     say(byId("clock"), words.clock(new Date(feed.now()).toISOString()));
   };
 
   const scene = edgecap.scene(feed, { live, urgent, changed: draw });
 
   window.addEventListener("resize", () => {
-    live.resize();
+    live.settle();
     urgent.size();
   });
   document.addEventListener("keydown", (event) => {

@@ -4,6 +4,7 @@
 
   const MINUTE = 60;
   const HOUR = 3600;
+  const DAY = 86400;
 
   const plural = (count, one, many) => `${count} ${count === 1 ? one : many || `${one}s`}`;
 
@@ -21,12 +22,10 @@
     return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   };
 
-  const DAY_MS = 86400000;
-
   const day = (iso, now) => {
     const key = dayKey(iso);
     if (key === dayKey(now)) return "Today";
-    if (key === dayKey(now - DAY_MS)) return "Yesterday";
+    if (key === dayKey(now - DAY * 1000)) return "Yesterday";
     return new Date(iso).toLocaleDateString([], { weekday: "long", day: "numeric", month: "long", year: "numeric" });
   };
 
@@ -36,6 +35,7 @@
   const lasted = (seconds) => {
     if (seconds < MINUTE) return `${Math.max(1, Math.round(seconds))} s`;
     if (seconds < HOUR) return `${Math.round(seconds / MINUTE)} min`;
+    if (seconds >= 2 * DAY) return `${Math.round(seconds / DAY)} days`;
     const minutes = Math.round(seconds / MINUTE);
     return minutes % 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${minutes / 60} h`;
   };
@@ -51,6 +51,8 @@
   const sound = (label) => label.replace(/_/g, " ");
 
   const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+  const small = (text) => text.charAt(0).toLowerCase() + text.slice(1);
 
   const isHedged = (text) => /^(possibly|perhaps|maybe)\b/i.test(text);
 
@@ -136,7 +138,7 @@
     names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
 
   edgecap.words = {
-    plural, clock, day, dayKey, when, lasted, span, seconds, sound, capital, brief, text, loudness, sure, runnerUp,
+    plural, clock, day, dayKey, when, lasted, span, seconds, sound, capital, small, brief, text, loudness, sure, runnerUp,
     how, more, whyNot, state, priority, list,
   };
 })((window.edgecap = window.edgecap || {}));
