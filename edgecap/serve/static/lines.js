@@ -32,7 +32,7 @@
     const button = make("button", "more", {
       type: "button", "aria-expanded": "false", tabindex: options.isInLog ? "-1" : null,
     }, icon("more"));
-    const element = make("div", "line", {}, meta, make("span", "words", {}, where, text, how), button, about);
+    const element = make("div", "line", {}, meta, make("span", "words", {}, where, text, " ", how), button, about);
 
     const draw = () => {
       const shown = words.text(line.caption, settings.get("words"));
@@ -42,7 +42,7 @@
     };
     /* After the sentence, so that a screen reader is given the sentence alone. */
     const drawRest = () => {
-      if (!meta.firstChild) fill(meta, icon(iconOf(line.caption)), time, room, tag);
+      if (!meta.firstChild) fill(meta, icon(iconOf(line.caption)), time, " ", room, " ", tag);
       say(time, options.when ? options.when(line.start) : words.clock(line.start));
       time.setAttribute("datetime", line.start);
       say(room, options.names() ? line.room : "");

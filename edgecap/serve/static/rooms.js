@@ -25,6 +25,7 @@
 
   const bar = () => {
     const filled = make("span", "bar-filled");
+    filled.style.width = "0%";
     return { element: make("span", "bar", { "aria-hidden": "true" }, filled), set: (value) => {
       filled.style.width = `${Math.round(value * 100)}%`;
     } };
@@ -89,13 +90,14 @@
       make("th", "", { scope: "col" }, "Sound"), make("th", "", { scope: "col" }, "How sure"), make("th", "", { scope: "col" }, "Said?")));
     const nothing = make("p", "", {}, "Nothing yet: the first look takes a moment.");
     const close = make("button", "", { type: "button", click: options.close }, icon("close"), "Close");
-    fill(place, make("div", "panel-head", {}, title, close), loud, meter.element, nothing, make("table", "hears-table", {}, head, body));
+    const table = make("table", "hears-table", { hidden: true }, head, body);
+    fill(place, make("div", "panel-head", {}, title, close), loud, meter.element, nothing, table);
 
     return {
       open: (room) => {
         say(title, `${words.capital(room)}: what it hears now`);
         say(loud, "");
-        rows.forEach((row) => show(row.element, false));
+        show(table, false);
         show(nothing, true);
       },
       title,
@@ -103,6 +105,7 @@
         say(loud, `Level: ${level(heard.level)}`);
         meter.set(share(heard.level));
         show(nothing, heard.sounds.length === 0);
+        show(table, heard.sounds.length > 0);
         rows.forEach((row, at) => {
           const sound = heard.sounds[at];
           show(row.element, Boolean(sound));
