@@ -68,7 +68,7 @@
   };
 
   /** places: {region, log, now, quiet, spoken?}. options: {now, names, size: () => px of the first sentence,
-      share: of the region's height that it may take, isShown: (line) => whether these rooms are chosen}. */
+      share: of the region's height that it may take}. */
   const live = (places, options) => {
     const views = {};
     let order = [];
@@ -131,7 +131,7 @@
       });
       standing = standing.filter(isStanding);
       const shown = standing
-        .filter((entry) => options.isShown(entry.line))
+        .filter((entry) => edgecap.rooms.isShown(entry.line))
         .sort((a, b) => rank(b) - rank(a) || b.order - a.order)
         .filter(standsOut);
       const drawnLarge = shown.slice(0, SLOTS).map((entry) => entry.line.key);
@@ -166,6 +166,7 @@
       const drawn = edgecap.lines.view(line, { now: options.now, names: options.names, isInLog: true });
       // The alert tells what is urgent; who reads only that is told nothing else.
       if (isQuietly || line.priority === "urgent") drawn.element.setAttribute("aria-live", "off");
+      show(drawn.element, edgecap.rooms.isShown(line));
       views[line.key] = drawn;
       order.push(line.key);
       places.log.appendChild(drawn.element);
@@ -178,7 +179,7 @@
     };
 
     const repeat = (line) => {
-      if (line.priority === "call" && places.spoken && settings.get("read") === "all") speak(`Again: ${line.text}`);
+      if (line.priority === "call" && edgecap.rooms.isShown(line) && settings.get("read") === "all") speak(`Again: ${line.text}`);
     };
 
     const speak = (sentence) => {
@@ -194,7 +195,10 @@
           if (change === "again" || change === "continues") repeat(line);
           if (line.end === null && change !== "end" && change !== "priority") stand(line);
           if (line.end !== null) soonOver(line);
-          if (change !== "line" && views[line.key]) views[line.key].draw();
+          if (change !== "line" && views[line.key]) {
+            views[line.key].draw();
+            show(views[line.key].element, edgecap.rooms.isShown(line));
+          }
           drawNow();
         }),
       tick: () =>
@@ -205,7 +209,7 @@
       redraw: () =>
         keepingPlace(() => {
           order.forEach((key) => {
-            show(views[key].element, options.isShown(views[key].line));
+            show(views[key].element, edgecap.rooms.isShown(views[key].line));
             views[key].draw();
           });
           drawNow();
@@ -221,7 +225,7 @@
       last: () => {
         for (let at = order.length - 1; at >= 0; at -= 1) {
           const line = views[order[at]].line;
-          if (options.isShown(line)) return line;
+          if (edgecap.rooms.isShown(line)) return line;
         }
         return null;
       },

@@ -29,6 +29,7 @@
     rooms: OPTIONS.rooms,
     names: flag(false),
     urgentOnly: OPTIONS.urgentOnly,
+    urgentFrom: choice("chosen", "all", "chosen"),
   });
 
   const place = byId("lines");
@@ -41,9 +42,6 @@
   const feed = edgecap.feed("../", window.location.pathname.split("/obs/")[1] || "");
   const began = Date.now();
   let shown = []; // {line, until}
-
-  const isShown = (line) =>
-    edgecap.rooms.isChosen(line.room) && (!settings.get("urgentOnly") || line.priority === "urgent");
 
   const line = (text, kind) => {
     const span = make("span", "obs-text", {}, text);
@@ -64,7 +62,7 @@
     const now = feed.now();
     shown = shown.filter((entry) => entry.line.end === null || entry.until > now);
     const troubles = edgecap.troubles(scene.state, edgecap.rooms.isChosen).filter((trouble) => trouble.loud);
-    const texts = shown.filter((entry) => isShown(entry.line)).slice(-chosen.lines)
+    const texts = shown.filter((entry) => edgecap.rooms.isShown(entry.line)).slice(-chosen.lines)
       .map((entry) => [said(entry.line), entry.line.priority])
       .concat(troubles.slice(0, 1).map((trouble) => [trouble.head, "trouble"]))
       .concat(Date.now() - began < WRONG_MS ? wrong.map((text) => [text, "wrong"]) : []);

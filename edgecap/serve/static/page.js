@@ -10,9 +10,6 @@
 
   const feed = edgecap.feed("", "");
   const isChosen = edgecap.rooms.isChosen;
-  const isShown = (line) =>
-    (isChosen(line.room) || (line.priority === "urgent" && settings.get("urgentFrom") === "all")) &&
-    (!settings.get("urgentOnly") || line.priority === "urgent");
   const names = () => Object.keys(scene.state.rooms).length > 1;
 
   const live = edgecap.live(
@@ -20,7 +17,6 @@
     {
       now: feed.now,
       names,
-      isShown,
       share: 0.6,
       size: () => Math.max(34, Math.min(96, window.innerWidth * 0.05 + 18)) * (settings.get("size") / 100),
     }
@@ -81,7 +77,7 @@
       drawnSign = head.sign;
       fill(byId("state-sign"), icon(head.sign));
     }
-    const open = scene.open().filter(isShown);
+    const open = scene.open().filter(edgecap.rooms.isShown);
     const newest = open[open.length - 1];
     const standing = newest ? newest.text : "";
     say(byId("meanwhile"), newest && edgecap.view !== "live" ? `${newest.room}: ${standing}` : "");

@@ -12,9 +12,15 @@
     return settings.get("hiddenRooms").indexOf(room) < 0 && (only.length === 0 || only.indexOf(room) >= 0);
   };
 
-  const choose = (room, isShown) => {
+  /** Whether a line is for these eyes: of a chosen room, or urgent; what is not, where only that is wanted. */
+  const isShown = (line) => {
+    const isUrgent = line.priority === "urgent";
+    return (isChosen(line.room) || (isUrgent && settings.get("urgentFrom") === "all")) && (isUrgent || !settings.get("urgentOnly"));
+  };
+
+  const choose = (room, isWanted) => {
     const others = settings.get("hiddenRooms").filter((name) => name !== room);
-    settings.set("hiddenRooms", isShown ? others : others.concat(room));
+    settings.set("hiddenRooms", isWanted ? others : others.concat(room));
   };
 
   /* Where a level stands between silence and the loudest that a microphone takes. */
@@ -120,5 +126,5 @@
     };
   };
 
-  edgecap.rooms = { isChosen, choose, panel, hears, level, share };
+  edgecap.rooms = { isChosen, isShown, choose, panel, hears, level, share };
 })((window.edgecap = window.edgecap || {}));

@@ -3,8 +3,6 @@
 (function (edgecap) {
   "use strict";
 
-  const settings = edgecap.settings;
-
   const MOST_LINES = 300;
   const PAST = 60;
   const MOST_HELD = 1000;
@@ -30,11 +28,8 @@
     let waiting = []; // what comes before the past is there
     let wasHere = false;
 
-    const alarms = (line) =>
-      line.priority === "urgent" && (settings.get("urgentFrom") === "all" || edgecap.rooms.isChosen(line.room));
-
     const alarm = (line, change) => {
-      if (!parts.urgent || !alarms(line)) return;
+      if (!parts.urgent || line.priority !== "urgent" || !edgecap.rooms.isShown(line)) return;
       const isNews = ["line", "again", "text", "priority"].indexOf(change) >= 0;
       const isLate = line.end !== null && feed.now() - new Date(line.end) > LATE_URGENT_MS;
       if (isNews && !isLate && !dismissed[edgecap.keyOf(line.caption)]) parts.urgent.add(line);
@@ -45,7 +40,7 @@
       const { line, change } = fold.take(caption);
       parts.live.take(line, change, isPast);
       alarm(line, change);
-      if (line.priority === "call" && !isPast && (change === "line" || change === "again")) {
+      if (line.priority === "call" && !isPast && edgecap.rooms.isShown(line) && (change === "line" || change === "again")) {
         edgecap.vibrate("call");
         edgecap.notify(line);
       }

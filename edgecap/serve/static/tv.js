@@ -33,9 +33,6 @@
     {
       now: feed.now,
       names,
-      isShown: (line) =>
-        (isChosen(line.room) || (line.priority === "urgent" && settings.get("urgentFrom") === "all")) &&
-        (!settings.get("urgentOnly") || line.priority === "urgent"),
       share: 0.72,
       size: () => (Math.min(window.innerWidth * 0.075, window.innerHeight * 0.15) * settings.get("size")) / 100,
     }

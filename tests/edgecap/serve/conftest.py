@@ -36,8 +36,10 @@ def face(ear: Ear, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
 
 
 @pytest.fixture
-def open_tab(chromium: "Browser", face: Face) -> Iterator[OpenTab]:
+def open_tab(chromium: "Browser", ear: Ear, face: Face) -> Iterator[OpenTab]:
     """Opens pages of the face; at the end each must have had no error in its console."""
+    ear.is_silent = False
+    ear.become("listening")  # whatever the test before left
     opened: list[browser.Tab] = []
 
     def open_one(path: str = "/", **context: Any) -> browser.Tab:

@@ -162,7 +162,7 @@ def test_not_listening_is_told_loudly_with_reason_and_since_when(open_tab: OpenT
     ear.become("listening")
     expect(trouble).to_have_count(0)
     ear.is_silent = True  # killed: within five seconds it shows
-    expect(page.locator(".trouble.loud").first).to_contain_text("Nothing comes from it any more", timeout=8000)
+    expect(page.locator(".trouble.loud").first).to_contain_text("nothing comes from it any more", timeout=8000)
     ear.is_silent = False
     expect(page.locator(".trouble.loud")).to_have_count(0)
     page.click("#open-rooms")
