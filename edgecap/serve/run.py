@@ -42,54 +42,60 @@ class Settings:
     tls: ssl.SSLContext | None = None
 
 
-def run(settings: Settings, told: Callable[[Face, Doors], None]) -> int:
-    """The face until it is ended; the exit code. told: called as soon as the page can be opened."""
-    return asyncio.run(_run(settings, told))
+Told = Callable[[Face, Doors], None]
 
 
-async def _run(settings: Settings, told: Callable[[Face, Doors], None]) -> int:
+def run(settings: Settings, told: Told) -> int:
+    """The face until a signal ends it; the exit code. told: called as soon as the page can be opened."""
+    return asyncio.run(_until_signal(settings, told))
+
+
+async def _until_signal(settings: Settings, told: Told) -> int:
+    code = 0
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def end(number: int) -> None:
+        nonlocal code
+        code = INTERRUPTED if number == signal.SIGINT else 0
+        over.set()
+        loop.remove_signal_handler(number)  # a second one is for the impatient
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end, number)
     _allow_files()
+    await serve(settings, told, over)
+    return code
+
+
+async def serve(settings: Settings, told: Told, over: asyncio.Event) -> None:
+    """The face until it is over."""
     access = Access(settings.folder)
-    hosts = frozenset([*net.names(), *settings.hosts])
-    guards = Guards(access, hosts, is_proxied=bool(settings.hosts))
+    guards = Guards(access, frozenset([*net.names(), *settings.hosts]), is_proxied=bool(settings.hosts))
     history = History.open(settings.folder, settings.keep_days, settings.most_mb)
     try:
         names = Names(settings.folder, [each.name for each in settings.ears])
         hub = Hub(settings.ears, history, names)
         face = Face(hub, history, guards, base=lambda: doors.outer, open_doors=lambda: doors.look())
         doors = Doors(build(face), settings.at, settings.tls, lambda: access.is_guarded)
-        return await _serve(face, doors, told)
+        serving = asyncio.create_task(doors.serve_here())
+        others = [asyncio.create_task(each) for each in (hub.run(), _look(face, doors), over.wait())]
+        try:
+            await asyncio.sleep(0)
+            told(face, doors)
+            done, _ = await asyncio.wait((serving, *others), return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()  # what ended but by our will raises here
+        finally:
+            doors.should_exit = True
+            for listener in tuple(hub.listeners):
+                listener.end()
+            await serving
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
     finally:
         await asyncio.to_thread(history.close)
-
-
-async def _serve(face: Face, doors: Doors, told: Callable[[Face, Doors], None]) -> int:
-    code = 0
-
-    def end(number: int) -> None:
-        nonlocal code
-        code = INTERRUPTED if number == signal.SIGINT else 0
-        doors.should_exit = True
-        for listener in tuple(face.hub.listeners):
-            listener.end()
-        loop.remove_signal_handler(number)  # a second one is for the impatient
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, end, number)
-    hearing, looking = asyncio.create_task(face.hub.run()), asyncio.create_task(_look(face, doors))
-    serving = asyncio.create_task(doors.serve_here())
-    try:
-        await asyncio.sleep(0)
-        told(face, doors)
-        done, _ = await asyncio.wait((hearing, looking, serving), return_when=asyncio.FIRST_COMPLETED)
-        for each in done:
-            each.result()  # what ended but by our will raises here
-    finally:
-        for task in (hearing, looking):
-            task.cancel()
-        await asyncio.gather(hearing, looking, return_exceptions=True)
-    return code
 
 
 async def _look(face: Face, doors: Doors) -> None:
