@@ -41,7 +41,7 @@ class Hole(NamedTuple):
 
 
 class Order:
-    """What a reader has of each room. Another run is a restart of its daemon, and begins at the first caption.
+    """What a reader has of each room. Another run is a restart, and begins at its first caption.
 
     history: begin with all that a room still keeps, not with what comes now.
     """

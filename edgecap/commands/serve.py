@@ -7,6 +7,34 @@ import typer
 
 from .listen import reader_keys
 
+EAR = "tcp://127.0.0.1:7310"
+
+Listen = Annotated[
+    str,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Where browsers find the page.",
+        show_default="127.0.0.1:7380, and this machine's network once a device is invited",
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="What is kept, is kept here.",
+        show_default="edgecap in the user's state directory",
+    ),
+]
+Keep = Annotated[int, typer.Option(metavar="DAYS", min=1, help="Captions are kept for so many days.")]
+Most = Annotated[
+    int, typer.Option(metavar="MB", min=1, help="Days are dropped earlier where they need more.")
+]
+Name = Annotated[
+    list[str] | None,
+    typer.Option("--name", metavar="HOST", help="A name by which a proxy is called that stands before it."),
+]
+Pair = Annotated[bool, typer.Option("--pair", help="Print a QR code that lets one device in.")]
+
 
 def serve(
     connect: Annotated[
@@ -14,23 +42,37 @@ def serve(
         typer.Option(
             "--connect",
             metavar="[NAME=]ENDPOINT",
-            help="An ear's address; again for each ear.",
-            show_default="tcp://127.0.0.1:7310",
+            help="Where an ear publishes; again for each ear. PUBLISH,REPLAY where its ports are unusual.",
+            show_default=EAR,
         ),
     ] = None,
-    listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where browsers find the page.")
-    ] = "127.0.0.1:7380",
+    listen: Listen = ":7380",
+    data: Data = None,
+    keep: Keep = 90,
+    most: Most = 250,
+    name: Name = None,
+    pair: Pair = False,
     secret: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Your own secret key, *.key_secret, with --server.")
     ] = None,
     server: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The ears' public key, *.key, where they have one.")
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="The ears' public key, *.key; again for each ear where they differ."
+        ),
     ] = None,
 ) -> None:
-    """The page on phones, tablets and televisions: captions of every ear, kept and found again."""
-    from edgecap.serve.run import run
+    """The page: what ears hear, on phones, tablets and televisions; kept, and found again."""
+    from edgecap.serve.door import place
+    from edgecap.serve.ear import addresses
+    from edgecap.serve.folder import data_folder
+    from edgecap.serve.run import Settings, run
+    from edgecap.serve.welcome import welcome
     from edgecap.terminal import logs_to_stderr
 
+    keys = [reader_keys(secret, each) for each in server] if server else [reader_keys(secret, None)]
+    settings = Settings(
+        addresses(connect or [EAR], keys), place(listen), data_folder(data), keep, most, hosts=name or ()
+    )
     with logs_to_stderr():
-        raise typer.Exit(run(connect or ["tcp://127.0.0.1:7310"], listen, reader_keys(secret, server)))
+        raise typer.Exit(run(settings, welcome(pair)))

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -42,9 +42,23 @@ class Address(NamedTuple):
     keys: ReaderKeys | None = None
 
 
-def address(text: str, keys: ReaderKeys | None = None) -> Address:
-    """[NAME=]ENDPOINT[,REPLAY]: where they are not given, the name is the endpoint's own address, and the
-    replay is the next port. Raises UsageError."""
+def addresses(texts: Sequence[str], keys: Sequence[ReaderKeys | None] = (None,)) -> list[Address]:
+    """Each [NAME=]ENDPOINT[,REPLAY]: if they are not given, the name is the endpoint's own address, and the
+    replay is the next port. keys: one for all ears, or one for each. Raises UsageError.
+    """
+    if len(keys) not in (1, len(texts)):
+        raise UsageError(
+            f"there are {len(texts)} ears and {len(keys)} keys",
+            fix="name one --server for all ears, or one for each in the order of --connect",
+        )
+    found = [_address(text, keys[number % len(keys)]) for number, text in enumerate(texts)]
+    for each in found:
+        if [other.name for other in found].count(each.name) > 1:
+            raise UsageError(f"two ears are called {each.name}", fix="write --connect NAME=ENDPOINT")
+    return found
+
+
+def _address(text: str, keys: ReaderKeys | None) -> Address:
     head, equals, rest = text.partition("=")
     name, endpoints = (head, rest) if equals and "://" not in head else ("", text)
     publish, _, replay = endpoints.partition(",")

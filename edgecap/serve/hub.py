@@ -24,6 +24,7 @@ from edgecap.runtime.telling import wire
 from ..order import Position
 from .ear import Address, Ear
 from .history import History
+from .names import Names
 
 RECENT = 2000
 """Captions of all rooms together in memory, for browsers that were cut off; older ones are the history's."""
@@ -106,6 +107,7 @@ class Dismissed(msgspec.Struct, frozen=True):
 class Listener(Protocol):
     """A browser's stream, as the hub sees it."""
 
+    who: str
     heard: str
 
     def put(self, event: Told) -> None: ...
@@ -168,8 +170,9 @@ class Room:
 class Hub:
     """Listens to ears for as long as `run` runs."""
 
-    def __init__(self, addresses: Iterable[Address], history: History) -> None:
+    def __init__(self, addresses: Iterable[Address], history: History, names: Names) -> None:
         self.history = history
+        self._names = names
         self.rooms: dict[str, Room] = {}
         self.positions: Positions = history.newest()
         self.recent: deque[wire.CaptionMessage] = deque(maxlen=RECENT)
@@ -268,7 +271,7 @@ class Hub:
         for room in self.rooms.values():
             if room.ear is ear and room.local == local:
                 return room
-        name = local if local not in self.rooms else f"{local}@{ear.at.name}"
+        name = self._names.name(ear.at.name, local)
         room = self.rooms[name] = Room(name, local, ear, since=now())
         if self._closely[name]:
             ear.listen_closely(local, True)

@@ -1,6 +1,6 @@
 """Resume: the captions that a browser missed while it was away, in the order in which they were published.
 
-What is still in memory comes from there, older ones from the history; a browser says by its last id what it has.
+What is in memory comes from there, the rest from the history. A browser says by its last id what it has.
 """
 
 import heapq

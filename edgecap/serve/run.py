@@ -1,49 +1,112 @@
-"""The face from its start to its end: ears, door, signals."""
+"""The face from its start to its end: history, ears, doors, signals."""
 
 import asyncio
+import logging
+import resource
 import signal
-import sys
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from edgecap.runtime.telling.keys import ReaderKeys
-
-from . import door
+from . import net
+from .access import Access
 from .app import build
-from .ear import address
+from .door import Doors, Place
+from .ear import Address
 from .face import Face
-from .folder import data_folder
+from .guards import Guards
 from .history import History
 from .hub import Hub
+from .names import Names
 
 INTERRUPTED = 130
+FILES = 4096
+"""Open files for many browsers; the usual limit is 1024."""
+LOOK_S = 1.0
+"""Between two looks at what `edgecap access` changed, and at the network's addresses."""
+
+log = logging.getLogger(__name__)
 
 
-def run(connect: list[str], listen: str, keys: ReaderKeys | None) -> int:
-    host, _, port = listen.rpartition(":")
-    return asyncio.run(_run([address(each, keys) for each in connect], host, int(port)))
+@dataclass(frozen=True)
+class Settings:
+    """What the command line says."""
+
+    ears: Sequence[Address]
+    at: Place
+    folder: Path
+    keep_days: int
+    most_mb: int
+    hosts: Sequence[str] = ()
+    tls: ssl.SSLContext | None = None
 
 
-async def _run(ears: list, host: str, port: int) -> int:  # type: ignore[type-arg]
-    bound = door.bind(host, port)
-    history = History.open(data_folder())
-    face = Face(Hub(ears, history), history)
-    server = door.server(build(face))
+Told = Callable[[Face, Doors], None]
+
+
+def run(settings: Settings, told: Told) -> int:
+    """The face until a signal ends it; the exit code. told: called as soon as the page can be opened."""
+    return asyncio.run(_until_signal(settings, told))
+
+
+async def _until_signal(settings: Settings, told: Told) -> int:
     code = 0
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
 
     def end(number: int) -> None:
         nonlocal code
         code = INTERRUPTED if number == signal.SIGINT else 0
-        server.should_exit = True
-        for listener in tuple(face.hub.listeners):
-            listener.end()
+        over.set()
+        loop.remove_signal_handler(number)  # a second one is for the impatient
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, end, number)
-    hub = asyncio.create_task(face.hub.run())
-    print(f"edgecap: the page is at http://{host}:{bound.getsockname()[1]}", file=sys.stderr, flush=True)
-    try:
-        await server.serve([bound])
-    finally:
-        hub.cancel()
-        history.close()
+    _allow_files()
+    await serve(settings, told, over)
     return code
+
+
+async def serve(settings: Settings, told: Told, over: asyncio.Event) -> None:
+    """The face until it is over."""
+    access = Access(settings.folder)
+    guards = Guards(access, frozenset([*net.names(), *settings.hosts]), is_proxied=bool(settings.hosts))
+    history = History.open(settings.folder, settings.keep_days, settings.most_mb)
+    try:
+        names = Names(settings.folder, [each.name for each in settings.ears])
+        hub = Hub(settings.ears, history, names)
+        face = Face(hub, history, guards, base=lambda: doors.outer, open_doors=lambda: doors.look())
+        doors = Doors(build(face), settings.at, settings.tls, lambda: access.is_guarded)
+        serving = asyncio.create_task(doors.serve_here())
+        others = [asyncio.create_task(each) for each in (hub.run(), _look(face, doors), over.wait())]
+        try:
+            await asyncio.sleep(0)
+            told(face, doors)
+            done, _ = await asyncio.wait((serving, *others), return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()  # what ended but by our will raises here
+        finally:
+            doors.should_exit = True
+            for listener in tuple(hub.listeners):
+                listener.end()
+            await serving
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+    finally:
+        await asyncio.to_thread(history.close)
+
+
+async def _look(face: Face, doors: Doors) -> None:
+    while True:
+        await doors.look()
+        face.end_strangers()
+        await asyncio.sleep(LOOK_S)
+
+
+def _allow_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

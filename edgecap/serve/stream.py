@@ -25,8 +25,8 @@ class Stream:
     """One browser's events.
 
     who: the id of the device that reads. rooms: these alone, all where there are none. since: what it has of
-    each room; None for a new one, which begins with now. heard: a room of which it wants to know what is heard.
-    device: told in hello.
+    who: the id of the device. rooms: these alone, all where there are none. since: what it has of
+    hello.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Stream:
         self._ahead.pop(event.room, None)
         if ahead == event.position:
             return b""
-        # The id that all others get would fall behind what it has of rooms that we are still catching up with.
+        # The id that all others get is behind what it has of rooms that we are still catching up with.
         positions[event.room] = event.position
         return frame(event.event, event.data, written(positions, event.room))
 

@@ -1,9 +1,9 @@
-/* Entrance: logging in with the passphrase, and joining with a token from a pairing code, which stands behind the #
-   and so never reaches a log. */
+/* Entrance: logging in with the passphrase, and joining by a pairing code: scanned, it stands behind the # and so
+   never reaches a log; or typed, where there is no camera. */
 (function (edgecap) {
   "use strict";
 
-  const { byId, say } = edgecap.dom;
+  const { byId, say, show } = edgecap.dom;
 
   const guess = () => {
     const agent = navigator.userAgent;
@@ -14,7 +14,7 @@
   };
 
   const isPairing = document.body.getAttribute("data-entrance") === "pair";
-  const token = window.location.hash.slice(1);
+  const scanned = window.location.hash.slice(1);
   byId("name").value = guess();
 
   byId("form").addEventListener("submit", (event) => {
@@ -22,7 +22,7 @@
     const name = byId("name").value.trim();
     say(byId("told"), "");
     const asked = isPairing
-      ? edgecap.ask("api/pair", { token, name })
+      ? edgecap.ask("api/pair", { token: scanned || byId("code").value, name })
       : edgecap.ask("api/login", { passphrase: byId("passphrase").value, name });
     asked.then(
       () => window.location.replace("./"),
@@ -30,7 +30,9 @@
     );
   });
 
-  if (isPairing && !token) {
-    say(byId("told"), "This address is not whole: scan the code again, or type all of it, with what stands behind #.");
+  // Who scanned the code has no digits to type.
+  if (isPairing && scanned) {
+    byId("code").required = false;
+    show(byId("code-field"), false);
   }
 })((window.edgecap = window.edgecap || {}));

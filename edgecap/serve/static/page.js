@@ -254,7 +254,7 @@
   feed.on("connection", (connection) => connection.connected && send());
   feed.on("refused", () => edgecap.ask("api/me").then(
     (me) => {
-      if (me && me.needs === "login") window.location.href = "login";
+      if (me && me.needs) window.location.href = me.needs === "pairing" ? "pair" : "login";
     },
     () => undefined // no connection: the feed tries again
   ));
