@@ -90,6 +90,7 @@
     };
 
     places.region.addEventListener("scroll", () => {
+      if (drawnSize !== sizeOfRegion()) return; // it was drawn anew, and nobody scrolled
       isFollowing = places.region.scrollHeight - places.region.scrollTop - places.region.clientHeight < 48;
       if (places.newest) show(places.newest, !isFollowing);
     }, { passive: true });
@@ -215,7 +216,7 @@
           drawNow();
           fitAll();
         }),
-      /** The region may have another size now. */
+      /** The region may have another size now, or be back on the screen. */
       settle: () => {
         if (drawnSize !== sizeOfRegion()) keepingPlace(fitAll);
       },
