@@ -53,7 +53,6 @@ def busy(page: "Page", ear: Ear, face: Face) -> None:
 def urgent(page: "Page", ear: Ear, face: Face) -> None:
     ear.say("A smoke alarm beeps.", priority="urgent", sounds=[("smoke_alarm", 0.95)])
     page.wait_for_selector("#urgent:not([hidden])")
-    page.wait_for_selector("#urgent:not(.flashes)", timeout=10_000)
 
 
 def not_listening(page: "Page", ear: Ear, face: Face) -> None:
