@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .guards import LONGEST_BODY
+from .guards import LONGEST_BODY, discard, too_long
 from .refusal import Refusal
 
 BODY_S = 10.0
@@ -32,14 +32,12 @@ async def body(request: Request, kind: type[Asked]) -> Asked:
             async for part in request.stream():
                 sent += part
                 if len(sent) > LONGEST_BODY:
-                    raise Refusal(
-                        413,
-                        "what is sent is too long",
-                        why=f"at most {LONGEST_BODY} bytes are read",
-                        connection="close",
-                    )
+                    break
     except TimeoutError:
         raise Refusal(408, "what is sent did not come in time", connection="close") from None
+    if len(sent) > LONGEST_BODY:
+        await discard(request.receive)
+        raise too_long()
     try:
         return msgspec.json.decode(sent, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:

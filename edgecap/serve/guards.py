@@ -3,9 +3,11 @@
 Who asks is told by a cookie, by the token of a link, or, before a passphrase is set, by this machine.
 """
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import ip_address
@@ -21,6 +23,7 @@ from .access import Access, is_long_unseen
 from .refusal import Refusal
 
 LONGEST_BODY = 64 * 1024
+DISCARDED, DISCARDED_S = 16 << 20, 5.0
 TRIES, TRIES_S = 5, 60.0
 """Wrong secrets that one address may send within so many seconds."""
 ALL_TRIES, ALL_TRIES_S = 100, 3600.0
@@ -194,16 +197,27 @@ class Outermost:
             self._guards.refuse_host(headers)
             length = headers.get("content-length", "0")
             if not length.isdigit() or int(length) > LONGEST_BODY:
-                raise Refusal(
-                    413,
-                    "what is sent is too long",
-                    why=f"at most {LONGEST_BODY} bytes are read",
-                    connection="close",
-                )
+                await discard(receive)
+                raise too_long()
         except Refusal as refusal:
             await refusal.answer()(scope, receive, guarded)
             return
         await self._app(scope, receive, guarded)
+
+
+async def discard(receive: Receive) -> None:
+    """Take the rest of what is sent, as far as that is decent: who still sends does not see our answer."""
+    taken = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARDED_S):
+            while taken < DISCARDED and (message := await receive()).get("more_body"):
+                taken += len(message["body"])
+
+
+def too_long() -> Refusal:
+    return Refusal(
+        413, "what is sent is too long", why=f"at most {LONGEST_BODY} bytes are read", connection="close"
+    )
 
 
 _ENCODED = [(name.encode(), words.encode()) for name, words in HEADERS.items()]
