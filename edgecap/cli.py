@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from .commands import (
+    access,
     bench,
     caption,
     config,
@@ -84,6 +85,7 @@ app.command(rich_help_panel=CAPTION)(demo.demo)
 app.command(rich_help_panel=CAPTION)(caption.caption)
 app.command(rich_help_panel=CAPTION)(listen.listen)
 app.command(rich_help_panel=CAPTION)(serve.serve)
+app.command(rich_help_panel=CAPTION)(access.access)
 app.command(rich_help_panel=MACHINE)(devices.devices)
 app.command(rich_help_panel=MACHINE)(doctor.doctor)
 app.command(rich_help_panel=MACHINE)(config.config)

@@ -63,6 +63,7 @@ def serve(
     ] = None,
 ) -> None:
     """The page: what ears hear, on phones, tablets and televisions; kept, and found again."""
+    needs_extra()
     from edgecap.serve.door import place
     from edgecap.serve.ear import addresses
     from edgecap.serve.folder import data_folder
@@ -76,3 +77,18 @@ def serve(
     )
     with logs_to_stderr():
         raise typer.Exit(run(settings, welcome(pair)))
+
+
+def needs_extra() -> None:
+    """Raises UnavailableError where what serves pages is not installed."""
+    from importlib.util import find_spec
+
+    from edgecap.runtime.errors import UnavailableError
+
+    missing = [each for each in ("starlette", "uvicorn", "segno", "cryptography") if find_spec(each) is None]
+    if missing:
+        raise UnavailableError(
+            "the page can't be served",
+            why=f"{' and '.join(missing)} is not installed",
+            fix='run: pip install "edgecap[serve]"',
+        )

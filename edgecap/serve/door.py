@@ -7,12 +7,15 @@ could be let in, and close when there is no more.
 import asyncio
 import errno
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -27,6 +30,7 @@ ASK_S = 10.0
 STALLED_S = 20.0
 """A connection whose other side takes nothing for so long is cut."""
 PORT = 7380
+REACHED = "reached.json"
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +57,38 @@ def place(text: str) -> Place:
             f"--listen {text} is no address", fix=f"write HOST:PORT, for example 127.0.0.1:{PORT}"
         )
     return Place(host.strip("[]"), int(port))
+
+
+class Reached(msgspec.Struct):
+    """Where a face is reached, as it writes it down for `edgecap access`. base: from other machines, where they
+    can come. process: its number, while it runs."""
+
+    own: str = f"http://127.0.0.1:{PORT}/"
+    base: str | None = None
+    process: int = 0
+
+    @property
+    def is_running(self) -> bool:
+        if not self.process:
+            return False
+        try:
+            os.kill(self.process, 0)
+        except OSError as gone:
+            return gone.errno == errno.EPERM
+        return True
+
+    @classmethod
+    def read(cls, folder: Path) -> "Reached":
+        """What was written last; where a face will be, where none was."""
+        try:
+            return msgspec.json.decode((folder / REACHED).read_bytes(), type=cls)
+        except (OSError, msgspec.DecodeError):
+            here = net.addresses()
+            return cls(base=f"http://{here[0]}:{PORT}/" if here else None)
+
+    def write(self, folder: Path) -> None:
+        with suppress(OSError):
+            (folder / REACHED).write_bytes(msgspec.json.encode(self))
 
 
 class Connection(H11Protocol):

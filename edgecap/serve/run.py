@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import resource
 import signal
 import ssl
@@ -12,7 +13,7 @@ from pathlib import Path
 from . import net
 from .access import Access
 from .app import build
-from .door import Doors, Place
+from .door import Doors, Place, Reached
 from .ear import Address
 from .face import Face
 from .guards import Guards
@@ -78,6 +79,7 @@ async def serve(settings: Settings, told: Told, over: asyncio.Event) -> None:
         hub = Hub(settings.ears, history, names)
         face = Face(hub, history, guards, base=lambda: doors.outer, open_doors=lambda: doors.look())
         doors = Doors(build(face), settings.at, settings.tls, lambda: access.is_guarded)
+        Reached(doors.own, doors.outer, os.getpid()).write(settings.folder)
         serving = asyncio.create_task(doors.serve_here())
         others = [asyncio.create_task(each) for each in (hub.run(), _look(face, doors), over.wait())]
         try:
