@@ -29,6 +29,7 @@ from .commands import (
     run,
     serve,
     train,
+    up,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ app = typer.Typer(
 
 CAPTION, MACHINE, MODEL = "Caption", "This machine", "Make a model"
 
+app.command(rich_help_panel=CAPTION)(up.up)
 app.command(rich_help_panel=CAPTION)(run.run)
 app.command(rich_help_panel=CAPTION)(demo.demo)
 app.command(rich_help_panel=CAPTION)(caption.caption)

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 
 def access(
-    pair: Annotated[
-        bool, typer.Option("--pair", help="Let one device in: print a QR code and a number.")
-    ] = False,
+    pair: Annotated[bool, typer.Option("--pair", help="Let one device in: print a QR code.")] = False,
     passphrase: Annotated[
         bool, typer.Option("--passphrase", help="Set the passphrase: asked for, or read from a pipe.")
     ] = False,
@@ -51,7 +49,7 @@ def access(
 
 def _pair(known: "Access", folder: Path) -> None:
     from edgecap.runtime.errors import UnavailableError
-    from edgecap.serve.door import Reached
+    from edgecap.serve.reached import Reached
     from edgecap.serve.welcome import invitation
 
     reached = Reached.read(folder)

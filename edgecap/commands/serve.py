@@ -29,9 +29,15 @@ Keep = Annotated[int, typer.Option(metavar="DAYS", min=1, help="Captions are kep
 Most = Annotated[
     int, typer.Option(metavar="MB", min=1, help="Days are dropped earlier where they need more.")
 ]
-Name = Annotated[
+Proxy = Annotated[
     list[str] | None,
-    typer.Option("--name", metavar="HOST", help="A name by which a proxy is called that stands before it."),
+    typer.Option("--proxy", metavar="HOST", help="A name under which a reverse proxy shows the page."),
+]
+Https = Annotated[
+    bool,
+    typer.Option(
+        "--https", help="Speak https, by a certificate authority of this home that devices trust once."
+    ),
 ]
 Pair = Annotated[bool, typer.Option("--pair", help="Print a QR code that lets one device in.")]
 
@@ -50,7 +56,8 @@ def serve(
     data: Data = None,
     keep: Keep = 90,
     most: Most = 250,
-    name: Name = None,
+    proxy: Proxy = None,
+    https: Https = False,
     pair: Pair = False,
     secret: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Your own secret key, *.key_secret, with --server.")
@@ -72,9 +79,8 @@ def serve(
     from edgecap.terminal import logs_to_stderr
 
     keys = [reader_keys(secret, each) for each in server] if server else [reader_keys(secret, None)]
-    settings = Settings(
-        addresses(connect or [EAR], keys), place(listen), data_folder(data), keep, most, hosts=name or ()
-    )
+    ears, hosts = addresses(connect or [EAR], keys), proxy or ()
+    settings = Settings(ears, place(listen), data_folder(data), keep, most, hosts, is_https=https)
     with logs_to_stderr():
         raise typer.Exit(run(settings, welcome(pair)))
 

@@ -39,6 +39,8 @@ TABLE = (
     Entry("GET", "/obs/{token}", Guard.LINK, Page("obs", login="../login")),
     Entry("GET", "/login", Guard.OPEN, Page("login")),
     Entry("GET", "/pair", Guard.OPEN, Page("pair")),
+    Entry("GET", "/trust", Guard.OPEN, Page("trust")),
+    Entry("GET", "/ca.crt", Guard.OPEN, pages.authority),
     Entry("GET", "/static/{path:path}", Guard.OPEN, pages.static),
     Entry("GET", "/events", Guard.LINK, api.events),
     Entry("GET", "/api/rooms", Guard.LINK, api.rooms),
@@ -63,7 +65,7 @@ TABLE = (
 
 def build(face: Face) -> ASGIApp:
     """The app over a face."""
-    return Outermost(routed(face), face.guards)
+    return Outermost(routed(face), face.guards, face.secure_port if face.authority else None)
 
 
 def routed(face: Face) -> Starlette:

@@ -6,7 +6,7 @@ Who asks is told by a cookie, by the token of a link, or, before a passphrase is
 import asyncio
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,8 +15,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from anyio.to_thread import run_sync
-from starlette.datastructures import Headers
+from starlette.datastructures import URL, Headers
 from starlette.requests import HTTPConnection, Request
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access import Access, is_long_unseen
@@ -28,6 +29,8 @@ TRIES, TRIES_S = 5, 60.0
 """Wrong secrets that one address may send within so many seconds."""
 ALL_TRIES, ALL_TRIES_S = 100, 3600.0
 """And all addresses together."""
+PLAIN = ("/trust", "/ca.crt", "/static/", "/healthz")
+"""What is told without TLS where there is TLS: how a device comes to trust it."""
 FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 """A proxy was here: whoever asks is not on this machine."""
 CONTENT = (
@@ -114,7 +117,7 @@ class Guards:
                 421,
                 f"this is not {host or 'a machine without a name'}",
                 why="a page of that name could read along",
-                fix=f"start `edgecap serve --name {host or 'HOST'}` if it is its name",
+                fix=f"start `edgecap serve --proxy {host or 'HOST'}` if it is its name",
             )
 
     def _is_this_machine(self, connection: HTTPConnection) -> bool:
@@ -182,8 +185,8 @@ class Tries:
 class Outermost:
     """Around the app: what holds for every request, before it is looked at, and for every answer."""
 
-    def __init__(self, app: ASGIApp, guards: Guards) -> None:
-        self._app, self._guards = app, guards
+    def __init__(self, app: ASGIApp, guards: Guards, secure_port: Callable[[], int] | None) -> None:
+        self._app, self._guards, self._secure_port = app, guards, secure_port
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -201,6 +204,10 @@ class Outermost:
                 raise too_long()
         except Refusal as refusal:
             await refusal.answer()(scope, receive, guarded)
+            return
+        if self._secure_port and scope["scheme"] == "http" and not scope["path"].startswith(PLAIN):
+            secure = URL(scope=scope).replace(scheme="https", port=self._secure_port())
+            await RedirectResponse(secure, 307)(scope, receive, guarded)
             return
         await self._app(scope, receive, guarded)
 
