@@ -9,22 +9,25 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.saying.wording import hedged, sentence
 from edgecap.runtime.telling import wire
 
 ROOMS = ("kitchen", "living-room", "hall", "bedroom", "bathroom")
 OFTEN = {
-    "kitchen": "water_tap dishes cutlery washing_dishes frying_sizzle boiling_bubbling fridge_hum kettle microwave "
-    "dishwasher chopping appliance_beep cupboard drawer stove_burner speech man_speech woman_speech music",
-    "living-room": "speech man_speech woman_speech music laughter crowd_chatter clock_tick dog_bark cat_meow "
-    "keyboard_typing mouse_click phone_ring page_turning singing piano footsteps children_playing cough",
-    "hall": "footsteps door_slam doorbell door_knock intercom_buzzer door_creak vacuum_cleaner speech dog_bark "
-    "washing_machine sweeping",
-    "bedroom": "snoring alarm_clock breathing rain wind traffic crying_baby bird_chirp fan footsteps cough sneeze",
+    "kitchen": """water_tap dishes cutlery washing_dishes frying_sizzle boiling_bubbling fridge_hum kettle
+        microwave dishwasher chopping appliance_beep cupboard drawer stove_burner speech man_speech woman_speech
+        music""",
+    "living-room": """speech man_speech woman_speech music laughter crowd_chatter clock_tick dog_bark cat_meow
+        keyboard_typing mouse_click phone_ring page_turning singing piano footsteps children_playing cough""",
+    "hall": """footsteps door_slam doorbell door_knock intercom_buzzer door_creak vacuum_cleaner speech dog_bark
+        washing_machine sweeping""",
+    "bedroom": """snoring alarm_clock breathing rain wind traffic crying_baby bird_chirp fan footsteps cough
+        sneeze""",
     "bathroom": "toilet_flush water_tap brushing_teeth water_drops washing_machine fan singing",
 }
-"""Room -> what is heard there often, the most frequent first. Everything else is heard now and then anywhere."""
+"""Room -> what is heard there often, the most frequent first. All else is heard now and then anywhere."""
 BY_HOUR = np.array([1, 1, 1, 1, 1, 2, 6, 9, 9, 6, 5, 5, 8, 7, 5, 5, 6, 9, 11, 11, 9, 7, 4, 2], float)
 NEVER_HERE = ("co_alarm", "gunshot", "explosion")
 """Heard a handful of times all the same: questions about them must find those."""
@@ -63,10 +66,10 @@ def captions(
         text = sentence(" ".join(clauses).split())
         if random.random() < 0.125:
             text = hedged(text)
-        if random.random() < 1 / 30:
-            heard[0] = names[random.integers(len(names))]  # what really sounded; the words are wrong
         found = {priorities.get(name) or ("urgent" if name == "alarm" else "normal") for name in heard}
         priority = next(each for each in ("urgent", "call", "normal", "ambient") if each in found)
+        if random.random() < 1 / 30:
+            heard[0] = names[random.integers(len(names))]  # what really sounded; the words are wrong
         yield tuple(_messages(room, number, when, text, heard, priority, seqs, random))
 
 

@@ -13,6 +13,7 @@ from edgecap.runtime.errors import UnavailableError
 from edgecap.runtime.telling import wire
 
 from . import rows, store
+from .away import Away, away
 from .kept import BEGINNING, END, Gap, Kept, Trouble, milliseconds
 from .meaning import Meaning
 from .question import parse
@@ -123,6 +124,15 @@ class History:
             if reader is not None:
                 results = search(reader, question, near or (), limit)
         return Found(question, results, near is not None)
+
+    def away(self, since: datetime, until: datetime | None = None) -> Away:
+        """What was heard from a moment to another, or to now, in at most twelve lines."""
+        until = until or datetime.now(UTC)
+        with self._reader() as reader:
+            if reader is None:
+                begun, ended = wire.timestamp(since), wire.timestamp(until)
+                return Away(since=begun, until=ended, lines=[], total=0, left=0, gaps=[])
+            return away(reader, since, until)
 
     def gaps(self, since: datetime | None = None, until: datetime | None = None) -> list[Gap]:
         """Times of which captions were lost, oldest first."""

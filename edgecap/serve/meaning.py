@@ -35,7 +35,7 @@ class _Answer(msgspec.Struct):
     near: list[tuple[int, float]]
     made: dict[str, str]
     space: str
-    left: int
+    is_behind: bool
 
 
 class Meaning:
@@ -61,7 +61,7 @@ class Meaning:
 
     def learn(self) -> None:
         """Have the vectors of new sentences made and stored."""
-        while (answer := self._ask("", 0)) and answer.left:
+        while (answer := self._ask("", 0)) and answer.is_behind:
             pass
 
     def forget(self) -> None:

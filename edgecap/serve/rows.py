@@ -17,7 +17,7 @@ COLUMNS = """stream.room, stream.run, message.seq, message.caption, message.even
     message.evidence, message.start, message."end", message.at, message.priority, message.model,
     message.language"""
 JOINED = "message JOIN stream ON stream.id = message.stream JOIN text ON text.id = message.text"
-CAPTIONS = """caption JOIN message USING (stream, seq)
+CAPTIONS = """caption JOIN message ON message.stream = caption.stream AND message.seq = caption.seq
     JOIN stream ON stream.id = caption.stream JOIN text ON text.id = message.text"""
 Row = tuple[Any, ...]
 PLACE = "caption.start, caption.stream, caption.caption"
@@ -109,8 +109,10 @@ def listed(reader: sqlite3.Connection, wanted: Filter, limit: int, before: Place
         parameters += [before[0], *before]
     order = "ORDER BY caption.start DESC, caption.stream DESC, caption.caption DESC"
     found = reader.execute(
-        f"SELECT {COLUMNS} FROM {CAPTIONS} WHERE (caption.stream, caption.caption) IN "
-        f"(SELECT stream, caption FROM caption WHERE {where} {order} LIMIT ?) {order}",
+        f"SELECT {COLUMNS} FROM "
+        f"(SELECT stream, caption FROM caption INDEXED BY by_time WHERE {where} {order} LIMIT ?) place "
+        f"CROSS JOIN {CAPTIONS} "
+        f"WHERE caption.stream = place.stream AND caption.caption = place.caption {order}",
         (*parameters, limit),
     )
     names = Names(reader)

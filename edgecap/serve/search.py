@@ -85,7 +85,7 @@ def _hits(
         if len(best) >= limit and sentence.score <= best[limit - 1][0]:
             break  # neither this nor any behind it gets in
         newest = reader.execute(
-            f"SELECT {rows.PLACE} FROM caption WHERE caption.text = ? AND {where} "
+            f"SELECT {rows.PLACE} FROM caption INDEXED BY by_text WHERE caption.text = ? AND {where} "
             "ORDER BY caption.start DESC LIMIT ?",
             (sentence.row, *parameters, limit),
         )

@@ -25,7 +25,7 @@ IDLE_S = 300.0
 BLOCK = 4096
 """Sentences multiplied at once: they stay in the cache while they are widened to float32."""
 MOST_MADE = 512
-"""Vectors handed back with one answer."""
+"""Sentences read for one answer; more would keep who asks waiting."""
 
 
 class Ask(msgspec.Struct):
@@ -41,8 +41,8 @@ class Answer(msgspec.Struct):
     near: list[tuple[int, float]]
     made: dict[str, str]
     space: str
-    left: int
-    """Vectors that are made and were not handed back yet."""
+    is_behind: bool
+    """Whether there are sentences that were not read yet."""
 
 
 class SentenceSpace:
@@ -58,14 +58,15 @@ class SentenceSpace:
         self._rows: list[int] = []
         self._blocks: list[NDArray[np.int8]] = []
         self._made: dict[int, bytes] = {}
+        self._is_behind = False
 
     def answer(self, ask: Ask) -> Answer:
         """Learn what sentences came, and find what is near. Raises sqlite3.Error."""
         self.learn()
         near = self.nearest(ask.text, ask.most) if ask.text else []
-        handed = list(self._made)[:MOST_MADE]
-        made = {str(row): base64.b64encode(self._made.pop(row)).decode() for row in handed}
-        return Answer(near, made, self.space, len(self._made))
+        made = {str(row): base64.b64encode(vector).decode() for row, vector in self._made.items()}
+        self._made.clear()
+        return Answer(near, made, self.space, self._is_behind)
 
     def nearest(self, text: str, most: int) -> list[tuple[int, float]]:
         """(row, likeness -1 to 1) of the sentences nearest to the text, nearest first."""
@@ -80,7 +81,7 @@ class SentenceSpace:
         return [(self._rows[at], round(float(likeness[at]), 4)) for at in best]
 
     def learn(self) -> None:
-        """Take in the sentences that came since. Raises sqlite3.Error."""
+        """Take in sentences that came since, as many as may be read at once. Raises sqlite3.Error."""
         known = self._rows[-1] if self._rows else 0
         connection = store.connect_to_read(self._folder)
         if connection is None:
@@ -93,17 +94,22 @@ class SentenceSpace:
             ).fetchall()
         finally:
             connection.close()
-        vectors = [
-            embedding if is_ours and embedding else self._make(row, text) for row, text, embedding in rows
-        ]
-        if not rows:
+        vectors: list[bytes] = []
+        for row, text, embedding in rows:
+            if not (is_ours and embedding):
+                if len(self._made) >= MOST_MADE:
+                    break
+                embedding = self._make(row, text)
+            vectors.append(embedding)
+            self._rows.append(row)
+        self._is_behind = len(vectors) < len(rows)
+        if not vectors:
             return
         width = len(vectors[0])
         if self._blocks and len(self._blocks[-1]) < BLOCK:
             vectors.insert(0, self._blocks.pop().tobytes())
         new = np.frombuffer(b"".join(vectors), np.int8).reshape(-1, width)
         self._blocks += [new[start : start + BLOCK] for start in range(0, len(new), BLOCK)]
-        self._rows += [row for row, _, _ in rows]
 
     def _make(self, row: int, text: str) -> bytes:
         try:

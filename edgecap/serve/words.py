@@ -29,3 +29,8 @@ def fts_query(text: str) -> str:
     found = list(dict.fromkeys(re.findall(r"[^\W_]+", text.lower())))
     named = [word for word in found if word not in FUNCTION_WORDS] or found
     return " OR ".join(f'"{word}"' for word in named[:MOST_WORDS])
+
+
+def phrase(text: str) -> str:
+    """What finds these words, one behind the other, in FTS5's language."""
+    return '"' + " ".join(re.findall(r"[^\W_]+", text.lower())) + '"'
