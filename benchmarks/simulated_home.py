@@ -17,12 +17,12 @@ from edgecap.runtime.telling import wire
 ROOMS = ("kitchen", "living-room", "hall", "bedroom", "bathroom")
 OFTEN = {
     "kitchen": """water_tap dishes cutlery washing_dishes frying_sizzle boiling_bubbling fridge_hum kettle
-        microwave dishwasher chopping appliance_beep cupboard drawer stove_burner speech man_speech woman_speech
-        music""",
+        microwave dishwasher chopping appliance_beep cupboard drawer stove_burner speech man_speech
+        woman_speech music""",
     "living-room": """speech man_speech woman_speech music laughter crowd_chatter clock_tick dog_bark cat_meow
         keyboard_typing mouse_click phone_ring page_turning singing piano footsteps children_playing cough""",
-    "hall": """footsteps door_slam doorbell door_knock intercom_buzzer door_creak vacuum_cleaner speech dog_bark
-        washing_machine sweeping""",
+    "hall": """footsteps door_slam doorbell door_knock intercom_buzzer door_creak vacuum_cleaner speech
+        dog_bark washing_machine sweeping""",
     "bedroom": """snoring alarm_clock breathing rain wind traffic crying_baby bird_chirp fan footsteps cough
         sneeze""",
     "bathroom": "toilet_flush water_tap brushing_teeth water_drops washing_machine fan singing",

@@ -22,10 +22,12 @@ from .commands import (
     doctor,
     evaluate,
     export,
+    history,
     inspect,
     listen,
     prepare,
     run,
+    search,
     train,
 )  # fmt: skip
 
@@ -82,6 +84,8 @@ app.command(rich_help_panel=CAPTION)(run.run)
 app.command(rich_help_panel=CAPTION)(demo.demo)
 app.command(rich_help_panel=CAPTION)(caption.caption)
 app.command(rich_help_panel=CAPTION)(listen.listen)
+app.command(rich_help_panel=CAPTION)(history.history)
+app.command(rich_help_panel=CAPTION)(search.search)
 app.command(rich_help_panel=MACHINE)(devices.devices)
 app.command(rich_help_panel=MACHINE)(doctor.doctor)
 app.command(rich_help_panel=MACHINE)(config.config)

@@ -12,7 +12,8 @@ from typing import Self
 from edgecap.runtime.errors import UnavailableError
 from edgecap.runtime.telling import wire
 
-from . import rows, store
+from . import as_file, rows, store
+from .as_file import Format
 from .away import Away, away
 from .kept import BEGINNING, END, Gap, Kept, Trouble, milliseconds
 from .meaning import Meaning
@@ -53,6 +54,11 @@ class History:
     def warm(self) -> None:
         """Get ready to be searched, without waiting for it: the first question is answered as any other."""
         self._learn()
+
+    def exists(self) -> bool:
+        """Whether anything was stored yet."""
+        with self._reader() as reader:
+            return reader is not None
 
     def put(self, message: wire.CaptionMessage) -> None:
         """Store a message. Never waits and never raises: what is not stored is told by `trouble`."""
@@ -96,6 +102,14 @@ class History:
                 return []
             return rows.listed(reader, _filter(rooms, since, until), limit, behind)
 
+    def in_order(
+        self, *, rooms: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[Kept]:
+        """The same captions, oldest first, however many; on a connection of its own, which takes its time."""
+        with self._refusing(), self._own_reader() as reader:
+            if reader:
+                yield from as_file.captions(reader, _filter(rooms, since, until))
+
     def after(self, room: str, run: int, seq: int, limit: int) -> list[wire.CaptionMessage]:
         """A room's messages behind (run, seq), as they were published but for `semantic`, in their order.
 
@@ -134,6 +148,19 @@ class History:
                 return Away(since=begun, until=ended, lines=[], total=0, left=0, gaps=[])
             return away(reader, since, until)
 
+    def export(
+        self,
+        style: Format,
+        *,
+        rooms: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Iterator[str]:
+        """A span as a file's text, piece by piece; on a connection of its own too."""
+        with self._refusing(), self._own_reader() as reader:
+            if reader:
+                yield from as_file.parts(reader, style, _filter(rooms, since, until))
+
     def gaps(self, since: datetime | None = None, until: datetime | None = None) -> list[Gap]:
         """Times of which captions were lost, oldest first."""
         with self._reader() as reader:
@@ -156,20 +183,36 @@ class History:
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection | None]:
         """The connection that reads, for one thread at a time; None where there is no file yet."""
-        with self._reading:
+        with self._reading, self._refusing():
             try:
                 if self._connection is None:
                     self._connection = store.connect_to_read(self.folder)
                 yield self._connection
-            except (sqlite3.Error, OSError) as refused:
+            except sqlite3.Error:
                 self._close_connection()
-                if self._writer and is_damaged(refused):
-                    self._writer.suspect()
-                raise UnavailableError(
-                    f"the history in {self.folder} can't be read",
-                    why=reason(refused),
-                    fix="ask again; if it stays so, name another folder with --data",
-                ) from refused
+                raise
+
+    @contextmanager
+    def _own_reader(self) -> Iterator[sqlite3.Connection | None]:
+        reader = store.connect_to_read(self.folder)
+        try:
+            yield reader
+        finally:
+            if reader:
+                reader.close()
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as refused:
+            if self._writer and is_damaged(refused):
+                self._writer.suspect()
+            raise UnavailableError(
+                f"the history in {self.folder} can't be read",
+                why=reason(refused),
+                fix="ask again; if it stays so, name another folder with --data",
+            ) from refused
 
     def _learn(self) -> None:
         threading.Thread(target=self._meaning.learn, name="meaning", daemon=True).start()

@@ -103,11 +103,24 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 def listed(reader: sqlite3.Connection, wanted: Filter, limit: int, before: Place | None = None) -> list[Kept]:
     """Captions, newest first; those behind a place."""
+    return _page(reader, wanted, limit, "DESC", "<", before)
+
+
+def in_order(
+    reader: sqlite3.Connection, wanted: Filter, limit: int, behind: Place | None = None
+) -> list[Kept]:
+    """Captions, oldest first; those behind a place."""
+    return _page(reader, wanted, limit, "ASC", ">", behind)
+
+
+def _page(
+    reader: sqlite3.Connection, wanted: Filter, limit: int, direction: str, beyond: str, last: Place | None
+) -> list[Kept]:
     where, parameters = wanted.condition()
-    if before is not None:
-        where += f" AND caption.start <= ? AND ({PLACE}) < (?, ?, ?)"
-        parameters += [before[0], *before]
-    order = "ORDER BY caption.start DESC, caption.stream DESC, caption.caption DESC"
+    if last is not None:
+        where += f" AND caption.start {beyond}= ? AND ({PLACE}) {beyond} (?, ?, ?)"
+        parameters += [last[0], *last]
+    order = "ORDER BY " + ", ".join(f"{column} {direction}" for column in PLACE.split(", "))
     found = reader.execute(
         f"SELECT {COLUMNS} FROM "
         f"(SELECT stream, caption FROM caption INDEXED BY by_time WHERE {where} {order} LIMIT ?) place "
@@ -129,7 +142,7 @@ def caption_at(reader: sqlite3.Connection, stream: int, caption: int | str) -> K
 
 
 def place(reader: sqlite3.Connection, room: str, run: int, seq: int) -> Place | None:
-    """Of the caption that a message tells of."""
+    """Where the caption of a message stands."""
     found: Place | None = reader.execute(
         f"SELECT {PLACE} FROM caption JOIN message USING (stream, caption) "
         "JOIN stream ON stream.id = message.stream "
@@ -151,6 +164,21 @@ def after(reader: sqlite3.Connection, room: str, run: int, seq: int, limit: int)
     )
     names = Names(reader)
     return [message_of(row, names) for row in rows.fetchall()]
+
+
+def messages(
+    reader: sqlite3.Connection, wanted: Filter, limit: int, behind: tuple[int, int]
+) -> list[tuple[tuple[int, int], wire.CaptionMessage]]:
+    """Messages as they were published, room by room in their order, with the place of each: stream, seq."""
+    where, parameters = wanted.condition()
+    found = reader.execute(
+        f"SELECT message.stream, {COLUMNS} FROM {JOINED} "
+        f"WHERE (message.stream, message.seq) > (?, ?) AND {where.replace('caption.', 'message.')} "
+        "ORDER BY message.stream, message.seq LIMIT ?",
+        (*behind, *parameters, limit),
+    )
+    names = Names(reader)
+    return [((stream, row[2]), message_of(row, names)) for stream, *row in found.fetchall()]
 
 
 def gaps(reader: sqlite3.Connection, within: Filter) -> list[Gap]:

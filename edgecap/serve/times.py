@@ -59,6 +59,14 @@ def parse(text: str, now: datetime) -> Span:
     )
 
 
+def parse_day(text: str, now: datetime) -> Span:
+    """The day that the words name. Raises UsageError for what is no day."""
+    found = parse(text, now)
+    if found != whole_day(found.begin.date()):
+        raise UsageError(f"{text!r} is no day", fix="name a day, such as yesterday, or give it as --since")
+    return found
+
+
 def _minute(when: datetime) -> Span:
     begin = when.astimezone(UTC)
     return Span(begin.astimezone(), (begin + MINUTE).astimezone())
