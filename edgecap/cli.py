@@ -23,10 +23,12 @@ from .commands import (
     doctor,
     evaluate,
     export,
+    history,
     inspect,
     listen,
     prepare,
     run,
+    search,
     serve,
     train,
     up,
@@ -88,6 +90,8 @@ app.command(rich_help_panel=CAPTION)(caption.caption)
 app.command(rich_help_panel=CAPTION)(listen.listen)
 app.command(rich_help_panel=CAPTION)(serve.serve)
 app.command(rich_help_panel=CAPTION)(access.access)
+app.command(rich_help_panel=CAPTION)(history.history)
+app.command(rich_help_panel=CAPTION)(search.search)
 app.command(rich_help_panel=MACHINE)(devices.devices)
 app.command(rich_help_panel=MACHINE)(doctor.doctor)
 app.command(rich_help_panel=MACHINE)(config.config)

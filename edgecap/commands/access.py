@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .serve import Data
+from . import options
 
 if TYPE_CHECKING:
     from edgecap.serve.access import Access
@@ -20,7 +20,7 @@ def access(
     revoke: Annotated[
         str | None, typer.Option("--revoke", metavar="ID", help="Send a device or a link away, at once.")
     ] = None,
-    data: Data = None,
+    data: options.Data = None,
 ) -> None:
     """Who reads along: list devices and links, let another one in, send one away.
 

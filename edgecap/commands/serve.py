@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from . import options
 from .listen import reader_keys
 
 EAR = "tcp://127.0.0.1:7310"
@@ -15,14 +16,6 @@ Listen = Annotated[
         metavar="HOST:PORT",
         help="Where browsers find the page.",
         show_default="127.0.0.1:7380, and this machine's network once a device is invited",
-    ),
-]
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="What is kept, is kept here.",
-        show_default="edgecap in the user's state directory",
     ),
 ]
 Keep = Annotated[int, typer.Option(metavar="DAYS", min=1, help="Captions are kept for so many days.")]
@@ -53,7 +46,7 @@ def serve(
         ),
     ] = None,
     listen: Listen = ":7380",
-    data: Data = None,
+    data: options.Data = None,
     keep: Keep = 90,
     most: Most = 250,
     proxy: Proxy = None,

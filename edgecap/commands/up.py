@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .serve import Data, Https, Keep, Listen, Most, Proxy, needs_extra
+from .serve import Https, Keep, Listen, Most, Proxy, needs_extra
 
 if TYPE_CHECKING:
     from edgecap.runtime.config.schema import Config
@@ -19,7 +19,7 @@ INTERRUPTED = 130
 def up(
     settings: "Config",
     listen: Listen = ":7380",
-    data: Data = None,
+    data: options.Data = None,
     keep: Keep = 90,
     most: Most = 250,
     proxy: Proxy = None,

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -49,6 +49,17 @@ async def body(request: Request, kind: type[Asked]) -> Asked:
 def rooms(request: Request, key: str) -> list[str]:
     """Of ?room=a,b and of ?room=a&room=b alike; none for all."""
     return [each for text in request.query_params.getlist(key) for each in text.split(",") if each]
+
+
+class Span(TypedDict):
+    rooms: list[str]
+    since: datetime | None
+    until: datetime | None
+
+
+def span(request: Request) -> Span:
+    """Of which captions it asks: ?room=&since=&until=. Raises Refusal."""
+    return {"rooms": rooms(request, "room"), "since": time(request, "since"), "until": time(request, "until")}
 
 
 def time(request: Request, key: str) -> datetime | None:
