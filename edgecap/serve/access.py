@@ -173,7 +173,7 @@ class Access:
                 if each.id == id:
                     saved.named.remove(each)
                     return each
-        raise InputMissingError(f"there is no device or link {id!r}", fix="list them again")
+        raise InputMissingError(f"there is no device or link {id!r}", fix="`edgecap access` lists them")
 
     def invite(self, *, owner: bool = False) -> Invitation:
         """One device may come within ten minutes."""

@@ -2,13 +2,13 @@
 
 import asyncio
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .guards import LONGEST_BODY
+from .guards import LONGEST_BODY, discard, too_long
 from .refusal import Refusal
 
 BODY_S = 10.0
@@ -32,14 +32,12 @@ async def body(request: Request, kind: type[Asked]) -> Asked:
             async for part in request.stream():
                 sent += part
                 if len(sent) > LONGEST_BODY:
-                    raise Refusal(
-                        413,
-                        "what is sent is too long",
-                        why=f"at most {LONGEST_BODY} bytes are read",
-                        connection="close",
-                    )
+                    break
     except TimeoutError:
         raise Refusal(408, "what is sent did not come in time", connection="close") from None
+    if len(sent) > LONGEST_BODY:
+        await discard(request.receive)
+        raise too_long()
     try:
         return msgspec.json.decode(sent, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
@@ -51,6 +49,17 @@ async def body(request: Request, kind: type[Asked]) -> Asked:
 def rooms(request: Request, key: str) -> list[str]:
     """Of ?room=a,b and of ?room=a&room=b alike; none for all."""
     return [each for text in request.query_params.getlist(key) for each in text.split(",") if each]
+
+
+class Span(TypedDict):
+    rooms: list[str]
+    since: datetime | None
+    until: datetime | None
+
+
+def span(request: Request) -> Span:
+    """Of which captions it asks: ?room=&since=&until=. Raises Refusal."""
+    return {"rooms": rooms(request, "room"), "since": time(request, "since"), "until": time(request, "until")}
 
 
 def time(request: Request, key: str) -> datetime | None:

@@ -46,6 +46,10 @@ class NewLink(msgspec.Struct):
     name: str = ""
 
 
+class Nothing(msgspec.Struct):
+    """{}"""
+
+
 class Revoked(msgspec.Struct):
     id: str
 
@@ -79,6 +83,7 @@ async def login(request: Request, face: Face, asking: Who | None) -> Response:
 
 
 async def logout(request: Request, face: Face, asking: Who | None) -> Response:
+    await body(request, Nothing)
     answer = json({})
     if asking and asking != THIS_MACHINE and not asking.is_link:
         await run_sync(face.guards.access.revoke, asking.id)

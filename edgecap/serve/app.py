@@ -39,10 +39,15 @@ TABLE = (
     Entry("GET", "/obs/{token}", Guard.LINK, Page("obs", login="../login")),
     Entry("GET", "/login", Guard.OPEN, Page("login")),
     Entry("GET", "/pair", Guard.OPEN, Page("pair")),
+    Entry("GET", "/trust", Guard.OPEN, Page("trust")),
+    Entry("GET", "/ca.crt", Guard.OPEN, pages.authority),
     Entry("GET", "/static/{path:path}", Guard.OPEN, pages.static),
     Entry("GET", "/events", Guard.LINK, api.events),
     Entry("GET", "/api/rooms", Guard.LINK, api.rooms),
     Entry("GET", "/api/captions", Guard.LINK, api.captions),
+    Entry("GET", "/api/search", Guard.READER, api.search),
+    Entry("GET", "/api/away", Guard.READER, api.away),
+    Entry("GET", "/api/export", Guard.READER, api.export),
     Entry("POST", "/api/dismiss", Guard.READER, api.dismiss),
     Entry("POST", "/api/mute", Guard.OWNER, api.mute),
     Entry("GET", "/api/me", Guard.OPEN, api_access.me),
@@ -63,7 +68,7 @@ TABLE = (
 
 def build(face: Face) -> ASGIApp:
     """The app over a face."""
-    return Outermost(routed(face), face.guards)
+    return Outermost(routed(face), face.guards, face.secure_port if face.authority else None)
 
 
 def routed(face: Face) -> Starlette:

@@ -9,9 +9,10 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -20,13 +21,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from edgecap.runtime.errors import ConfigError, UnavailableError, UsageError
 
 from . import net
+from .reached import PORT
 
 MOST_CONNECTIONS = 800
 ASK_S = 10.0
 """A connection on which no whole request stands for so long is closed."""
 STALLED_S = 20.0
 """A connection whose other side takes nothing for so long is cut."""
-PORT = 7380
 
 log = logging.getLogger(__name__)
 
@@ -124,9 +125,14 @@ class Doors(uvicorn.Server):
                 "`edgecap access --pair`",
             )
         self._tls, self._is_guarded = tls, is_guarded
-        self._first = bind(at.host or "127.0.0.1", at.port)
-        self.at = Place(at.host, self._first.getsockname()[1])
-        self._others: dict[str, asyncio.Server] = {}
+        host = at.host or "127.0.0.1"
+        self._first = [bind(host, at.port)]
+        self.at = Place(at.host, self._first[0].getsockname()[1])
+        if tls:
+            self._first.append(bind(host, at.port and at.port + 1))
+        self.plain_port = self._first[-1].getsockname()[1]
+        """Where http is spoken; with TLS, to tell how the certificate is trusted."""
+        self._others: dict[str, list[asyncio.Server]] = {}
         self._refused: set[str] = set()
 
     def capture_signals(self) -> Any:
@@ -143,6 +149,13 @@ class Doors(uvicorn.Server):
         return f"{self.scheme}://{_bracketed(host)}:{self.at.port}/"
 
     @property
+    def trust(self) -> str | None:
+        """Where devices learn to trust the certificate; None without one."""
+        if not self._tls:
+            return None
+        return f"http://{_bracketed(urlsplit(self.outer or self.own).hostname or '')}:{self.plain_port}/trust"
+
+    @property
     def outer(self) -> str | None:
         """The page's address for other machines; None where they can't come."""
         if self.at.is_private:
@@ -156,7 +169,7 @@ class Doors(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.servers.append(await self._listen(self._first))
+        self.servers += await self._listen(self._first)
 
     async def look(self) -> None:
         """Open or close the doors to the network; addresses come and go."""
@@ -164,28 +177,36 @@ class Doors(uvicorn.Server):
             return
         wanted = net.addresses() if self._is_guarded() else []
         for address in self._others.keys() - set(wanted):
-            self._others.pop(address).close()
+            for server in self._others.pop(address):
+                server.close()
         for address in wanted:
             if address in self._others:
                 continue
             try:
-                self._others[address] = await self._listen(bind(address, self.at.port))
+                ports = dict.fromkeys((self.at.port, self.plain_port))
+                self._others[address] = await self._listen([bind(address, port) for port in ports])
                 self._refused.discard(address)
             except (UnavailableError, UsageError) as refused:
                 if address not in self._refused:
                     log.warning("%s", refused)
                 self._refused.add(address)
 
-    async def _listen(self, bound: socket.socket) -> asyncio.Server:
+    async def _listen(self, bound: Sequence[socket.socket]) -> list[asyncio.Server]:
+        """Doors for these sockets: the first one by TLS where there is any."""
         loop = asyncio.get_running_loop()
 
         def connection() -> Connection:
             return Connection(config=self.config, server_state=self.server_state, app_state={})
 
-        return await loop.create_server(connection, sock=bound, ssl=self._tls)
+        return [
+            await loop.create_server(
+                connection, sock=each, ssl=tls, ssl_handshake_timeout=ASK_S if tls else None
+            )
+            for each, tls in zip(bound, (self._tls, None), strict=False)
+        ]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.servers += self._others.values()
+        self.servers += [each for servers in self._others.values() for each in servers]
         await super().shutdown(sockets)
 
 

@@ -3,9 +3,11 @@
 Who asks is told by a cookie, by the token of a link, or, before a passphrase is set, by this machine.
 """
 
+import asyncio
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import ip_address
@@ -13,18 +15,22 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from anyio.to_thread import run_sync
-from starlette.datastructures import Headers
+from starlette.datastructures import URL, Headers
 from starlette.requests import HTTPConnection, Request
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access import Access, is_long_unseen
 from .refusal import Refusal
 
 LONGEST_BODY = 64 * 1024
+DISCARDED, DISCARDED_S = 16 << 20, 5.0
 TRIES, TRIES_S = 5, 60.0
 """Wrong secrets that one address may send within so many seconds."""
 ALL_TRIES, ALL_TRIES_S = 100, 3600.0
 """And all addresses together."""
+PLAIN = ("/trust", "/ca.crt", "/static/", "/healthz")
+"""What is told without TLS where there is TLS: how a device comes to trust it."""
 FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 """A proxy was here: whoever asks is not on this machine."""
 CONTENT = (
@@ -111,7 +117,7 @@ class Guards:
                 421,
                 f"this is not {host or 'a machine without a name'}",
                 why="a page of that name could read along",
-                fix=f"start `edgecap serve --name {host or 'HOST'}` if it is its name",
+                fix=f"start `edgecap serve --proxy {host or 'HOST'}` if it is its name",
             )
 
     def _is_this_machine(self, connection: HTTPConnection) -> bool:
@@ -179,8 +185,8 @@ class Tries:
 class Outermost:
     """Around the app: what holds for every request, before it is looked at, and for every answer."""
 
-    def __init__(self, app: ASGIApp, guards: Guards) -> None:
-        self._app, self._guards = app, guards
+    def __init__(self, app: ASGIApp, guards: Guards, secure_port: Callable[[], int] | None) -> None:
+        self._app, self._guards, self._secure_port = app, guards, secure_port
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -194,16 +200,31 @@ class Outermost:
             self._guards.refuse_host(headers)
             length = headers.get("content-length", "0")
             if not length.isdigit() or int(length) > LONGEST_BODY:
-                raise Refusal(
-                    413,
-                    "what is sent is too long",
-                    why=f"at most {LONGEST_BODY} bytes are read",
-                    connection="close",
-                )
+                await discard(receive)
+                raise too_long()
         except Refusal as refusal:
             await refusal.answer()(scope, receive, guarded)
             return
+        if self._secure_port and scope["scheme"] == "http" and not scope["path"].startswith(PLAIN):
+            secure = URL(scope=scope).replace(scheme="https", port=self._secure_port())
+            await RedirectResponse(secure, 307)(scope, receive, guarded)
+            return
         await self._app(scope, receive, guarded)
+
+
+async def discard(receive: Receive) -> None:
+    """Take the rest of what is sent, as far as that is decent: who still sends does not see our answer."""
+    taken = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARDED_S):
+            while taken < DISCARDED and (message := await receive()).get("more_body"):
+                taken += len(message["body"])
+
+
+def too_long() -> Refusal:
+    return Refusal(
+        413, "what is sent is too long", why=f"at most {LONGEST_BODY} bytes are read", connection="close"
+    )
 
 
 _ENCODED = [(name.encode(), words.encode()) for name, words in HEADERS.items()]

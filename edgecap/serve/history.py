@@ -5,19 +5,23 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from edgecap.runtime.errors import UnavailableError
 from edgecap.runtime.telling import wire
 
-from . import store
-from .kept import Gap, Kept, Trouble, milliseconds
+from . import as_file, rows, store
+from .as_file import Format
+from .away import Away, away
+from .kept import BEGINNING, END, Gap, Kept, Trouble, milliseconds
+from .meaning import Meaning
+from .question import parse
+from .search import RANKED, Found, Hit, search
 from .writer import Writer, is_damaged, reason
 
 KEEP_DAYS, MOST_MB = 90, 250
-BEGINNING, END = -(1 << 62), 1 << 62
 
 
 class History:
@@ -27,24 +31,34 @@ class History:
     be read; where there is none yet, it finds nothing.
     """
 
-    def __init__(self, folder: Path, writer: Writer | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._writer = writer
+        self._writer: Writer | None = None
+        self._meaning = Meaning(folder)
         self._reading = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._names: store.Names | None = None
 
     @classmethod
     def open(cls, folder: Path, keep_days: int = KEEP_DAYS, most_mb: int = MOST_MB) -> Self:
         """The history of a folder, which is made where it is missing. Raises nothing: see `trouble`."""
         history = cls(folder)
-        history._writer = Writer(folder, keep_days, most_mb, history._forget_connection)
+        history._writer = Writer(folder, keep_days, most_mb, history._forget, history._learn)
+        history._meaning = Meaning(folder, history._writer.later)
         return history
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The same, for reading alone: nothing is made, stored or deleted."""
         return cls(folder)
+
+    def warm(self) -> None:
+        """Get ready to be searched, without waiting for it: the first question is answered as any other."""
+        self._learn()
+
+    def exists(self) -> bool:
+        """Whether anything was stored yet."""
+        with self._reader() as reader:
+            return reader is not None
 
     def put(self, message: wire.CaptionMessage) -> None:
         """Store a message. Never waits and never raises: what is not stored is told by `trouble`."""
@@ -64,7 +78,7 @@ class History:
         known = self._writer.newest() if self._writer else None
         if known is None:
             with self._reader() as reader:
-                known = store.newest(reader) if reader else {}
+                known = rows.newest(reader) if reader else {}
         return known
 
     def captions(
@@ -80,27 +94,21 @@ class History:
 
         before: ROOM/RUN/SEQ of any message of a caption, to go on behind it.
         """
-        begins, ends = _span(since, until)
         with self._reader() as reader:
             if reader is None:
                 return []
-            parameters: list[int | str]
-            where, parameters = store.in_rooms(rooms, "caption")
-            if before is not None:
-                found = _place(reader, before)
-                if found is None:
-                    return []
-                where += " AND (caption.start, caption.stream, caption.caption) < (?, ?, ?)"
-                parameters = [*parameters, *found]
-                ends = min(ends, found[0] + 1)
-            rows = reader.execute(
-                f"SELECT {store.COLUMNS} FROM caption JOIN message USING (stream, seq) "
-                "JOIN stream ON stream.id = message.stream JOIN text ON text.id = message.text "
-                f"WHERE caption.start >= ? AND caption.start < ?{where} "
-                "ORDER BY caption.start DESC, caption.stream DESC, caption.caption DESC LIMIT ?",
-                (begins, ends, *parameters, limit),
-            ).fetchall()
-            return [store.kept_of(row, self._known(reader)) for row in rows]
+            behind = None
+            if before is not None and (behind := _place(reader, before)) is None:
+                return []
+            return rows.listed(reader, _filter(rooms, since, until), limit, behind)
+
+    def in_order(
+        self, *, rooms: Sequence[str] = (), since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[Kept]:
+        """The same captions, oldest first, however many; on a connection of its own, which takes its time."""
+        with self._refusing(), self._own_reader() as reader:
+            if reader:
+                yield from as_file.captions(reader, _filter(rooms, since, until))
 
     def after(self, room: str, run: int, seq: int, limit: int) -> list[wire.CaptionMessage]:
         """A room's messages behind (run, seq), as they were published but for `semantic`, in their order.
@@ -108,29 +116,63 @@ class History:
         Of a run that is not known, all of what came in later ones.
         """
         with self._reader() as reader:
+            return rows.after(reader, room, run, seq, limit) if reader else []
+
+    def search(
+        self,
+        q: str,
+        *,
+        rooms: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+    ) -> Found:
+        """What answers a question, best first; `question.parse` tells what may be typed into it.
+
+        rooms, since, until: filters besides those that are typed. Raises UsageError for a time that is none.
+        """
+        question = parse(q, datetime.now(UTC)).within(rooms, since, until)
+        near = self._meaning.nearest(question.text, RANKED) if question.text else []
+        with self._reader() as reader:
+            results: list[Hit] = []
+            if reader is not None:
+                results = search(reader, question, near or (), limit)
+        return Found(question, results, near is not None)
+
+    def away(self, since: datetime, until: datetime | None = None) -> Away:
+        """What was heard from a moment to another, or to now, in at most twelve lines."""
+        until = until or datetime.now(UTC)
+        with self._reader() as reader:
             if reader is None:
-                return []
-            found = reader.execute("SELECT id FROM stream WHERE room = ? AND run = ?", (room, run)).fetchone()
-            later = "stream.id > ?" if found else "stream.run > ?"
-            mark = found[0] if found else run
-            rows = reader.execute(
-                f"SELECT {store.COLUMNS} FROM {store.JOINED} "
-                f"WHERE stream.room = ? AND ((stream.run = ? AND message.seq > ?) OR {later}) "
-                "ORDER BY stream.id, message.seq LIMIT ?",
-                (room, run, seq, mark, limit),
-            ).fetchall()
-            return [store.message_of(row, self._known(reader)) for row in rows]
+                begun, ended = wire.timestamp(since), wire.timestamp(until)
+                return Away(since=begun, until=ended, lines=[], total=0, left=0, gaps=[])
+            return away(reader, since, until)
+
+    def export(
+        self,
+        style: Format,
+        *,
+        rooms: Sequence[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Iterator[str]:
+        """A span as a file's text, piece by piece; on a connection of its own too."""
+        with self._refusing(), self._own_reader() as reader:
+            if reader:
+                yield from as_file.parts(reader, style, _filter(rooms, since, until))
 
     def gaps(self, since: datetime | None = None, until: datetime | None = None) -> list[Gap]:
         """Times of which captions were lost, oldest first."""
         with self._reader() as reader:
-            return store.gaps(reader, *_span(since, until)) if reader else []
+            return rows.gaps(reader, _filter((), since, until)) if reader else []
 
     def close(self) -> None:
         """Store what waits, and let go of the file. A second call does nothing."""
         if self._writer:
             self._writer.close()
-        self._forget_connection()
+        self._meaning.close()
+        with self._reading:
+            self._close_connection()
 
     def __enter__(self) -> Self:
         return self
@@ -141,27 +183,43 @@ class History:
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection | None]:
         """The connection that reads, for one thread at a time; None where there is no file yet."""
-        with self._reading:
+        with self._reading, self._refusing():
             try:
                 if self._connection is None:
                     self._connection = store.connect_to_read(self.folder)
                 yield self._connection
-            except (sqlite3.Error, OSError) as refused:
+            except sqlite3.Error:
                 self._close_connection()
-                if self._writer and is_damaged(refused):
-                    self._writer.suspect()
-                raise UnavailableError(
-                    f"the history in {self.folder} can't be read",
-                    why=reason(refused),
-                    fix="ask again; if it stays so, name another folder with --data",
-                ) from refused
+                raise
 
-    def _known(self, reader: sqlite3.Connection) -> store.Names:
-        if self._names is None:
-            self._names = store.Names(reader)
-        return self._names
+    @contextmanager
+    def _own_reader(self) -> Iterator[sqlite3.Connection | None]:
+        reader = store.connect_to_read(self.folder)
+        try:
+            yield reader
+        finally:
+            if reader:
+                reader.close()
 
-    def _forget_connection(self) -> None:
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as refused:
+            if self._writer and is_damaged(refused):
+                self._writer.suspect()
+            raise UnavailableError(
+                f"the history in {self.folder} can't be read",
+                why=reason(refused),
+                fix="ask again; if it stays so, name another folder with --data",
+            ) from refused
+
+    def _learn(self) -> None:
+        threading.Thread(target=self._meaning.learn, name="meaning", daemon=True).start()
+
+    def _forget(self) -> None:
+        """The file is another one now."""
+        self._meaning.forget()
         with self._reading:
             self._close_connection()
 
@@ -170,27 +228,20 @@ class History:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
         self._connection = None
-        self._names = None
 
 
-def _span(since: datetime | None, until: datetime | None) -> tuple[int, int]:
-    """In milliseconds since 1970."""
-    return (
-        BEGINNING if since is None else milliseconds(since),
-        END if until is None else milliseconds(until),
+def _filter(rooms: Sequence[str], since: datetime | None, until: datetime | None) -> rows.Filter:
+    return rows.Filter(
+        rooms=tuple(rooms),
+        since=BEGINNING if since is None else milliseconds(since),
+        until=END if until is None else milliseconds(until),
     )
 
 
-def _place(reader: sqlite3.Connection, before: str) -> tuple[int, int, int | str] | None:
-    """Where the caption of the message ROOM/RUN/SEQ stands: start, stream, caption."""
-    room, _, rest = before.rpartition("/")
-    room, _, run = room.rpartition("/")
-    if not (run.isdecimal() and rest.isdecimal()):
+def _place(reader: sqlite3.Connection, key: str) -> rows.Place | None:
+    """Of the caption of the message ROOM/RUN/SEQ."""
+    rest, _, seq = key.rpartition("/")
+    room, _, run = rest.rpartition("/")
+    if not (run.isdecimal() and seq.isdecimal()):
         return None
-    row: tuple[int, int, int | str] | None = reader.execute(
-        "SELECT caption.start, caption.stream, caption.caption "
-        "FROM caption JOIN message USING (stream, caption) JOIN stream ON stream.id = message.stream "
-        "WHERE stream.room = ? AND stream.run = ? AND message.seq = ?",
-        (room, int(run), int(rest)),
-    ).fetchone()
-    return row
+    return rows.place(reader, room, int(run), int(seq))

@@ -333,7 +333,7 @@ class Hub:
 
     async def _watch(self) -> None:
         """What is shown by nothing coming, and the beats."""
-        trouble = self.history.trouble()
+        trouble = None
         for tick in _ticks():
             await asyncio.sleep(TICK_S)
             for room in self.rooms.values():

@@ -8,6 +8,8 @@ from edgecap.runtime.telling import wire
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MS = timedelta(milliseconds=1)
+BEGINNING, END = -(1 << 62), 1 << 62
+"""Milliseconds before and after all that a calendar has."""
 
 
 class Kept(wire.CaptionMessage, frozen=True, kw_only=True):

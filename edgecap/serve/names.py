@@ -26,7 +26,7 @@ class Names:
         try:
             held = msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
             self._first = {room: ear for room, ear in held.items() if ear in ears}
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             pass
         except (OSError, msgspec.DecodeError) as unreadable:
             log.warning("%s is begun anew: %s", self._path, unreadable)

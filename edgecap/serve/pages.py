@@ -4,12 +4,13 @@ from pathlib import Path
 
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from .face import Face
 from .guards import Who
+from .refusal import Refusal
 
 STATIC = Path(__file__).parent / "static"
 AGAIN = {"cache-control": "no-cache"}
@@ -35,6 +36,14 @@ async def static(request: Request, _face: Face, _asking: Who | None) -> ASGIApp:
 async def tv(_request: Request, _face: Face, _asking: Who | None) -> ASGIApp:
     """The page names its files as seen from below /tv/."""
     return RedirectResponse("tv/", 307)
+
+
+async def authority(_request: Request, face: Face, _asking: Who | None) -> ASGIApp:
+    """The certificate that devices have to trust, as a file that they take."""
+    if not face.authority:
+        raise Refusal(404, "there is no certificate here", fix="start `edgecap serve --https`")
+    headers = {"content-disposition": 'attachment; filename="edgecap-ca.crt"', **AGAIN}
+    return Response(face.authority, headers=headers, media_type="application/x-x509-ca-cert")
 
 
 async def _file(path: str, request: Request) -> ASGIApp:

@@ -1,9 +1,10 @@
 """What is kept: so many days, so many megabytes, by whole days."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from .kept import milliseconds
 from .store import Store
+from .times import midnight
 
 HOUR = timedelta(hours=1)
 
@@ -25,11 +26,6 @@ def sweep(store: Store, keep_days: int, most_mb: int, now: datetime | None = Non
         next_day = midnight(begun.date() + timedelta(days=1))
         _delete_before(store, next_day if next_day <= midnight(today) else begun.astimezone(UTC) + HOUR)
     store.connection.execute("PRAGMA incremental_vacuum")
-
-
-def midnight(day: date) -> datetime:
-    """When a day of this machine's calendar begins."""
-    return datetime(day.year, day.month, day.day).astimezone()
 
 
 def _megabytes(store: Store) -> float:

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import os
 import resource
 import signal
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import net
 from .access import Access
@@ -19,12 +21,19 @@ from .guards import Guards
 from .history import History
 from .hub import Hub
 from .names import Names
+from .reached import Reached
+
+if TYPE_CHECKING:
+    from .tls import Tls
 
 INTERRUPTED = 130
 FILES = 4096
 """Open files for many browsers; the usual limit is 1024."""
 LOOK_S = 1.0
 """Between two looks at what `edgecap access` changed, and at the network's addresses."""
+
+RENEWAL = 60
+"""Looks between two at whether the certificate still holds."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +48,7 @@ class Settings:
     keep_days: int
     most_mb: int
     hosts: Sequence[str] = ()
-    tls: ssl.SSLContext | None = None
+    is_https: bool = False
 
 
 Told = Callable[[Face, Doors], None]
@@ -72,14 +81,24 @@ async def serve(settings: Settings, told: Told, over: asyncio.Event) -> None:
     """The face until it is over."""
     access = Access(settings.folder)
     guards = Guards(access, frozenset([*net.names(), *settings.hosts]), is_proxied=bool(settings.hosts))
+    tls = _tls(settings) if settings.is_https else None
     history = History.open(settings.folder, settings.keep_days, settings.most_mb)
     try:
         names = Names(settings.folder, [each.name for each in settings.ears])
         hub = Hub(settings.ears, history, names)
-        face = Face(hub, history, guards, base=lambda: doors.outer, open_doors=lambda: doors.look())
-        doors = Doors(build(face), settings.at, settings.tls, lambda: access.is_guarded)
+        face = Face(
+            hub,
+            history,
+            guards,
+            base=lambda: doors.outer,
+            open_doors=lambda: doors.look(),
+            authority=tls.authority_pem if tls else b"",
+            secure_port=lambda: doors.at.port,
+        )
+        doors = Doors(build(face), settings.at, tls.context if tls else None, lambda: access.is_guarded)
+        Reached(doors.own, doors.outer, os.getpid()).write(settings.folder)
         serving = asyncio.create_task(doors.serve_here())
-        others = [asyncio.create_task(each) for each in (hub.run(), _look(face, doors), over.wait())]
+        others = [asyncio.create_task(each) for each in (hub.run(), _look(face, doors, tls), over.wait())]
         try:
             await asyncio.sleep(0)
             told(face, doors)
@@ -98,11 +117,19 @@ async def serve(settings: Settings, told: Told, over: asyncio.Event) -> None:
         await asyncio.to_thread(history.close)
 
 
-async def _look(face: Face, doors: Doors) -> None:
-    while True:
+async def _look(face: Face, doors: Doors, tls: "Tls | None") -> None:
+    for look in count():
         await doors.look()
         face.end_strangers()
+        if tls and look % RENEWAL == 0 and await asyncio.to_thread(tls.renew):
+            log.info("The certificate was renewed.")
         await asyncio.sleep(LOOK_S)
+
+
+def _tls(settings: Settings) -> "Tls":
+    from .tls import Tls  # brings cryptography, which nobody else needs
+
+    return Tls(settings.folder, settings.hosts)
 
 
 def _allow_files() -> None:

@@ -8,15 +8,14 @@ languages in `name`. Times are milliseconds since 1970, UTC; in a message, end a
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from edgecap.runtime.telling import wire
 
-from .kept import Gap, Kept, read_ms, written
+from .kept import read_ms
 
 FILE = "history.db"
 VERSION = 1
@@ -65,11 +64,6 @@ URGENT = PRIORITIES.index("urgent")
 HOUR = 3_600_000
 REMEMBERED = 1 << 14
 """Sentences whose row is known without asking."""
-COLUMNS = """stream.room, stream.run, message.seq, message.caption, message.event, text.text,
-    message.evidence, message.start, message."end", message.at, message.priority, message.model,
-    message.language"""
-JOINED = "message JOIN stream ON stream.id = message.stream JOIN text ON text.id = message.text"
-Row = tuple[Any, ...]
 
 
 class NewerFormat(sqlite3.Error):
@@ -147,6 +141,8 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+        self.new_texts = 0
+        """Sentences that came for the first time, since somebody set this to 0."""
         self._streams: dict[tuple[str, int], int] = {}
         self._names: dict[str, int] = {}
         self._texts: dict[str, tuple[int, int, int]] = {}  # text -> row, first, last
@@ -226,9 +222,10 @@ class Store:
         if text not in self._texts:
             if len(self._texts) >= REMEMBERED:
                 self._texts.clear()
-            self.connection.execute(
+            inserted = self.connection.execute(
                 "INSERT OR IGNORE INTO text (text, first, last) VALUES (?, ?, ?)", (text, start, start)
             )
+            self.new_texts += inserted.rowcount
             self._texts[text] = self.connection.execute(
                 "SELECT id, first, last FROM text WHERE text = ?", (text,)
             ).fetchone()
@@ -264,75 +261,3 @@ def _short_id(message: wire.CaptionMessage) -> str | int:
     if head == str(message.run) and number.isdecimal() and len(number) < 19 and str(int(number)) == number:
         return int(number)
     return message.id
-
-
-class Names:
-    """Labels, models and languages by number, as they are asked for."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._known: dict[int, str] = {}
-
-    def __getitem__(self, number: int) -> str:
-        if number not in self._known:
-            [self._known[number]] = self._connection.execute(
-                "SELECT name FROM name WHERE id = ?", (number,)
-            ).fetchone()
-        return self._known[number]
-
-
-def message_of(row: Row, names: Names) -> wire.CaptionMessage:
-    """A row of COLUMNS as it was published."""
-    return wire.CaptionMessage(**_fields(row, names))
-
-
-def kept_of(row: Row, names: Names) -> Kept:
-    """A row of COLUMNS as a caption: its message is the newest of it."""
-    lasted: int | None = row[8]
-    return Kept(**_fields(row, names), duration=None if lasted is None else lasted / 1000)
-
-
-def _fields(row: Row, names: Names) -> dict[str, Any]:
-    room, run, seq, caption, event, text, evidence, start, end, at, priority, model, language = row
-    confidence, *pairs = msgspec.json.decode(evidence)
-    return {
-        "room": room,
-        "run": run,
-        "seq": seq,
-        "id": f"{run}-{caption}" if isinstance(caption, int) else caption,
-        "event": EVENTS[event],
-        "text": text,
-        "confidence": confidence,
-        "sounds": tuple(
-            wire.Sound(names[label], score) for label, score in zip(pairs[::2], pairs[1::2], strict=True)
-        ),
-        "start": written(start),
-        "end": None if end is None else written(start + end),
-        "model": names[model],
-        "at": None if at is None else written(start + at),
-        "priority": PRIORITIES[priority],
-        "language": names[language],
-    }
-
-
-def newest(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
-    """Room -> (run, seq) of its newest message."""
-    rows = connection.execute("SELECT room, run, last FROM stream ORDER BY id")
-    return {room: (run, last) for room, run, last in rows}
-
-
-def gaps(connection: sqlite3.Connection, since: int, until: int) -> list[Gap]:
-    """Gaps that reach into a time, oldest first."""
-    rows = connection.execute(
-        "SELECT since, until, why, lost FROM gap WHERE until >= ? AND since < ? ORDER BY since",
-        (since, until),
-    )
-    return [Gap(written(begun), written(ended), why, lost) for begun, ended, why, lost in rows]
-
-
-def in_rooms(rooms: Sequence[str], table: str) -> tuple[str, list[int | str]]:
-    """A condition that keeps rows of these rooms, "" for all, and its parameters."""
-    if not rooms:
-        return "", []
-    marks = ", ".join("?" * len(rooms))
-    return f" AND {table}.stream IN (SELECT id FROM stream WHERE room IN ({marks}))", list(rooms)

@@ -20,9 +20,10 @@ def welcome(pair: bool) -> Callable[[Face, Doors], None]:
                 file=sys.stderr,
                 flush=True,
             )
+        if doors.trust:
+            print(f"Each device trusts its certificate once: {doors.trust} says how.", flush=True)
         if pair and doors.outer:
-            invited = access.invite(owner=True)
-            print(invitation(invited, doors.outer), flush=True)
+            print(invitation(access.invite(owner=True), doors.outer), flush=True)
         elif doors.outer:
             print("For a phone or television in this network: edgecap access --pair", flush=True)
 
@@ -31,12 +32,15 @@ def welcome(pair: bool) -> Callable[[Face, Doors], None]:
 
 def invitation(invited: Invitation, base: str) -> str:
     """How a device comes, with a QR code where standard output is a terminal."""
-    drawn = f"\n{_drawn(f'{base}pair#{invited.token}')}" if sys.stdout.isatty() else ""
-    code = f"{invited.code[:4]} {invited.code[4:]}"
+    by_hand = f"open {base}pair there, and type {invited.code[:4]} {invited.code[4:]}"
+    if sys.stdout.isatty():
+        drawn = _drawn(f"{base}pair#{invited.token}")
+        first = f"Scan this with its camera, and tap the link.\n{drawn}     Without a camera: {by_hand}"
+    else:
+        first = by_hand[0].upper() + by_hand[1:]
     return f"""
 To read along on a phone, tablet or television in this network:
-  1. Scan this with its camera, and tap the link.{drawn}
-     Without a camera: open {base}pair there, and type {code}
+  1. {first}
   2. Tap "Read along".
 This lets one device in, within ten minutes. Another one later: edgecap access --pair
 """

@@ -17,7 +17,7 @@ from pathlib import Path
 from edgecap.runtime.errors import EdgecapError
 from edgecap.runtime.telling import wire
 
-from . import retention, store
+from . import retention, rows, store
 from .folder import make_private
 from .kept import Trouble, milliseconds
 
@@ -25,6 +25,8 @@ MOST_WAITING = 5000
 """Messages that wait for the disk: some megabytes, and hours of a home."""
 BATCH = 500
 RETRY_S = 2.0
+MANY_TEXTS = 500
+"""They are read within a tenth of a second: so long the first question may wait for it."""
 SWEEP_S = 600.0
 """Between two looks at what is too old; a look costs nothing where nothing is."""
 SWEEP_AFTER = 20_000
@@ -37,12 +39,20 @@ log = logging.getLogger(__name__)
 class Writer:
     """Stores messages in a folder's history.db. keep_days, most_mb: what `retention.sweep` leaves.
 
-    on_replaced: called when the file was damaged and another one begun.
+    on_replaced: called when the file was damaged and another one begun. on_new_texts: when there are many
+    sentences that nobody has read for their meaning.
     """
 
-    def __init__(self, folder: Path, keep_days: int, most_mb: int, on_replaced: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keep_days: int,
+        most_mb: int,
+        on_replaced: Callable[[], None],
+        on_new_texts: Callable[[], None],
+    ) -> None:
         self._folder, self._keep_days, self._most_mb = folder, keep_days, most_mb
-        self._on_replaced = on_replaced
+        self._on_replaced, self._on_new_texts = on_replaced, on_new_texts
         self._waiting: deque[wire.CaptionMessage] = deque()
         self._tasks: deque[Task] = deque()
         self._changed = threading.Condition()
@@ -152,6 +162,9 @@ class Writer:
             with self._changed:
                 self._tasks.popleft()
             task(opened)
+        if opened.new_texts >= MANY_TEXTS:
+            opened.new_texts = 0
+            self._on_new_texts()
         self._since_sweep += len(batch)
         if self._since_sweep >= SWEEP_AFTER or time.monotonic() - self._swept_at >= SWEEP_S:
             self._since_sweep, self._swept_at = 0, time.monotonic()
@@ -164,7 +177,7 @@ class Writer:
             make_private(self._folder)
             self._store = store.Store(store.connect(self._folder))
         if self._newest is None:
-            found = store.newest(self._store.connection)
+            found = rows.newest(self._store.connection)
             with self._changed:
                 self._newest = found
         return self._store

@@ -165,11 +165,13 @@ class RunningFace:
 
     host = "127.0.0.1"
 
-    def __init__(self, folder: Path, *ears: Ear, names: tuple[str, ...] = (), port: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *ears: Ear, names: tuple[str, ...] = (), host: str = host, is_https: bool = False
+    ) -> None:
         texts = [
             f"{names[number]}={ear.connect}" if names else ear.connect for number, ear in enumerate(ears)
         ]
-        self.settings = Settings(addresses(texts), Place(self.host, port), folder, 90, 250)
+        self.settings = Settings(addresses(texts), Place(host, 0), folder, 90, 250, is_https=is_https)
         self._ready = threading.Event()
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run)
