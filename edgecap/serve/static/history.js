@@ -16,6 +16,7 @@
     const urgent = make("input", "", { type: "checkbox" });
     const list = make("div", "past");
     const told = make("p", "hint", { role: "status" });
+    const missing = make("div", "gaps");
     const more = make("button", "", { type: "button", hidden: true }, "Earlier");
     const files = make("p", "files");
     let before = null;
@@ -36,6 +37,7 @@
         (found) => {
           if (mine !== round) return;
           const captions = found.captions;
+          if (before === null) fill(missing, past.gaps(found.gaps, page.feed.now()));
           const lines = past.folded(captions).filter((line) => !urgent.checked || line.priority === "urgent");
           past.days(list, lines, page, names);
           if (captions.length) {
@@ -70,7 +72,7 @@
         make("p", "field", {}, make("label", "", { for: "history-from" }, "From"), from),
         make("p", "field", {}, make("label", "", { for: "history-to" }, "To"), to),
         make("label", "check", {}, urgent, make("span", "", {}, "Only what was urgent"))),
-      told, list, make("p", "", {}, more), files);
+      told, missing, list, make("p", "", {}, more), files);
     begin();
   };
 

@@ -67,7 +67,7 @@
     };
   };
 
-  /** places: {region, log, now, quiet, spoken?}. options: {now, names, size: () => px of the first sentence,
+  /** places: {region, log, now, quiet, spoken?}. options: {now, names, isConnected, size: () => px of the first sentence,
       share: of the region's height that it may take}. */
   const live = (places, options) => {
     const views = {};
@@ -131,7 +131,8 @@
         }
       });
       standing = standing.filter(isStanding);
-      const shown = standing
+      // Without a connection nobody knows what still sounds.
+      const shown = (options.isConnected() ? standing : [])
         .filter((entry) => edgecap.rooms.isShown(entry.line))
         .sort((a, b) => rank(b) - rank(a) || b.order - a.order)
         .filter(standsOut);

@@ -17,6 +17,7 @@
     {
       now: feed.now,
       names,
+      isConnected: () => scene.state.connection.connected,
       share: 0.6,
       size: () => Math.max(34, Math.min(96, window.innerWidth * 0.05 + 18)) * (settings.get("size") / 100),
     }
@@ -131,7 +132,15 @@
     live.settle();
   };
 
-  const scene = edgecap.scene(feed, { live, urgent, changed: draw });
+  const scene = edgecap.scene(feed, {
+    live,
+    urgent,
+    called: (line) => {
+      edgecap.vibrate("call");
+      edgecap.notify(line);
+    },
+    changed: draw,
+  });
 
   /* --- views ------------------------------------------------------------------------------------ */
 

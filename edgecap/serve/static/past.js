@@ -54,6 +54,12 @@
     place.lastKey = null;
   };
 
+  /** What is missing, in words: the times in which captions could not be kept. */
+  const gaps = (found, now) =>
+    (found || []).map((gap) =>
+      make("p", "gap", {}, `From ${words.when(gap.since, now)} to ${words.when(gap.until, now)} not everything was kept: ${
+        words.small(gap.why).replace(/\.$/, "")}. ${words.plural(gap.lost, "caption")} missing.`));
+
   const roomPicker = (id, page, chosen) => {
     const known = Object.keys(page.scene.state.rooms).sort();
     if (chosen && known.indexOf(chosen) < 0) known.push(chosen);
@@ -63,5 +69,5 @@
     return picker;
   };
 
-  edgecap.past = { address, dayStart, dayEnd, lineFrom, folded, element, days, forget, roomPicker };
+  edgecap.past = { address, dayStart, dayEnd, lineFrom, folded, element, days, forget, gaps, roomPicker };
 })((window.edgecap = window.edgecap || {}));

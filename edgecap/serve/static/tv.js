@@ -33,6 +33,7 @@
     {
       now: feed.now,
       names,
+      isConnected: () => scene.state.connection.connected,
       share: 0.72,
       size: () => (Math.min(window.innerWidth * 0.075, window.innerHeight * 0.15) * settings.get("size")) / 100,
     }
@@ -50,6 +51,14 @@
 
   const health = edgecap.health(byId("trouble"), { now: feed.now, unmute: null });
 
+  /** Nobody scrolls a television: a line that is cut off at the top is not shown at all. */
+  const hideCut = () => {
+    const top = byId("captions").getBoundingClientRect().top;
+    Array.prototype.forEach.call(byId("log").children, (line) => {
+      line.classList.toggle("is-cut", line.getBoundingClientRect().top < top - 2);
+    });
+  };
+
   const draw = () => {
     const state = scene.state;
     health.draw(edgecap.troubles(state, isChosen));
@@ -58,6 +67,7 @@
     say(byId("state"), isLost ? (state.connection.since ? "Not connected" : "Connecting") : hearing.length ? `Listening in ${words.list(hearing.slice(0, 3))}${hearing.length > 3 ? "…" : ""}` : "Not listening");
     say(byId("quiet-head"), isLost ? "" : hearing.length ? "Quiet" : Object.keys(state.rooms).length ? "" : "No room yet");
     live.settle();
+    hideCut();
     say(byId("clock"), words.clock(new Date(feed.now()).toISOString()));
   };
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import browser
-from tests.contrast import measured
-from tests.house import Ear, Face
-from tests.page_states import STATES, THEMES
+from tests.page import browser
+from tests.page.contrast import measured
+from tests.page.house import Ear, Face
+from tests.page.states import STATES, THEMES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

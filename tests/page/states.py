@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tests.house import Ear, Face
+from tests.page.house import Ear, Face
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -35,6 +35,13 @@ def scene(ear: Ear) -> None:
     ear.flush()
 
 
+def seen(page: "Page") -> None:
+    """Somebody has seen what is urgent: not in the first moment, when a tap is taken for a slip."""
+    page.wait_for_timeout(900)
+    page.click(".urgent-seen")
+    page.wait_for_selector("#urgent", state="hidden")
+
+
 def view(page: "Page", name: str) -> None:
     page.goto(page.url.partition("#")[0] + f"#{name}")
 
@@ -56,7 +63,7 @@ def urgent(page: "Page", ear: Ear, face: Face) -> None:
 
 
 def not_listening(page: "Page", ear: Ear, face: Face) -> None:
-    page.click(".urgent-seen")
+    seen(page)
     ear.become("no-microphone", "lost")
     page.wait_for_selector(".trouble.room.loud")
 

@@ -192,6 +192,7 @@ class Face:
             self.lines.append(line)
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
                 return found[0]
+        self.close()
         raise AssertionError(f"edgecap serve did not start: {self.lines}")
 
     def _read(self) -> None:
