@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -27,9 +28,10 @@ FLAGS = [
     "--enable-precise-memory-info",
     "--js-flags=--expose-gc",
 ]
+PATIENCE_S = 20.0
 PHONE = {"width": 360, "height": 740}
 CUT = ("net::ERR_",)
-REFUSED = ("status of 401",)
+REFUSED = ("status of 400", "status of 401")
 """What a browser itself writes where a connection is cut, and where it is refused: only where a test does so."""
 
 
@@ -60,6 +62,14 @@ def launched() -> "Iterator[Browser]":
             opened.close()
 
 
+def until(page: "Page", claim: str) -> None:
+    """Wait until a JavaScript expression is true. (The page's policy forbids what Playwright's own way does.)"""
+    deadline = time.monotonic() + PATIENCE_S
+    while not page.evaluate(claim):
+        assert time.monotonic() < deadline, claim
+        page.wait_for_timeout(20)
+
+
 class Tab:
     """A page, and what its console said. cuts, refused: whether that is done to it on purpose."""
 
@@ -69,7 +79,7 @@ class Tab:
         about = {"viewport": PHONE, "color_scheme": "dark", "locale": "en-GB", "timezone_id": "Europe/Vienna"}
         self._context = browser.new_context(**{**about, **context})
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(PATIENCE_S * 1000)
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("requestfinished", self._asked)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from tests.page.browser import until
 from tests.page.house import Ear, Face
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def view(page: "Page", name: str) -> None:
 
 def empty(page: "Page", ear: Ear, face: Face) -> None:
     page.wait_for_selector("#state.well")
-    page.wait_for_function("document.querySelector('#quiet-head').textContent === 'Quiet'")
+    until(page, "document.querySelector('#quiet-head').textContent === 'Quiet'")
 
 
 def busy(page: "Page", ear: Ear, face: Face) -> None:

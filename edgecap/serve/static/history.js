@@ -10,7 +10,7 @@
 
   const open = (place, query, page) => {
     const asked = new URLSearchParams(query);
-    const room = past.roomPicker("history-room", page, asked.get("room"));
+    const room = past.roomPicker("history-room", asked.get("room"));
     const from = make("input", "", { type: "date", id: "history-from", placeholder: "2026-01-31", value: asked.get("from") || "" });
     const to = make("input", "", { type: "date", id: "history-to", placeholder: "2026-01-31", value: asked.get("to") || "" });
     const urgent = make("input", "", { type: "checkbox" });
@@ -24,7 +24,7 @@
 
     const filters = () => ({ room: room.value, since: past.dayStart(from.value), until: past.dayEnd(to.value) });
 
-    const names = () => room.value === "" && room.options.length > 2;
+    const names = () => room.value === "";
 
     const drawFiles = () =>
       fill(files, make("span", "", {}, "Save what is shown as "), FORMATS.map(([format, name]) =>

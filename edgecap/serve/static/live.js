@@ -190,23 +190,22 @@
 
     return {
       /** What a fold made of a caption. isPast: from before this page was opened, told to nobody. */
-      take: (line, change, isPast) =>
+      take: (line, change, isPast) => {
+        if (change === "none") return;
+        if (change === "line") add(line, isPast);
+        if (change === "again" || change === "continues") repeat(line);
+        if (line.end === null && change !== "end" && change !== "priority") stand(line);
+        if (line.end !== null) soonOver(line);
+        if (change !== "line" && views[line.key]) {
+          views[line.key].draw();
+          show(views[line.key].element, edgecap.rooms.isShown(line));
+        }
+      },
+      /** Bring the picture up to date: before the next frame, and every second. */
+      draw: () =>
         keepingPlace(() => {
-          if (change === "none") return;
-          if (change === "line") add(line, isPast);
-          if (change === "again" || change === "continues") repeat(line);
-          if (line.end === null && change !== "end" && change !== "priority") stand(line);
-          if (line.end !== null) soonOver(line);
-          if (change !== "line" && views[line.key]) {
-            views[line.key].draw();
-            show(views[line.key].element, edgecap.rooms.isShown(line));
-          }
           drawNow();
-        }),
-      tick: () =>
-        keepingPlace(() => {
-          drawNow();
-          standing.forEach((entry) => views[entry.line.key] && views[entry.line.key].drawRest());
+          if (drawnSize !== sizeOfRegion()) fitAll();
         }),
       redraw: () =>
         keepingPlace(() => {
@@ -217,10 +216,6 @@
           drawNow();
           fitAll();
         }),
-      /** The region may have another size now, or be back on the screen. */
-      settle: () => {
-        if (drawnSize !== sizeOfRegion()) keepingPlace(fitAll);
-      },
       toEnd,
       speak,
       count: () => order.length,

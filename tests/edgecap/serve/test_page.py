@@ -5,6 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from tests.page.browser import until
 from tests.page.house import PATIENCE_S, Ear, Face
 from tests.page.states import seen
 
@@ -243,4 +244,4 @@ def test_a_screen_reader_says_each_caption_once(open_tab: OpenTab, ear: Ear) -> 
     expect(page.locator("#spoken")).to_contain_text("Dog 9 barks. kitchen")
     assert page.evaluate("window.spoken.length") == len(expected) + 1
     page.keyboard.press("r")
-    page.wait_for_function("window.spoken.length === %d" % (len(expected) + 2))
+    until(page, "window.spoken.length === %d" % (len(expected) + 2))

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from tests.page import browser
 from tests.page.contrast import measured
+from tests.page.browser import until
 from tests.page.house import Ear, Face
 from tests.page.states import scene, seen, view
 
@@ -60,7 +61,7 @@ def test_all_of_it_by_keys_alone(open_tab: OpenTab, ear: Ear, face: Face) -> Non
         page.goto("about:blank")
         page.goto(face.url + f"/#{name}")
         page.wait_for_selector("#state.well")
-        page.wait_for_function("document.querySelectorAll('#log .line').length > 5")
+        until(page, "document.querySelectorAll('#log .line').length > 5")
         reached = focused(page)
         wanted = page.evaluate(
             "[...document.querySelectorAll('a, button, input, select, [tabindex=\"0\"]')].filter((each) => each.offsetParent && each.tabIndex >= 0 && each.type !== 'radio').length"
