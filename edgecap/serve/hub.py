@@ -186,20 +186,21 @@ class Hub:
         try:
             self.ears = [Ear(self._context, each, self._hear, self._known) for each in addresses]
         except BaseException:
-            self._context.destroy(linger=0)
+            self.close()
             raise
 
     async def run(self) -> None:
         """Until cancelled."""
         for ear in self.ears:
             self._look_at(ear)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for ear in self.ears:
-                    tasks.create_task(ear.run())
-                tasks.create_task(self._watch())
-        finally:
-            self._context.destroy(linger=0)
+        async with asyncio.TaskGroup() as tasks:
+            for ear in self.ears:
+                tasks.create_task(ear.run())
+            tasks.create_task(self._watch())
+
+    def close(self) -> None:
+        """Let go of the sockets."""
+        self._context.destroy(linger=0)
 
     def tell(self, event: Told) -> None:
         """To every browser."""

@@ -68,7 +68,9 @@ class Tags(HTMLParser):
         named = dict(attributes)
         self._open = tag
         self.loads += [
-            named[key] or "" for key in ("src", "href") if key in named and not (named[key] or "").startswith("#")
+            named[key] or ""
+            for key in ("src", "href")
+            if key in named and not (named[key] or "").startswith("#")
         ]
         self.inline += [key for key in named if key == "style" or key.startswith("on")]
         if tag == "style":
