@@ -5,8 +5,8 @@
     .venv/bin/python benchmarks/face.py --ears 50 --each-second 2       # a hospital
 
 Ears are real sockets without sound; browsers are connections of this process, read as they come. Prints one
-JSON object: milliseconds of every caption to every browser, captions that one did not get, what the face takes
-of memory and processor. On one machine the load costs more than the face does: leave it a core.
+JSON object: milliseconds of every caption to every browser, captions that one did not get, what the face
+takes of memory and processor. On one machine the load costs more than the face does: leave it a core.
 """
 
 import argparse

@@ -127,7 +127,7 @@ def test_what_one_device_dismisses_goes_from_all(tmp_path: Path) -> None:
         seen = {"room": "kitchen", "id": ear.say().id}
         for _ in range(2):
             assert face.ask("POST", "/api/dismiss", seen).status == 200
-        assert browser.next("dismiss") == {"event": "dismiss", "by": "this computer", **seen}
+        assert browser.next("dismiss") == {"told": "dismiss", "by": "this computer", **seen}
         with face.browser() as other:
             assert other.next("hello")["dismissed"] == [seen]
 
