@@ -125,11 +125,8 @@ class Doors(uvicorn.Server):
                 "`edgecap access --pair`",
             )
         self._tls, self._is_guarded = tls, is_guarded
-        host = at.host or "127.0.0.1"
-        self._first = [bind(host, at.port)]
+        self._first = bind(at.host or "127.0.0.1", at.port, *([at.port and at.port + 1] if tls else []))
         self.at = Place(at.host, self._first[0].getsockname()[1])
-        if tls:
-            self._first.append(bind(host, at.port and at.port + 1))
         self.plain_port = self._first[-1].getsockname()[1]
         """Where http is spoken; with TLS, to tell how the certificate is trusted."""
         self._others: dict[str, list[asyncio.Server]] = {}
@@ -184,7 +181,7 @@ class Doors(uvicorn.Server):
                 continue
             try:
                 ports = dict.fromkeys((self.at.port, self.plain_port))
-                self._others[address] = await self._listen([bind(address, port) for port in ports])
+                self._others[address] = await self._listen(bind(address, *ports))
                 self._refused.discard(address)
             except (UnavailableError, UsageError) as refused:
                 if address not in self._refused:
@@ -210,19 +207,30 @@ class Doors(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises UnavailableError for a taken address, UsageError for none of ours."""
+def bind(host: str, *ports: int) -> list[socket.socket]:
+    """Listening sockets. Raises UnavailableError for a taken address, UsageError for none of ours."""
+    bound: list[socket.socket] = []
+    try:
+        for port in ports:
+            bound.append(_bind(host, port))
+    except BaseException:
+        for each in bound:
+            each.close()
+        raise
+    return bound
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    bound: socket.socket | None = None
     try:
         family, *_, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(where)
-            bound.listen(128)
-        except BaseException:
-            bound.close()
-            raise
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(where)
+        bound.listen(128)
     except OSError as refused:
+        if bound:
+            bound.close()
         if refused.errno == errno.EADDRINUSE:
             raise UnavailableError(
                 f"--listen {host}:{port} is taken",

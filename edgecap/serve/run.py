@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -82,10 +83,11 @@ async def serve(settings: Settings, told: Told, over: asyncio.Event) -> None:
     access = Access(settings.folder)
     guards = Guards(access, frozenset([*net.names(), *settings.hosts]), is_proxied=bool(settings.hosts))
     tls = _tls(settings) if settings.is_https else None
-    history = History.open(settings.folder, settings.keep_days, settings.most_mb)
-    try:
-        names = Names(settings.folder, [each.name for each in settings.ears])
-        hub = Hub(settings.ears, history, names)
+    async with AsyncExitStack() as stack:
+        history = History.open(settings.folder, settings.keep_days, settings.most_mb)
+        stack.push_async_callback(asyncio.to_thread, history.close)
+        hub = Hub(settings.ears, history, Names(settings.folder, settings.ears))
+        stack.callback(hub.close)
         face = Face(
             hub,
             history,
@@ -97,24 +99,26 @@ async def serve(settings: Settings, told: Told, over: asyncio.Event) -> None:
         )
         doors = Doors(build(face), settings.at, tls.context if tls else None, lambda: access.is_guarded)
         Reached(doors.own, doors.outer, os.getpid()).write(settings.folder)
-        serving = asyncio.create_task(doors.serve_here())
-        others = [asyncio.create_task(each) for each in (hub.run(), _look(face, doors, tls), over.wait())]
-        try:
-            await asyncio.sleep(0)
-            told(face, doors)
-            done, _ = await asyncio.wait((serving, *others), return_when=asyncio.FIRST_COMPLETED)
-            for each in done:
-                each.result()  # what ended but by our will raises here
-        finally:
-            doors.should_exit = True
-            for listener in tuple(hub.listeners):
-                listener.end()
-            await serving
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+        await _until_over(face, doors, tls, told, over)
+
+
+async def _until_over(face: Face, doors: Doors, tls: "Tls | None", told: Told, over: asyncio.Event) -> None:
+    serving = asyncio.create_task(doors.serve_here())
+    others = [asyncio.create_task(each) for each in (face.hub.run(), _look(face, doors, tls), over.wait())]
+    try:
+        await asyncio.sleep(0)
+        told(face, doors)
+        done, _ = await asyncio.wait((serving, *others), return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            each.result()  # what ended but by our will raises here
     finally:
-        await asyncio.to_thread(history.close)
+        doors.should_exit = True
+        for listener in tuple(face.hub.listeners):
+            listener.end()
+        await serving
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _look(face: Face, doors: Doors, tls: "Tls | None") -> None:

@@ -109,7 +109,7 @@ class Browser:
         self._text = b""
 
     def next(self, *kinds: str) -> dict[str, Any]:
-        """The data of the next event of these kinds, of any where there are none; `event` is its kind."""
+        """The data of the next event of these kinds, of any where there are none; `told` is its kind."""
         while True:
             while b"\n\n" not in self._text:
                 self._text += next(self._chunks)
@@ -117,11 +117,7 @@ class Browser:
             fields = dict(line.split(": ", 1) for line in block.decode().splitlines())
             self.last_id = fields.get("id", self.last_id)
             if not kinds or fields["event"] in kinds:
-                return {
-                    "event": fields["event"],
-                    "id": fields.get("id"),
-                    **(json.loads(fields["data"]) or {}),
-                }
+                return {"told": fields["event"], **(json.loads(fields["data"]) or {})}
 
     def is_ended(self) -> bool:
         """Read to the end of the connection."""

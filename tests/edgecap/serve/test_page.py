@@ -42,7 +42,9 @@ def test_the_line_that_stands_is_large_and_goes_into_the_log(open_tab: OpenTab, 
     ear.say("A kettle whistles while someone speaks.", number=number, kind="end")
     ear.say("A door closes.")
     expect(standing).to_have_text("A door closes.")
-    expect(page.locator("#log .line:not(.stands)").last).to_contain_text("A kettle whistles while someone speaks.")
+    expect(page.locator("#log .line:not(.stands)").last).to_contain_text(
+        "A kettle whistles while someone speaks."
+    )
 
 
 def test_repeats_are_folded_and_what_goes_on_is_one_line(open_tab: OpenTab, ear: Ear) -> None:
@@ -160,7 +162,9 @@ def test_not_listening_is_told_loudly_with_reason_and_since_when(open_tab: OpenT
     ear.become("listening")
     expect(trouble).to_have_count(0)
     ear.is_silent = True  # killed: within five seconds it shows
-    expect(page.locator(".trouble.loud").first).to_contain_text("nothing comes from it any more", timeout=8000)
+    expect(page.locator(".trouble.loud").first).to_contain_text(
+        "nothing comes from it any more", timeout=8000
+    )
     ear.is_silent = False
     expect(page.locator(".trouble.loud")).to_have_count(0)
     page.click("#open-rooms")
@@ -222,16 +226,36 @@ def test_a_screen_reader_says_each_caption_once(open_tab: OpenTab, ear: Ear) -> 
         at = start + timedelta(minutes=minute)
         ear.whole(f"Machine {minute} hums.", start=at, seconds=20, priority="ambient")
         number = ear.say(f"Voice {minute} is heard.", start=at + timedelta(seconds=22))
-        ear.say(f"Voice {minute} is heard while a tap runs.", start=at + timedelta(seconds=22), kind="update", number=number)
+        ear.say(
+            f"Voice {minute} is heard while a tap runs.",
+            start=at + timedelta(seconds=22),
+            kind="update",
+            number=number,
+        )
         end = at + timedelta(seconds=30)
-        ear.say(f"Voice {minute} is heard while a tap runs.", start=at + timedelta(seconds=22), end=end, kind="end", number=number)
-        expected += [f"Machine {minute} hums.", f"Voice {minute} is heard.", f"Voice {minute} is heard while a tap runs."]
+        ear.say(
+            f"Voice {minute} is heard while a tap runs.",
+            start=at + timedelta(seconds=22),
+            end=end,
+            kind="end",
+            number=number,
+        )
+        expected += [
+            f"Machine {minute} hums.",
+            f"Voice {minute} is heard.",
+            f"Voice {minute} is heard while a tap runs.",
+        ]
         for bark in range(3):
             ear.whole(f"Dog {minute} barks.", start=at + timedelta(seconds=32 + 8 * bark), seconds=1)
         expected.append(f"Dog {minute} barks.")
         if minute == 4:
             for ring in (0, 3):
-                ear.whole("The bell at the gate rings.", start=at + timedelta(seconds=54 + ring), seconds=1, priority="call")
+                ear.whole(
+                    "The bell at the gate rings.",
+                    start=at + timedelta(seconds=54 + ring),
+                    seconds=1,
+                    priority="call",
+                )
             expected += ["The bell at the gate rings.", "Again: The bell at the gate rings."]
         if minute == 7:
             ear.whole("A gas alarm beeps.", start=datetime.now(UTC), seconds=1, priority="urgent")
