@@ -43,7 +43,7 @@
           text: `${ear.why || `Nothing comes from ${ear.ear}.`} Is edgecap run running there?`,
         });
       }
-      if (ear.connected && Math.abs(ear.clock_s || 0) >= 5) {
+      if (ear.connected && Math.abs(ear.clock_s || 0) >= 2) {
         const side = ear.clock_s > 0 ? "ahead" : "behind";
         found.push({
           kind: "clock", loud: false, icon: "history", head: "Clocks differ", rooms: [], since: null,

@@ -12,6 +12,7 @@
   /* A sentence stays long enough to be read: at 150 words a minute, and never less than this. */
   const READ_MS = 5000;
   const WORD_MS = 400;
+  const TOUCHED_MS = 1000;
   /* Clocks of other computers may differ by so much. */
   const LATE_MS = 30000;
 
@@ -89,9 +90,18 @@
       if (places.newest) show(places.newest, false);
     };
 
+    /* Browsers scroll by themselves too, where something grows. */
+    let touched = 0;
+    ["wheel", "touchmove", "pointerdown", "keydown"].forEach((kind) =>
+      places.region.addEventListener(kind, () => {
+        touched = Date.now();
+      }, { passive: true }));
+
     places.region.addEventListener("scroll", () => {
-      if (drawnSize !== sizeOfRegion()) return; // it was drawn anew, and nobody scrolled
-      isFollowing = places.region.scrollHeight - places.region.scrollTop - places.region.clientHeight < 48;
+      const isAtEnd = places.region.scrollHeight - places.region.scrollTop - places.region.clientHeight < 48;
+      if (isAtEnd) isFollowing = true;
+      else if (Date.now() - touched < TOUCHED_MS) isFollowing = false;
+      else if (isFollowing) toEnd();
       if (places.newest) show(places.newest, !isFollowing);
     }, { passive: true });
 
@@ -118,7 +128,8 @@
       slots.forEach((one, at) => {
         if (one.line() === null) return;
         const size = at === 0 ? options.size() : options.size() * 0.5;
-        fit(one.text, size, at === 0 ? 24 : 18, Math.max(120, room * options.share * (at === 0 ? 1 : 0.4)));
+        const share = settings.get("size") > 150 ? 0.85 : options.share;
+        fit(one.text, size, at === 0 ? 24 : 18, Math.max(120, room * share * (at === 0 ? 1 : 0.4)));
       });
     };
 

@@ -273,8 +273,16 @@
 
   if (edgecap.away) edgecap.away(byId("away"), { now: feed.now, scene });
 
+  let marked = "";
+  const markSeen = () => {
+    const newest = scene.state.newest;
+    if (document.hidden || newest <= marked) return;
+    marked = newest;
+    if (newest > settings.get("seen")) settings.set("seen", newest);
+  };
+
   window.setInterval(() => {
-    if (!document.hidden && scene.state.newest > settings.get("seen")) settings.set("seen", scene.state.newest);
+    markSeen();
     urgent.tick();
     draw();
   }, 1000);

@@ -27,7 +27,7 @@
     };
     const dismissed = {};
     let waiting = []; // what comes before the past is there
-    let wasHere = false;
+    let isHere = false;
 
     const alarm = (line, change) => {
       if (!parts.urgent || line.priority !== "urgent" || !edgecap.rooms.isShown(line)) return;
@@ -85,9 +85,9 @@
       told.ears.forEach((ear) => (state.ears[ear.ear] = ear));
       told.rooms.forEach((one) => (state.rooms[one.room] = one));
       told.dismissed.forEach(dismiss);
-      // Who was here before is told first what was missed, then what is.
-      if (!wasHere && !waiting) told.rooms.forEach(live);
-      wasHere = true;
+      // The past is asked for once we listen, so that nothing falls between the two. On return what was missed is told.
+      if (!isHere) fillPast();
+      isHere = true;
       parts.changed();
     };
 
@@ -145,10 +145,7 @@
     return {
       state,
       dismiss,
-      start: () => {
-        feed.start();
-        fillPast();
-      },
+      start: feed.start,
       open: () => fold.open(),
       pause: () => {
         state.isPaused = true;

@@ -132,8 +132,8 @@
     root.setAttribute("data-theme", values.theme);
     root.style.setProperty("--scale", String(scale));
     root.classList.toggle("is-large", scale > 1.5);
-    // Controls grow along, as far as the screen is wide enough for their words.
-    const widest = Math.max(16, (window.innerWidth || 1024) / 14);
+    // Controls grow along, as far as a narrow screen still has room for the captions.
+    const widest = Math.max(16, (window.innerWidth || 1024) / 18);
     root.style.fontSize = `${Math.min(16 * scale, widest)}px`;
   };
 

@@ -32,8 +32,8 @@
   const when = (iso, now) => (dayKey(iso) === dayKey(now) ? clock(iso) : `${day(iso, now)} ${clock(iso)}`);
 
   const lasted = (seconds) => {
-    if (seconds < MINUTE) return `${Math.max(1, Math.round(seconds))} s`;
-    if (seconds < HOUR) return `${Math.round(seconds / MINUTE)} min`;
+    if (seconds < MINUTE) return `${Math.max(1, Math.round(seconds))}\u00a0s`;
+    if (seconds < HOUR) return `${Math.round(seconds / MINUTE)}\u00a0min`;
     if (seconds >= 2 * DAY) return `${Math.round(seconds / DAY)} days`;
     const minutes = Math.round(seconds / MINUTE);
     return minutes % 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${minutes / 60} h`;
