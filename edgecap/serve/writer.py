@@ -24,7 +24,7 @@ from .kept import Trouble, milliseconds
 MOST_WAITING = 5000
 """Messages that wait for the disk: some megabytes, and hours of a home."""
 BATCH = 500
-RETRY_S = 2.0
+RETRY_S = 0.5
 MANY_TEXTS = 500
 """They are read within a tenth of a second: so long the first question may wait for it."""
 SWEEP_S = 600.0
@@ -124,8 +124,13 @@ class Writer:
             self._trouble = Trouble(self._trouble.since, self._trouble.why, self._lost)
 
     def _run(self) -> None:
-        while not (self._step() and self._is_closing):
-            pass
+        try:
+            while not (self._step() and self._is_closing):
+                pass
+        except Exception:  # a defect: the face goes on without a history, and says so
+            log.exception("The history stores nothing any more: this is a defect of ours.")
+            with self._changed:
+                self._trouble = Trouble(wire.timestamp(datetime.now(UTC)), "a defect of ours", self._lost)
         if self._store:
             with contextlib.suppress(sqlite3.Error):
                 self._store.connection.close()
