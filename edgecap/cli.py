@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from .commands import (
+    access,
     bench,
     caption,
     config,
@@ -28,7 +29,9 @@ from .commands import (
     prepare,
     run,
     search,
+    serve,
     train,
+    up,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -80,10 +83,13 @@ app = typer.Typer(
 
 CAPTION, MACHINE, MODEL = "Caption", "This machine", "Make a model"
 
+app.command(rich_help_panel=CAPTION)(up.up)
 app.command(rich_help_panel=CAPTION)(run.run)
 app.command(rich_help_panel=CAPTION)(demo.demo)
 app.command(rich_help_panel=CAPTION)(caption.caption)
 app.command(rich_help_panel=CAPTION)(listen.listen)
+app.command(rich_help_panel=CAPTION)(serve.serve)
+app.command(rich_help_panel=CAPTION)(access.access)
 app.command(rich_help_panel=CAPTION)(history.history)
 app.command(rich_help_panel=CAPTION)(search.search)
 app.command(rich_help_panel=MACHINE)(devices.devices)

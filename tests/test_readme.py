@@ -29,6 +29,7 @@ PUBLISH = "tcp://127.0.0.1:7310"
 NOT_RUN = {
     "make run": "it would set up and caption until Ctrl-C; `edgecap run` is run below",
     "make test": "this is it",
+    "edgecap up": "it would go on until Ctrl-C; tests/edgecap/test_up.py runs it",
     "make install-service": "it changes the machine; tests/test_systemd.py checks what it installs",
     "make setup-dev": "it downloads torch",
     "edgecap prepare": "it wants a corpus; tests/training/prepare runs it on one made there",
@@ -153,6 +154,21 @@ def test_a_line_of_shell_does_what_the_page_says(line: str, folder: Path) -> Non
     elif name == "run":
         pytest.importorskip("pyaudio")
         is_published_until_it_is_ended(line, folder)
+    elif name == "access":
+        code, out, errors = finish(line, folder)
+        assert (code == 0 and "/pair there, and type " in out) or (code == 69 and "in no network" in errors)
+    elif name == "serve":
+        face = start(f"{line} --listen 127.0.0.1:0", folder)
+        assert face.stdout is not None
+        try:
+            said = iter(face.stdout.readline, "")
+            assert any(each.startswith("The page is at http://127.0.0.1:") for each in said)
+            face.send_signal(signal.SIGTERM)
+            assert face.communicate(timeout=60)[1] == ""
+            assert face.returncode == 0
+        finally:
+            face.kill()
+            face.communicate()
     else:
         pytest.fail(f"{line}: neither run here nor in NOT_RUN with a reason")
 

@@ -9,7 +9,8 @@ import typer
 from . import options
 
 if TYPE_CHECKING:
-    from edgecap.client import Received, Subscriber
+    from edgecap.client import Subscriber
+    from edgecap.order import Received
     from edgecap.runtime.telling.keys import ReaderKeys
     from edgecap.runtime.telling.wire import CaptionMessage
 
