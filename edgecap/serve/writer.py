@@ -103,10 +103,11 @@ class Writer:
             return None if self._newest is None else dict(self._newest)
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that came is stored; whether it is."""
+        """Wait until all that came is stored, gaps too; whether it is."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: not self._waiting and not self._tasks and self._newest is not None, timeout_s
+                lambda: self._newest is not None and not (self._waiting or self._tasks or self._gap_since),
+                timeout_s,
             )
 
     def close(self) -> None:

@@ -101,6 +101,7 @@ def test_a_damaged_file_is_put_aside_and_another_begun(spoil: Callable[[Path], N
     spoil(tmp_path / FILE)
     damaged = (tmp_path / FILE).read_bytes()
     with opened(tmp_path) as history:
+        assert isinstance(history.newest(), dict)
         history.put(said("A dog barks.", seq=500, caption=500))
         assert history.flush(20)
         wait_until(lambda: _lists(history), "it can be read")
