@@ -100,7 +100,7 @@ class Access:
         try:
             make_private(folder)
         except (OSError, EdgecapError) as refused:
-            self.trouble = refused.strerror or str(refused) if isinstance(refused, OSError) else str(refused)
+            self.trouble = str(getattr(refused, "strerror", None) or refused)
         if not self._now().instance:
             with self._changing() as saved:
                 saved.instance = saved.instance or secrets.token_hex(4)
@@ -208,23 +208,34 @@ class Access:
                     each.seen = _now()
 
     def _now(self) -> Saved:
-        """What the file holds, read again where it changed."""
+        """What the file holds, read again where it changed; if it was removed, nobody is known."""
         with self._lock:
+            if self.trouble:
+                return self._saved
             try:
                 stat = self._path.stat()
-            except OSError:
-                return self._saved  # not written yet, or not to be written
-            stamp = stat.st_ino, stat.st_mtime_ns, stat.st_size
-            if stamp != self._read:
-                try:
-                    self._saved = msgspec.json.decode(self._path.read_bytes(), type=Saved)
-                except (OSError, msgspec.DecodeError) as damaged:
-                    raise ConfigError(
-                        f"{self._path} can't be read",
-                        why=str(damaged),
-                        fix="remove it; devices have to be paired again then",
-                    ) from damaged
-                self._read = stamp
+                stamp = stat.st_ino, stat.st_mtime_ns, stat.st_size
+                if stamp != self._read:
+                    self._saved, self._read = self._load(), stamp
+            except FileNotFoundError:
+                if self._read:
+                    self._saved, self._read = Saved(self._saved.instance), None
+            return self._saved
+
+    def _load(self) -> Saved:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Saved)
+        except FileNotFoundError:
+            raise
+        except (OSError, msgspec.DecodeError) as damaged:
+            refused = ConfigError(
+                f"{self._path} can't be read",
+                why=str(damaged),
+                fix="remove it; devices have to be paired again then",
+            )
+            if not self._read:
+                raise refused from damaged
+            log.warning("%s", refused)  # somebody edits it: what was known holds on
             return self._saved
 
     @contextmanager

@@ -171,10 +171,9 @@ async def passphrase(request: Request, face: Face, asking: Who | None) -> Respon
 async def _try(request: Request, face: Face, attempt: Any, *secrets: str) -> Any:
     """What the attempt gives; a wrong one counts against whoever tries."""
     address = request.client.host if request.client else ""
-    face.guards.tries.refuse(address)
-    found = await run_sync(attempt, *secrets)
-    if not found:
-        face.guards.tries.failed(address)
+    with face.guards.tries.one(address) as tried:
+        found = await run_sync(attempt, *secrets)
+        tried.is_right = bool(found)
     return found
 
 

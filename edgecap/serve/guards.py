@@ -4,10 +4,11 @@ Who asks is told by a cookie, by the token of a link, or, before a passphrase is
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import ip_address
@@ -47,6 +48,9 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 """Of every answer."""
+
+
+log = logging.getLogger(__name__)
 
 
 class Guard(Enum):
@@ -153,17 +157,25 @@ class Guards:
         )
 
 
+@dataclass
+class Try:
+    """A secret that was tried."""
+
+    at_s: float
+    by: str
+    is_right: bool = False
+
+
 class Tries:
     """Wrong secrets, by address and altogether."""
 
     def __init__(self) -> None:
-        self._all: deque[tuple[float, str]] = deque(maxlen=ALL_TRIES)
+        self._all: deque[Try] = deque(maxlen=ALL_TRIES)
 
-    def refuse(self, address: str) -> None:
-        """Raises Refusal where there were too many."""
+    def _refuse(self, address: str) -> None:
         now = time.monotonic()
-        recent = [at for at, by in self._all if by == address and now - at < TRIES_S]
-        everybody = [at for at, _ in self._all if now - at < ALL_TRIES_S]
+        recent = [each.at_s for each in self._all if each.by == address and now - each.at_s < TRIES_S]
+        everybody = [each.at_s for each in self._all if now - each.at_s < ALL_TRIES_S]
         wait_s = 0.0
         if len(recent) >= TRIES:
             wait_s = recent[-TRIES] + TRIES_S - now
@@ -178,8 +190,15 @@ class Tries:
                 retry_after=f"{wait_s + 1:.0f}",
             )
 
-    def failed(self, address: str) -> None:
-        self._all.append((time.monotonic(), address))
+    @contextmanager
+    def one(self, address: str) -> Iterator["Try"]:
+        """A try, which counts from its beginning on, unless it `is_right`. Raises Refusal after too many."""
+        self._refuse(address)
+        tried = Try(time.monotonic(), address)
+        self._all.append(tried)
+        yield tried
+        if tried.is_right and tried in self._all:
+            self._all.remove(tried)
 
 
 class Outermost:
@@ -209,7 +228,11 @@ class Outermost:
             secure = URL(scope=scope).replace(scheme="https", port=self._secure_port())
             await RedirectResponse(secure, 307)(scope, receive, guarded)
             return
-        await self._app(scope, receive, guarded)
+        try:
+            await self._app(scope, receive, guarded)
+        except Exception:
+            log.exception("%s %s was not answered; this is a defect of ours.", scope["method"], scope["path"])
+            raise
 
 
 async def discard(receive: Receive) -> None:

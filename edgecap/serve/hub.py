@@ -33,6 +33,8 @@ BEAT_S = 2.0
 GONE_S = 4.0
 """A daemon that is there says its status every second; after so long without it is gone, and within 5 s that
 shows."""
+FORGOTTEN_S = 60.0
+"""So long a room may be gone while its ear tells of others."""
 CLOCK_S = 2.0
 """Clocks that differ by less are the same."""
 DISMISSED = 200
@@ -272,7 +274,7 @@ class Hub:
         for room in self.rooms.values():
             if room.ear is ear and room.local == local:
                 return room
-        name = self._names.name(ear.at.name, local)
+        name = self._names.name(ear.at, local)
         room = self.rooms[name] = Room(name, local, ear, since=now())
         if self._closely[name]:
             ear.listen_closely(local, True)
@@ -306,6 +308,13 @@ class Hub:
             room.shown = shown
             self.tell(told("room", room.told(), room.name))
 
+    def _forget(self, room: Room) -> None:
+        """A room that its ear has no more, as after another configuration, is no longer listened for."""
+        if _is_there(room.ear) and time.monotonic() - room.last_s > FORGOTTEN_S:
+            del self.rooms[room.name]
+            for listener in tuple(self.listeners):
+                listener.end()  # it comes again, and is told anew which rooms there are
+
     def _look_at(self, ear: Ear) -> None:
         """Tell whether it is there, and whether its clock goes right, where that is another than it was."""
         clock = ear.clock_s
@@ -337,9 +346,10 @@ class Hub:
         trouble = None
         for tick in _ticks():
             await asyncio.sleep(TICK_S)
-            for room in self.rooms.values():
+            for room in tuple(self.rooms.values()):
                 if room.is_gone:
                     self._look_at_room(room)
+                    self._forget(room)
             for ear in self.ears:
                 self._look_at(ear)
             if tick % round(BEAT_S / TICK_S):

@@ -6,10 +6,12 @@ gives its names back.
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+
+from .ear import Address
 
 FILE = "rooms.json"
 
@@ -19,25 +21,24 @@ log = logging.getLogger(__name__)
 class Names:
     """folder: where it is remembered; where that can't be, it is known until the end of the process."""
 
-    def __init__(self, folder: Path, ears: Collection[str]) -> None:
+    def __init__(self, folder: Path, ears: Sequence[Address]) -> None:
         self._path = folder / FILE
-        self._several = len(ears) > 1
-        self._first: dict[str, str] = {}  # room -> ear
+        self._first: dict[str, str] = {}  # room -> where its ear publishes, which outlasts the ear's name
         try:
             held = msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
-            self._first = {room: ear for room, ear in held.items() if ear in ears}
+            connected = {each.publish for each in ears}
+            self._first = {room: publish for room, publish in held.items() if publish in connected}
         except (FileNotFoundError, NotADirectoryError):
             pass
         except (OSError, msgspec.DecodeError) as unreadable:
             log.warning("%s is begun anew: %s", self._path, unreadable)
 
-    def name(self, ear: str, room: str) -> str:
+    def name(self, ear: Address, room: str) -> str:
         """What people see. Of one ear alone, the room's own name."""
         if room not in self._first:
-            self._first[room] = ear
-            if self._several:
-                self._write()
-        return room if self._first[room] == ear else f"{room}@{ear}"
+            self._first[room] = ear.publish
+            self._write()
+        return room if self._first[room] == ear.publish else f"{room}@{ear.name}"
 
     def _write(self) -> None:
         part = self._path.with_suffix(".part")

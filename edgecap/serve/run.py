@@ -86,7 +86,7 @@ async def serve(settings: Settings, told: Told, over: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         history = History.open(settings.folder, settings.keep_days, settings.most_mb)
         stack.push_async_callback(asyncio.to_thread, history.close)
-        hub = Hub(settings.ears, history, Names(settings.folder, [each.name for each in settings.ears]))
+        hub = Hub(settings.ears, history, Names(settings.folder, settings.ears))
         stack.callback(hub.close)
         face = Face(
             hub,

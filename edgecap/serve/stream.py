@@ -14,6 +14,7 @@ from .resume import Resume
 
 MOST_WAITING = 1 << 20
 """Bytes that wait for one browser. Who takes no more is dropped, and comes again with its last id."""
+ENDING_S = 0.5
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -84,6 +85,9 @@ class Stream:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+        with suppress(TimeoutError):  # whoever takes nothing gets no end either: the door cuts it off
+            async with asyncio.timeout(ENDING_S):
+                await send({"type": "http.response.body", "body": b""})
 
     async def _tell(self, send: Send) -> None:
         hub = self._hub

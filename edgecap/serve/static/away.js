@@ -9,7 +9,10 @@
   /* Shorter absences are in the log before one's eyes. */
   const AWAY_MS = 5 * 60000;
 
-  const HEADS = { urgent: "Urgent", new: "New today", count: "" };
+  const head = (line) => {
+    if (line.kind === "urgent") return "Urgent";
+    return line.new === "ever" ? "Never heard before" : line.new === "today" ? "New today" : "";
+  };
 
   const said = (line, now) => {
     const times = line.count > 1 ? `, ${words.plural(line.count, "time")}` : "";
@@ -31,7 +34,7 @@
         const kind = line.kind === "urgent" ? "urgent" : line.priority || "normal";
         return make("li", `away-line ${kind}`, {},
           line.kind === "urgent" ? icon("alarm") : null,
-          HEADS[line.kind] ? make("span", "tag", {}, HEADS[line.kind]) : null,
+          head(line) ? make("span", "tag", {}, head(line)) : null,
           make("span", "away-text", {}, line.text),
           make("span", "how", {}, [line.room, said(line, now)].filter(Boolean).join(", ")));
       });
@@ -39,7 +42,9 @@
         make("div", "panel-head", {}, make("h2", "", {}, "While you were away"),
           make("button", "", { type: "button", click: close }, icon("close"), "Close")),
         make("p", "hint", {}, `Since ${words.when(found.since, now)}: ${words.plural(found.total, "caption")}.`),
-        make("ul", "", {}, lines));
+        make("ul", "", {}, lines),
+        found.left ? make("p", "hint", {}, `And ${words.plural(found.left, "other kind")} of sound: `, make("a", "", { href: "#history" }, "the history")) : null,
+        edgecap.past.gaps(found.gaps, now));
       show(place, true);
     };
 

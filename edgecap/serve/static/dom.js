@@ -137,7 +137,25 @@
     });
   };
 
+  const HIDDEN_MS = 250;
+
+  /** Asks for `draw` before the next picture, however often it is asked. Hidden pages get no pictures, but have a
+      title. */
+  const onFrame = (draw) => {
+    let isAsked = false;
+    const run = () => {
+      isAsked = false;
+      draw();
+    };
+    return () => {
+      if (isAsked) return;
+      isAsked = true;
+      if (document.hidden) window.setTimeout(run, HIDDEN_MS);
+      else window.requestAnimationFrame(run);
+    };
+  };
+
   /** What draws a view when it is opened: {name: (element, query, page)}. */
   edgecap.opened = {};
-  edgecap.dom = { make, icon, iconOf, fill, clear, say, show, byId, drawing, drawIcons, ICONS };
+  edgecap.dom = { make, icon, iconOf, fill, clear, say, show, byId, drawing, drawIcons, onFrame };
 })((window.edgecap = window.edgecap || {}));

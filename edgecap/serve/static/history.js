@@ -10,12 +10,13 @@
 
   const open = (place, query, page) => {
     const asked = new URLSearchParams(query);
-    const room = past.roomPicker("history-room", page, asked.get("room"));
+    const room = past.roomPicker("history-room", asked.get("room"));
     const from = make("input", "", { type: "date", id: "history-from", placeholder: "2026-01-31", value: asked.get("from") || "" });
     const to = make("input", "", { type: "date", id: "history-to", placeholder: "2026-01-31", value: asked.get("to") || "" });
     const urgent = make("input", "", { type: "checkbox" });
     const list = make("div", "past");
     const told = make("p", "hint", { role: "status" });
+    const missing = make("div", "gaps");
     const more = make("button", "", { type: "button", hidden: true }, "Earlier");
     const files = make("p", "files");
     let before = null;
@@ -23,7 +24,7 @@
 
     const filters = () => ({ room: room.value, since: past.dayStart(from.value), until: past.dayEnd(to.value) });
 
-    const names = () => room.value === "" && room.options.length > 2;
+    const names = () => room.value === "";
 
     const drawFiles = () =>
       fill(files, make("span", "", {}, "Save what is shown as "), FORMATS.map(([format, name]) =>
@@ -36,6 +37,7 @@
         (found) => {
           if (mine !== round) return;
           const captions = found.captions;
+          if (before === null) fill(missing, past.gaps(found.gaps, page.feed.now()));
           const lines = past.folded(captions).filter((line) => !urgent.checked || line.priority === "urgent");
           past.days(list, lines, page, names);
           if (captions.length) {
@@ -70,7 +72,7 @@
         make("p", "field", {}, make("label", "", { for: "history-from" }, "From"), from),
         make("p", "field", {}, make("label", "", { for: "history-to" }, "To"), to),
         make("label", "check", {}, urgent, make("span", "", {}, "Only what was urgent"))),
-      told, list, make("p", "", {}, more), files);
+      told, missing, list, make("p", "", {}, more), files);
     begin();
   };
 

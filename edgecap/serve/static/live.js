@@ -67,7 +67,7 @@
     };
   };
 
-  /** places: {region, log, now, quiet, spoken?}. options: {now, names, size: () => px of the first sentence,
+  /** places: {region, log, now, quiet, spoken?}. options: {now, names, isConnected, size: () => px of the first sentence,
       share: of the region's height that it may take}. */
   const live = (places, options) => {
     const views = {};
@@ -90,6 +90,7 @@
     };
 
     places.region.addEventListener("scroll", () => {
+      if (drawnSize !== sizeOfRegion()) return; // it was drawn anew, and nobody scrolled
       isFollowing = places.region.scrollHeight - places.region.scrollTop - places.region.clientHeight < 48;
       if (places.newest) show(places.newest, !isFollowing);
     }, { passive: true });
@@ -130,7 +131,8 @@
         }
       });
       standing = standing.filter(isStanding);
-      const shown = standing
+      // Without a connection nobody knows what still sounds.
+      const shown = (options.isConnected() ? standing : [])
         .filter((entry) => edgecap.rooms.isShown(entry.line))
         .sort((a, b) => rank(b) - rank(a) || b.order - a.order)
         .filter(standsOut);
@@ -188,23 +190,22 @@
 
     return {
       /** What a fold made of a caption. isPast: from before this page was opened, told to nobody. */
-      take: (line, change, isPast) =>
+      take: (line, change, isPast) => {
+        if (change === "none") return;
+        if (change === "line") add(line, isPast);
+        if (change === "again" || change === "continues") repeat(line);
+        if (line.end === null && change !== "end" && change !== "priority") stand(line);
+        if (line.end !== null) soonOver(line);
+        if (change !== "line" && views[line.key]) {
+          views[line.key].draw();
+          show(views[line.key].element, edgecap.rooms.isShown(line));
+        }
+      },
+      /** Bring the picture up to date: before the next frame, and every second. */
+      draw: () =>
         keepingPlace(() => {
-          if (change === "none") return;
-          if (change === "line") add(line, isPast);
-          if (change === "again" || change === "continues") repeat(line);
-          if (line.end === null && change !== "end" && change !== "priority") stand(line);
-          if (line.end !== null) soonOver(line);
-          if (change !== "line" && views[line.key]) {
-            views[line.key].draw();
-            show(views[line.key].element, edgecap.rooms.isShown(line));
-          }
           drawNow();
-        }),
-      tick: () =>
-        keepingPlace(() => {
-          drawNow();
-          standing.forEach((entry) => views[entry.line.key] && views[entry.line.key].drawRest());
+          if (drawnSize !== sizeOfRegion()) fitAll();
         }),
       redraw: () =>
         keepingPlace(() => {
@@ -215,10 +216,6 @@
           drawNow();
           fitAll();
         }),
-      /** The region may have another size now. */
-      settle: () => {
-        if (drawnSize !== sizeOfRegion()) keepingPlace(fitAll);
-      },
       toEnd,
       speak,
       count: () => order.length,

@@ -3,7 +3,7 @@
 (function (edgecap) {
   "use strict";
 
-  const { make, fill, byId } = edgecap.dom;
+  const { make, fill, byId, onFrame } = edgecap.dom;
   const words = edgecap.words;
   const settings = edgecap.settings;
   const { range, choice, flag, OPTIONS } = settings;
@@ -84,7 +84,7 @@
     toEnd: () => undefined,
   };
 
-  const scene = edgecap.scene(feed, { live, urgent: null, changed: draw });
+  const scene = edgecap.scene(feed, { live, urgent: null, changed: onFrame(draw) });
   window.setInterval(draw, 500);
   draw();
   scene.start();

@@ -2,7 +2,7 @@
 (function (edgecap) {
   "use strict";
 
-  const { byId, fill, icon, say, show, drawIcons } = edgecap.dom;
+  const { byId, fill, icon, say, show, drawIcons, onFrame } = edgecap.dom;
   const words = edgecap.words;
   const settings = edgecap.settings;
 
@@ -17,6 +17,7 @@
     {
       now: feed.now,
       names,
+      isConnected: () => scene.state.connection.connected,
       share: 0.6,
       size: () => Math.max(34, Math.min(96, window.innerWidth * 0.05 + 18)) * (settings.get("size") / 100),
     }
@@ -128,10 +129,19 @@
     drawQuiet(state);
     drawHeld(state);
     if (!byId("rooms").hidden) rooms.draw(state.rooms);
-    live.settle();
+    live.draw();
   };
+  const soon = onFrame(draw);
 
-  const scene = edgecap.scene(feed, { live, urgent, changed: draw });
+  const scene = edgecap.scene(feed, {
+    live,
+    urgent,
+    called: (line) => {
+      edgecap.vibrate("call");
+      edgecap.notify(line);
+    },
+    changed: soon,
+  });
 
   /* --- views ------------------------------------------------------------------------------------ */
 
@@ -180,7 +190,7 @@
     show(byId(id), isOpen);
     if (isOpen) byId(id).querySelector("h2").focus();
     else if (opener) opener.focus();
-    live.settle();
+    soon();
   };
 
   const openHears = (room) => {
@@ -246,8 +256,8 @@
   });
 
   window.addEventListener("resize", () => {
-    live.settle();
     urgent.size();
+    soon();
   });
   window.addEventListener("hashchange", go);
   feed.on("heard", (heard) => !byId("hears").hidden && hears.draw(heard));
@@ -265,7 +275,6 @@
 
   window.setInterval(() => {
     if (!document.hidden && scene.state.newest > settings.get("seen")) settings.set("seen", scene.state.newest);
-    live.tick();
     urgent.tick();
     draw();
   }, 1000);

@@ -54,14 +54,28 @@
     place.lastKey = null;
   };
 
-  const roomPicker = (id, page, chosen) => {
-    const known = Object.keys(page.scene.state.rooms).sort();
-    if (chosen && known.indexOf(chosen) < 0) known.push(chosen);
-    const picker = make("select", "", { id }, make("option", "", { value: "" }, "every room"),
-      known.map((room) => make("option", "", { value: room }, room)));
+  /** What is missing, in words: the times in which captions could not be kept. */
+  const gaps = (found, now) =>
+    (found || []).map((gap) =>
+      make("p", "gap", {}, `From ${words.when(gap.since, now)} to ${words.when(gap.until, now)} not everything was kept: ${
+        words.small(gap.why).replace(/\.$/, "")}. ${words.plural(gap.lost, "caption")} missing.`));
+
+  const roomPicker = (id, chosen) => {
+    const picker = make("select", "", { id }, make("option", "", { value: "" }, "every room"));
+    const offer = (rooms) => {
+      const value = picker.value;
+      edgecap.dom.fill(picker, make("option", "", { value: "" }, "every room"),
+        rooms.sort().map((room) => make("option", "", { value: room }, room)));
+      picker.value = value;
+    };
+    offer(chosen ? [chosen] : []);
     picker.value = chosen || "";
+    edgecap.ask("api/rooms").then(
+      (found) => offer(found.rooms.map((one) => one.room).concat(chosen || []).filter((room, at, all) => all.indexOf(room) === at)),
+      () => undefined // no connection: every room is all that can be asked for
+    );
     return picker;
   };
 
-  edgecap.past = { address, dayStart, dayEnd, lineFrom, folded, element, days, forget, roomPicker };
+  edgecap.past = { address, dayStart, dayEnd, lineFrom, folded, element, days, forget, gaps, roomPicker };
 })((window.edgecap = window.edgecap || {}));

@@ -9,7 +9,8 @@
   const PATIENCE_MS = 3000;
   const LATE_URGENT_MS = 15 * 60000;
 
-  /** feed: a feed. parts: {live, urgent or null, changed: () => draws what is known anew}. */
+  /** feed: a feed. parts: {live, urgent or null, called: (line) => somebody calls, where the page
+      minds, changed: () => draws what is known anew}. */
   const scene = (feed, parts) => {
     const fold = edgecap.fold(MOST_LINES);
     const state = {
@@ -40,10 +41,8 @@
       const { line, change } = fold.take(caption);
       parts.live.take(line, change, isPast);
       alarm(line, change);
-      if (line.priority === "call" && !isPast && edgecap.rooms.isShown(line) && (change === "line" || change === "again")) {
-        edgecap.vibrate("call");
-        edgecap.notify(line);
-      }
+      const isCall = line.priority === "call" && (change === "line" || change === "again");
+      if (isCall && !isPast && parts.called && edgecap.rooms.isShown(line)) parts.called(line);
       if (caption.start > state.newest) state.newest = caption.start;
     };
 

@@ -17,7 +17,7 @@
     return parts.join(" ");
   };
 
-  const BY = { words: "by its words", meaning: "by its meaning" };
+  const BY = { words: "by word", meaning: "by meaning" };
 
   const open = (place, query, page) => {
     const asked = new URLSearchParams(query).get("q") || "";
@@ -34,7 +34,7 @@
       const line = past.lineFrom(hit.caption);
       const options = { now: page.feed.now, names, when: (iso) => words.when(iso, page.feed.now()) };
       const element = past.element(line, options);
-      element.querySelector(".meta").appendChild(make("span", "by", {}, hit.by.map((by) => BY[by] || by).join(" and ")));
+      element.querySelector(".words").appendChild(make("span", "how by", {}, ` found ${words.list(hit.by.map((by) => BY[by] || by))}`));
       return element;
     };
 

@@ -131,6 +131,7 @@
     const scale = values.size / 100;
     root.setAttribute("data-theme", values.theme);
     root.style.setProperty("--scale", String(scale));
+    root.classList.toggle("is-large", scale > 1.5);
     // Controls grow along, as far as the screen is wide enough for their words.
     const widest = Math.max(16, (window.innerWidth || 1024) / 14);
     root.style.fontSize = `${Math.min(16 * scale, widest)}px`;

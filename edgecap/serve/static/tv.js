@@ -3,7 +3,7 @@
 (function (edgecap) {
   "use strict";
 
-  const { byId, say, show } = edgecap.dom;
+  const { byId, say, show, onFrame } = edgecap.dom;
   const words = edgecap.words;
   const settings = edgecap.settings;
   const { range, choice, OPTIONS } = settings;
@@ -33,6 +33,7 @@
     {
       now: feed.now,
       names,
+      isConnected: () => scene.state.connection.connected,
       share: 0.72,
       size: () => (Math.min(window.innerWidth * 0.075, window.innerHeight * 0.15) * settings.get("size")) / 100,
     }
@@ -50,6 +51,14 @@
 
   const health = edgecap.health(byId("trouble"), { now: feed.now, unmute: null });
 
+  /** Nobody scrolls a television: a line that is cut off at the top is not shown at all. */
+  const hideCut = () => {
+    const top = byId("captions").getBoundingClientRect().top;
+    Array.prototype.forEach.call(byId("log").children, (line) => {
+      line.classList.toggle("is-cut", line.getBoundingClientRect().top < top - 2);
+    });
+  };
+
   const draw = () => {
     const state = scene.state;
     health.draw(edgecap.troubles(state, isChosen));
@@ -57,15 +66,16 @@
     const isLost = !state.connection.connected;
     say(byId("state"), isLost ? (state.connection.since ? "Not connected" : "Connecting") : hearing.length ? `Listening in ${words.list(hearing.slice(0, 3))}${hearing.length > 3 ? "…" : ""}` : "Not listening");
     say(byId("quiet-head"), isLost ? "" : hearing.length ? "Quiet" : Object.keys(state.rooms).length ? "" : "No room yet");
-    live.settle();
+    live.draw();
+    hideCut();
     say(byId("clock"), words.clock(new Date(feed.now()).toISOString()));
   };
 
-  const scene = edgecap.scene(feed, { live, urgent, changed: draw });
+  const scene = edgecap.scene(feed, { live, urgent, changed: onFrame(draw) });
 
   window.addEventListener("resize", () => {
-    live.settle();
     urgent.size();
+    draw();
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "f") edgecap.device.fullscreen();
@@ -74,7 +84,6 @@
   settings.set("awake", true);
   edgecap.device.stayAwake();
   window.setInterval(() => {
-    live.tick();
     urgent.tick();
     draw();
   }, 1000);

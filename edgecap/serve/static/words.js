@@ -10,11 +10,10 @@
 
   const two = (number) => (number < 10 ? "0" : "") + number;
 
-  const clock = (iso, withSeconds) => {
-    const options = { hour: "2-digit", minute: "2-digit" };
-    if (withSeconds) options.second = "2-digit";
-    return new Date(iso).toLocaleTimeString([], options);
-  };
+  const short = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
+  const exact = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+  const clock = (iso, withSeconds) => (withSeconds ? exact : short).format(new Date(iso));
 
   /** The day as its own people write it: 2026-01-31. */
   const dayKey = (moment) => {

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import browser
-from tests.house import Ear, Face
+from tests.page import browser
+from tests.page.house import Ear, Face
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -42,8 +42,8 @@ def open_tab(chromium: "Browser", ear: Ear, face: Face) -> Iterator[OpenTab]:
     ear.become("listening")  # whatever the test before left
     opened: list[browser.Tab] = []
 
-    def open_one(path: str = "/", **context: Any) -> browser.Tab:
-        tab = browser.Tab(chromium, face.url + path, **context)
+    def open_one(path: str = "/", host: str = "127.0.0.1", **context: Any) -> browser.Tab:
+        tab = browser.Tab(chromium, face.url.replace("127.0.0.1", host) + path, **context)
         opened.append(tab)
         return tab
 

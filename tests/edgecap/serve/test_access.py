@@ -174,6 +174,20 @@ def test_a_damaged_file_lets_nobody_in(tmp_path: Path) -> None:
     assert refused.value.fix == "remove it; devices have to be paired again then"
 
 
+def test_a_file_that_is_edited_holds_on_and_one_that_is_removed_sends_everybody_away(tmp_path: Path) -> None:
+    access = Access(tmp_path)
+    _, token = access.add("device", "phone")
+    whole = (tmp_path / "access.json").read_bytes()
+    (tmp_path / "access.json").write_bytes(whole[:20])
+    assert access.find(token)
+    (tmp_path / "access.json").write_bytes(whole)
+    assert access.find(token)
+    (tmp_path / "access.json").unlink()
+    assert access.find(token) is None
+    access.add("device", "tablet")
+    assert [each.name for each in Access(tmp_path).named()] == ["tablet"]
+
+
 def test_who_changes_it_at_once_loses_nothing(tmp_path: Path) -> None:
     def add(number: int) -> str:
         return Access(tmp_path).add("device", f"phone {number}")[0].id

@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 from edgecap.runtime.errors import UsageError
+from edgecap.serve import hub
 from edgecap.serve.ear import addresses
 from tests.edgecap.serve.house import RUN, Ear, RunningFace, house, until
+
+NAMES = {"kitchen": "below", "kitchen@above": "above"}
+"""The room that is below was there first."""
 
 
 def test_hello_tells_every_room_and_ear(tmp_path: Path) -> None:
@@ -56,27 +60,36 @@ def test_an_ear_that_is_gone_shows_within_five_seconds_and_comes_back(tmp_path: 
 
 def test_rooms_of_one_name_are_kept_apart_and_keep_their_names(tmp_path: Path) -> None:
     with Ear("kitchen") as below, Ear("kitchen", RUN + 7) as above:
-        with RunningFace(tmp_path, below, names=("below",)) as face:
+        with RunningFace(tmp_path, below) as face:
             until(lambda: face.face.hub.rooms)
-        assert not (tmp_path / "rooms.json").exists()
-        with RunningFace(tmp_path, below, above, names=("below", "above")) as face, face.browser() as browser:
-            hub = face.face.hub
-            until(lambda: len(hub.rooms) == 2)
-            first, second = (room.name for room in hub.rooms.values())
-            assert {first, second} == {"kitchen", f"kitchen@{hub.rooms[second].ear.at.name}"}
+        with RunningFace(tmp_path, above, below, names=("above", "below")) as face, face.browser() as browser:
+            rooms = face.face.hub.rooms
+            until(lambda: len(rooms) == 2)
+            assert {each.name: each.ear.at.name for each in rooms.values()} == NAMES
             said = {"below": below.say(), "above": above.say()}
             for _ in said:
                 caption = browser.next("caption")
                 assert caption["room"] == next(
-                    each.name for each in hub.rooms.values() if each.ear.at.name == caption["ear"]
+                    each.name for each in rooms.values() if each.ear.at.name == caption["ear"]
                 )
                 assert caption["run"] == said[caption["ear"]].run
-        # The other one is heard first this time; both keep their names.
-        with RunningFace(tmp_path, above, below, names=("above", "below")) as face:
+        with RunningFace(tmp_path, below, above, names=("below", "above")) as face:
             until(lambda: len(face.face.hub.rooms) == 2)
-            assert {room.ear.at.name: name for name, room in face.face.hub.rooms.items()} == {
-                hub.rooms[first].ear.at.name: first, hub.rooms[second].ear.at.name: second,
-            }  # fmt: skip
+            assert {each.name: each.ear.at.name for each in face.face.hub.rooms.values()} == NAMES
+
+
+def test_a_room_that_its_ear_has_no_more_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "GONE_S", 0.5)
+    monkeypatch.setattr(hub, "FORGOTTEN_S", 1.0)
+    with house(tmp_path, "kitchen") as (face, [ear]), face.browser() as browser:
+        assert [each["room"] for each in browser.next("hello")["rooms"]] == ["kitchen"]
+        with ear._lock:
+            ear.station.log.room = "nursery"
+        assert browser.is_ended()
+        with face.browser() as again:
+            assert [each["room"] for each in again.next("hello")["rooms"]] == ["nursery"]
 
 
 def test_a_clock_that_differs_is_told(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.house import PATIENCE_S, Ear, Face
+from tests.page.browser import until
+from tests.page.house import PATIENCE_S, Ear, Face
+from tests.page.states import seen
 
 from .conftest import OpenTab
 
-READER = Path(__file__).parents[2] / "screen_reader.js"
+READER = Path(__file__).parents[2] / "page" / "screen_reader.js"
 NOW = datetime.now(UTC)
 
 
@@ -107,8 +109,6 @@ def test_urgent_fills_the_screen_and_is_dismissed_everywhere(open_tab: OpenTab, 
     expect(first.locator(".urgent-seen")).to_be_focused()
     first.keyboard.press("Enter")  # at once: meant for something else
     expect(first.locator("#urgent")).to_be_visible()
-    first.wait_for_function("Date.now() - performance.timeOrigin > 0")
-    expect(first.locator("#urgent")).to_be_visible()
     first.wait_for_timeout(850)  # the time in which a key is taken for a slip
     first.keyboard.press("Enter")
     expect(first.locator("#urgent")).to_be_hidden()
@@ -142,9 +142,7 @@ def test_flashes_are_slow_short_and_can_be_off(open_tab: OpenTab, ear: Ear) -> N
     assert duration * times <= 6000
     assert animations(calm) == []
     assert animations(chosen) == []
-    plain.evaluate("edgecap.settings.set('flash', true)")
-    plain.wait_for_timeout(900)
-    plain.click(".urgent-seen")
+    seen(plain)
     for page in (calm, chosen):
         expect(page.locator("#urgent")).to_be_hidden()
 
@@ -205,8 +203,7 @@ def test_paused_it_waits_but_not_with_what_is_urgent(open_tab: OpenTab, ear: Ear
     assert "A tap drips." not in page.locator("#log").inner_text()
     ear.say("Glass breaks.", priority="urgent")
     expect(page.locator("#urgent")).to_be_visible()
-    page.wait_for_timeout(900)
-    page.keyboard.press("Enter")
+    seen(page)
     page.click("#held-end")
     expect(page.locator("#log")).to_contain_text("A tap drips.")
     page.keyboard.press("u")
@@ -266,10 +263,9 @@ def test_a_screen_reader_says_each_caption_once(open_tab: OpenTab, ear: Ear) -> 
     ear.flush()
     expect(page.locator("#log")).to_contain_text("Dog 9 barks.")
     assert page.evaluate("window.spoken") == expected
-    page.wait_for_timeout(900)
-    page.click(".urgent-seen")
+    seen(page)
     page.keyboard.press("r")
     expect(page.locator("#spoken")).to_contain_text("Dog 9 barks. kitchen")
     assert page.evaluate("window.spoken.length") == len(expected) + 1
     page.keyboard.press("r")
-    page.wait_for_function("window.spoken.length === %d" % (len(expected) + 2))
+    until(page, "window.spoken.length === %d" % (len(expected) + 2))

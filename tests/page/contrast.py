@@ -15,7 +15,8 @@ TEXTS = """() => {
   while (walker.nextNode()) {
     const node = walker.currentNode;
     const parent = node.parentElement;
-    if (!node.data.trim() || !parent || !parent.offsetParent && getComputedStyle(parent).position !== 'fixed') continue;
+    if (!node.data.trim() || !parent || !parent.getClientRects().length) continue;
+    if (parent.closest('.unseen') || parent.getBoundingClientRect().width <= 1) continue; // for screen readers
     const range = document.createRange();
     range.selectNodeContents(node);
     for (const box of range.getClientRects()) {

@@ -151,16 +151,18 @@ class Face:
     """`edgecap serve` as a user starts it, on a port of its own and with a folder of its own."""
 
     def __init__(self, ears: Sequence[Ear], data: Path, *flags: str) -> None:
-        command = [sys.executable, "-m", "edgecap", "serve", "--listen", "127.0.0.1:0", *flags]
+        command = [sys.executable, "-m", "edgecap", "serve", "--listen", ":0", *flags]
         for number, ear in enumerate(ears):
             command += ["--connect", f"ear{number}={ear.publish},{ear.replay}"]
         self._program = subprocess.Popen(
             command,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, "XDG_STATE_HOME": str(data)},
         )
         self.lines: list[str] = []
+        """What it printed."""
         self.url = self._started()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -175,8 +177,8 @@ class Face:
         self.go_on()
         self._program.terminate()
         self._program.wait(PATIENCE_S)
-        assert self._program.stderr
-        self._program.stderr.close()
+        assert self._program.stdout
+        self._program.stdout.close()
 
     def __enter__(self) -> Self:
         return self
@@ -185,16 +187,17 @@ class Face:
         self.close()
 
     def _started(self) -> str:
-        assert self._program.stderr
-        for line in self._program.stderr:
+        assert self._program.stdout
+        for line in self._program.stdout:
             self.lines.append(line)
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
                 return found[0]
+        self.close()
         raise AssertionError(f"edgecap serve did not start: {self.lines}")
 
     def _read(self) -> None:
-        assert self._program.stderr
+        assert self._program.stdout
         try:
-            self.lines += list(self._program.stderr)
+            self.lines += list(self._program.stdout)
         except ValueError:
             return  # closed
