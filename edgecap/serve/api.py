@@ -54,7 +54,7 @@ async def rooms(_request: Request, face: Face, _asking: Who | None) -> Response:
 
 async def captions(request: Request, face: Face, _asking: Who | None) -> Response:
     limit = answers.number(request, "limit", 200, MOST_CAPTIONS)
-    where, before = answers.span(request), request.query_params.get("before")
+    where, before = answers.span(request), answers.place(request, "before")
 
     def read() -> dict[str, Any]:
         found = face.history.captions(**where, before=before, limit=limit + 1)

@@ -15,7 +15,8 @@ from edgecap.runtime.telling.wire import CaptionMessage
 
 from ..order import Position
 from .history import History
-from .hub import Hub, Positions
+from .hub import Hub
+from .told import Positions
 
 PAGE = 200
 """Messages read from the history at once."""
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 class Resume:
     """What is missed at the moment when this is made; what comes later is told anyway.
 
-    since: what the browser has of each room, as `hub.read` reads its last id. A room that is not in it began
+    since: what the browser has of each room, as `told.read` reads its last id. A room that is not in it began
     later than the newest that is. rooms: these alone, all where there are none.
     """
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecap.serve.hub import read, written
+from edgecap.serve.told import LARGEST, read, written
 from tests.edgecap.serve.house import Ear, RunningFace, house, until
 
 CUTS = 100
@@ -22,7 +22,10 @@ def told(ears: list[Ear]) -> set[tuple[str, int, int]]:
     return {(each.room, each.run, each.seq) for ear in ears for each in ear.said}
 
 
-@given(st.dictionaries(st.text(min_size=1), st.tuples(st.integers(0), st.integers(0))))
+NUMBERS = st.integers(0, LARGEST - 1)
+
+
+@given(st.dictionaries(st.text(min_size=1), st.tuples(NUMBERS, NUMBERS)))
 def test_an_id_is_read_back(positions: dict[str, tuple[int, int]]) -> None:
     for newest in ("", *positions):
         text = written(positions, newest)
