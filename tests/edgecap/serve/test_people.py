@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.page import browser
-from tests.page.browser import until
 from tests.page.contrast import measured
+from tests.page.browser import until
 from tests.page.house import Ear, Face
 from tests.page.states import scene, seen, view
 
