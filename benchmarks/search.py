@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import psutil
 from simulated_home import ROOMS, captions
 
 from edgecap.serve import store
@@ -46,6 +47,9 @@ def main() -> None:
             history.search("warm up")
             ranks(history)
             times(history)
+            own = psutil.Process()
+            beside = sum(child.memory_info().rss for child in own.children())
+            print(f"| memory of the process that knows meanings | {beside / 1e6:.0f} MB |")
 
 
 def fill(folder: Path, count: int) -> None:

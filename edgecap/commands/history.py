@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -169,7 +169,10 @@ def _digest_lines(away: "Away") -> Iterator[str]:
 
 def _told(line: "Line", away: "Away") -> str:
     """ "A washing machine is running: 14:02 to 14:51"."""
-    several_days = _when(away.since)[:10] != _when(away.until)[:10]
+    from edgecap.runtime.telling import wire
+
+    last = wire.moment(away.until) - timedelta(milliseconds=1)
+    several_days = _when(away.since)[:10] != _when(wire.timestamp(last))[:10]
 
     def time(stamp: str) -> str:
         return _when(stamp)[0 if several_days else 11 : 16]

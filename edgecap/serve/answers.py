@@ -1,6 +1,7 @@
 """What handlers read of a request, and write as an answer."""
 
 import asyncio
+import re
 from datetime import datetime
 from typing import Any, TypedDict, TypeVar
 
@@ -72,6 +73,14 @@ def time(request: Request, key: str) -> datetime | None:
         return found if found.tzinfo else found.astimezone()
     except (ValueError, OverflowError, OSError):
         raise Refusal(400, f"{key}={text} is no time", fix="write 2026-01-31T10:00:00Z") from None
+
+
+def place(request: Request, key: str) -> str | None:
+    """ROOM/RUN/SEQ. Raises Refusal."""
+    text = request.query_params.get(key)
+    if text is not None and not re.fullmatch(r".+/[0-9]{1,15}/[0-9]{1,15}", text, re.DOTALL):
+        raise Refusal(400, f"{key}={text} is no caption", fix="write ROOM/RUN/SEQ of one")
+    return text
 
 
 def number(request: Request, key: str, default: int, most: int) -> int:

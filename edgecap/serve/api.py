@@ -1,5 +1,6 @@
 """The JSON that the page and other programs ask for. docs/http.md explains each."""
 
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -20,6 +21,7 @@ from .refusal import Refusal
 from .stream import Stream, since
 
 MOST_CAPTIONS, MOST_FOUND = 1000, 200
+PIECE = 1 << 16
 FORMATS: dict[Format, str] = {
     "srt": "application/x-subrip",
     "vtt": "text/vtt",
@@ -52,7 +54,7 @@ async def rooms(_request: Request, face: Face, _asking: Who | None) -> Response:
 
 async def captions(request: Request, face: Face, _asking: Who | None) -> Response:
     limit = answers.number(request, "limit", 200, MOST_CAPTIONS)
-    where, before = answers.span(request), request.query_params.get("before")
+    where, before = answers.span(request), answers.place(request, "before")
 
     def read() -> dict[str, Any]:
         found = face.history.captions(**where, before=before, limit=limit + 1)
@@ -83,11 +85,24 @@ async def export(request: Request, face: Face, _asking: Who | None) -> Response:
     if style is None:
         raise Refusal(400, f"format={asked} can't be", fix=f"it is one of {', '.join(FORMATS)}")
     where = answers.span(request)
-    parts = face.history.export(style, **where)
+    parts = _joined(face.history.export(style, **where))
     headers = {"content-disposition": f'attachment; filename="edgecap.{style}"', "cache-control": "no-store"}
     # The first part is asked for here: what can't be read is refused, not a download that breaks off.
     first = await run_sync(next, parts, "")
     return StreamingResponse(chain([first], parts), headers=headers, media_type=FORMATS[style])
+
+
+def _joined(pieces: Iterator[str]) -> Iterator[str]:
+    """The same in pieces that are worth a way over a thread each."""
+    held: list[str] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= PIECE:
+            yield "".join(held)
+            held, size = [], 0
+    yield "".join(held)
 
 
 async def dismiss(request: Request, face: Face, asking: Who | None) -> Response:

@@ -73,13 +73,15 @@ def build(face: Face) -> ASGIApp:
 
 def routed(face: Face) -> Starlette:
     """Its routes: those of the table, and no other."""
-    return Starlette(
+    app = Starlette(
         routes=[
             Route(path, _by_method(list(entries), face), methods=[each.method for each in entries])
             for path, entries in ((path, list(each)) for path, each in groupby(TABLE, lambda each: each.path))
         ],
         exception_handlers={Refusal: refuse, EdgecapError: refuse, HTTPException: refuse},
     )
+    app.router.redirect_slashes = False  # what is not in the table is not there, and leads nowhere
+    return app
 
 
 def _by_method(entries: list[Entry], face: Face) -> Callable[[Request], Awaitable[ASGIApp]]:

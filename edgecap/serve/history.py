@@ -74,12 +74,20 @@ class History:
         return self._writer is None or self._writer.flush(timeout_s)
 
     def newest(self) -> dict[str, tuple[int, int]]:
-        """Room -> (run, seq) of its newest message that is committed: where catching up begins."""
+        """Room -> (run, seq) of its newest message that is committed: where catching up begins.
+
+        While a history that stores can't be read, nothing is acknowledged: it is empty.
+        """
         known = self._writer.newest() if self._writer else None
-        if known is None:
+        if known is not None:
+            return known
+        try:
             with self._reader() as reader:
-                known = rows.newest(reader) if reader else {}
-        return known
+                return rows.newest(reader) if reader else {}
+        except UnavailableError:
+            if self._writer is None:
+                raise
+            return {}
 
     def captions(
         self,

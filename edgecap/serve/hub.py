@@ -8,11 +8,9 @@ ear ┘                          └ stream
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
-from urllib.parse import quote, unquote
+from collections.abc import Iterable
+from itertools import count
+from typing import Any, Protocol
 
 import msgspec
 import zmq.asyncio
@@ -22,81 +20,22 @@ from edgecap.runtime.errors import UnavailableError, UsageError
 from edgecap.runtime.telling import wire
 
 from ..order import Position
+from . import room as rooms
 from .ear import Address, Ear
 from .history import History
 from .names import Names
+from .room import Room
+from .told import Positions, Told, frame, now, told, written
 
 RECENT = 2000
 """Captions of all rooms together in memory, for browsers that were cut off; older ones are the history's."""
 TICK_S = 0.5
 BEAT_S = 2.0
-GONE_S = 4.0
-"""A daemon that is there says its status every second; after so long without it is gone, and within 5 s that
-shows."""
 FORGOTTEN_S = 60.0
 """So long a room may be gone while its ear tells of others."""
 CLOCK_S = 2.0
 """Clocks that differ by less are the same."""
 DISMISSED = 200
-
-WHY = {
-    "starting": "It is starting.",
-    "muted": "Its microphone is switched off.",
-    "no-microphone": "It has no microphone.",
-    "overloaded": "Its computer is too slow: some sound is lost.",
-    "stopping": "It is ending.",
-}
-WHY_CAPTURE = {
-    "stalled": "No sound comes from its microphone.",
-    "zeros": "Its microphone delivers nothing but silence: it is switched off, or the wrong one.",
-    "lost": "Its microphone is gone.",
-}
-HEARING = ("listening", "quiet", "overloaded")
-
-Positions = dict[str, Position]
-"""Room -> the newest caption that somebody has of it."""
-
-
-class Told(NamedTuple):
-    """An event for browsers. room: empty where it is none's. position: of a caption."""
-
-    event: str
-    room: str
-    data: bytes
-    position: Position | None
-    frame: bytes
-
-
-def frame(event: str, data: bytes, named: str = "") -> bytes:
-    """An event as a browser reads it."""
-    line = f"id: {named}\n" if named else ""
-    return f"event: {event}\n{line}data: ".encode() + data + b"\n\n"
-
-
-def told(event: str, data: Any, room: str = "") -> Told:
-    encoded = msgspec.json.encode(data)
-    return Told(event, room, encoded, None, frame(event, encoded))
-
-
-def written(positions: Mapping[str, Position], newest: str = "") -> str:
-    """ROOM/RUN/SEQ of each room, by commas, the newest last; - where there is no room."""
-    ordered = [room for room in positions if room != newest] + ([newest] if newest else [])
-    return ",".join(_position(room, *positions[room]) for room in ordered) or "-"
-
-
-def _position(room: str, run: int, seq: int) -> str:
-    return f"{quote(room, safe='@:')}/{run}/{seq}"
-
-
-def read(text: str) -> Positions:
-    """What `written` wrote. Raises ValueError for anything else."""
-    positions: Positions = {}
-    for each in text.split(","):
-        if each.strip() in ("", "-"):
-            continue
-        room, run, seq = each.strip().rsplit("/", 2)
-        positions[unquote(room)] = int(run), int(seq)
-    return positions
 
 
 class Dismissed(msgspec.Struct, frozen=True):
@@ -115,58 +54,6 @@ class Listener(Protocol):
     def put(self, event: Told) -> None: ...
 
     def end(self) -> None: ...
-
-
-@dataclass
-class Room:
-    """A room as its last status tells it. name: as people see it; local: as its ear calls it."""
-
-    name: str
-    local: str
-    ear: Ear
-    status: wire.StatusMessage | None = None
-    live: wire.CaptionMessage | None = None
-    since: str = ""
-    last_s: float = field(default_factory=time.monotonic)
-    shown: tuple[str, ...] = ()
-    """State, health and reason as they were told last."""
-
-    @property
-    def is_gone(self) -> bool:
-        return self.status is None or time.monotonic() - self.last_s > GONE_S
-
-    @property
-    def state(self) -> str:
-        return "gone" if self.status is None or self.is_gone else self.status.state
-
-    @property
-    def is_hearing(self) -> bool:
-        return self.state in HEARING
-
-    @property
-    def why(self) -> str | None:
-        if self.status is None or self.is_gone:
-            return f"Nothing comes from it any more ({self.ear.at.publish})."
-        if self.state in ("listening", "quiet"):
-            return None
-        return WHY_CAPTURE.get(self.status.capture) if self.state == "no-microphone" else WHY.get(self.state)
-
-    def told(self) -> dict[str, Any]:
-        status = self.status
-        return {
-            "room": self.name,
-            "ear": self.ear.at.name,
-            "state": self.state,
-            "capture": status and status.capture,
-            "since": self.since,
-            "why": self.why or (None if self.is_hearing else WHY.get(self.state)),
-            "hearing": self.is_hearing,
-            "level": status.level if status and not self.is_gone else None,
-            "live": None if self.is_gone else self.live,
-            "last": status.last if status else 0,
-            "model": status and status.model,
-            "input": None,
-        }
 
 
 class Hub:
@@ -275,7 +162,7 @@ class Hub:
             if room.ear is ear and room.local == local:
                 return room
         name = self._names.name(ear.at, local)
-        room = self.rooms[name] = Room(name, local, ear, since=now())
+        room = self.rooms[name] = Room(name, local, ear, now())
         if self._closely[name]:
             ear.listen_closely(local, True)
         return room
@@ -291,7 +178,7 @@ class Hub:
             self.history.put(message)
             self.tell(self.caption_told(message, self.positions))
         elif isinstance(message, wire.StatusMessage):
-            room.status, room.last_s = message, time.monotonic()
+            room.status, room.told_s = message, time.monotonic()
             room.live = message.live and msgspec.structs.replace(message.live, room=room.name)
             self._look_at_room(room)
         else:
@@ -310,7 +197,7 @@ class Hub:
 
     def _forget(self, room: Room) -> None:
         """A room that its ear has no more, as after another configuration, is no longer listened for."""
-        if _is_there(room.ear) and time.monotonic() - room.last_s > FORGOTTEN_S:
+        if _is_there(room.ear) and time.monotonic() - room.told_s > FORGOTTEN_S:
             del self.rooms[room.name]
             for listener in tuple(self.listeners):
                 listener.end()  # it comes again, and is told anew which rooms there are
@@ -344,7 +231,7 @@ class Hub:
     async def _watch(self) -> None:
         """What is shown by nothing coming, and the beats."""
         trouble = None
-        for tick in _ticks():
+        for tick in count(1):
             await asyncio.sleep(TICK_S)
             for room in tuple(self.rooms.values()):
                 if room.is_gone:
@@ -362,16 +249,5 @@ class Hub:
             self.tell(told("beat", {"now": now()}))
 
 
-def now() -> str:
-    return wire.timestamp(datetime.now(UTC))
-
-
 def _is_there(ear: Ear) -> bool:
-    return ear.heard_s is not None and time.monotonic() - ear.heard_s <= GONE_S
-
-
-def _ticks() -> Iterator[int]:
-    tick = 0
-    while True:
-        tick += 1
-        yield tick
+    return ear.heard_s is not None and time.monotonic() - ear.heard_s <= rooms.GONE_S

@@ -46,9 +46,8 @@ class Meaning:
         self,
         folder: Path,
         keep: Callable[[Callable[[Store], None]], None] | None = None,
-        bundle: str | Path = BUNDLE,
     ) -> None:
-        self._folder, self._keep, self._bundle = folder, keep, bundle
+        self._folder, self._keep = folder, keep
         self._asking = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
@@ -78,7 +77,9 @@ class Meaning:
     def _ask(self, text: str, most: int) -> _Answer | None:
         question = msgspec.json.encode({"text": text, "most": most}) + b"\n"
         with self._asking:
-            line = self._exchange(question) or self._exchange(question)  # it may just have left
+            line = self._exchange(question)
+            if line is None:  # it had just left, not having been asked for long
+                line = self._exchange(question)
         if not line:
             return None
         answer = msgspec.json.decode(line, type=_Answer)
@@ -86,35 +87,42 @@ class Meaning:
             self._keep(lambda store: _store_vectors(store, answer))
         return answer
 
-    def _exchange(self, question: bytes) -> bytes:
-        """Its answer, a whole line; empty where there is none."""
+    def _exchange(self, question: bytes) -> bytes | None:
+        """Its answer, a whole line; empty where it can't answer, None where it left."""
         process = self._running()
         if process is None or process.stdin is None or process.stdout is None:
             return b""
         try:
             process.stdin.write(question)
             process.stdin.flush()
-            if select.select([process.stdout], [], [], PATIENCE_S)[0]:
-                line = process.stdout.readline()
-                if line.endswith(b"\n"):
-                    return line
-            else:
+            if not select.select([process.stdout], [], [], PATIENCE_S)[0]:
                 log.warning("Searching by meaning took too long; by words alone.")
+                self._end()
+                return b""
+            line = process.stdout.readline()
         except OSError:
-            pass  # it is gone
-        if self._end():
-            self._not_before = time.monotonic() + AGAIN_S
-        return b""
+            line = b""
+        if line.endswith(b"\n"):
+            return line
+        self._bury(process)
+        return None
+
+    def _bury(self, process: "subprocess.Popen[bytes]") -> None:
+        """It left: for it was not asked for long, or since it can't answer here, which it has said."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if process.wait(PATIENCE_S) > 0:
+                self._not_before = time.monotonic() + AGAIN_S
+        self._end()
 
     def _running(self) -> "subprocess.Popen[bytes] | None":
-        if self._process is not None and self._process.poll() is not None and self._end():
-            self._not_before = time.monotonic() + AGAIN_S
+        if self._process is not None and self._process.poll() is not None:
+            self._bury(self._process)
         if self._process is None and not self._is_closed and time.monotonic() >= self._not_before:
             paths = [PACKAGES, *filter(None, [os.environ.get("PYTHONPATH")])]
             environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", CODE, str(self._folder), str(self._bundle)],
+                    [sys.executable, "-P", "-m", CODE, str(self._folder), BUNDLE],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     env=environment,
@@ -124,20 +132,16 @@ class Meaning:
                 self._not_before = time.monotonic() + AGAIN_S
         return self._process
 
-    def _end(self) -> int:
-        """End the process; its exit code, 0 where it left by itself or there was none."""
+    def _end(self) -> None:
         process, self._process = self._process, None
         if process is None:
-            return 0
-        code = process.poll()
-        if code is None:
-            process.kill()
+            return
+        process.kill()
         for pipe in (process.stdin, process.stdout):
             with contextlib.suppress(OSError):
                 assert pipe is not None
                 pipe.close()
         process.wait()
-        return code or 0
 
 
 def _store_vectors(store: Store, answer: _Answer) -> None:

@@ -6,6 +6,7 @@ What is in memory comes from there, the rest from the history. A browser says by
 import heapq
 import logging
 from collections.abc import AsyncIterator, Collection, Sequence
+from itertools import islice
 
 from anyio.to_thread import run_sync
 
@@ -14,7 +15,8 @@ from edgecap.runtime.telling.wire import CaptionMessage
 
 from ..order import Position
 from .history import History
-from .hub import Hub, Positions
+from .hub import Hub
+from .told import Positions
 
 PAGE = 200
 """Messages read from the history at once."""
@@ -25,14 +27,22 @@ log = logging.getLogger(__name__)
 class Resume:
     """What is missed at the moment when this is made; what comes later is told anyway.
 
-    since: what the browser has of each room, as `hub.read` reads its last id. A room that is not in it is
-    missed from the first caption in memory. rooms: these alone, all where there are none.
+    since: what the browser has of each room, as `told.read` reads its last id. A room that is not in it began
+    later than the newest that is. rooms: these alone, all where there are none.
     """
 
     def __init__(self, hub: Hub, since: Positions, rooms: Collection[str] = ()) -> None:
         self.ahead: Positions = {}
         """What the browser has and we have not yet: we have begun anew, and catch up ourselves."""
         self._sources: list[AsyncIterator[CaptionMessage]] = []
+        self._newest = max(
+            (
+                number
+                for number, each in enumerate(hub.recent)
+                if since.get(each.room) == (each.run, each.seq)
+            ),
+            default=-1,
+        )
         for room in hub.positions.keys() | since.keys():
             if (rooms and room not in rooms) or since.get(room) == hub.positions.get(room):
                 continue
@@ -51,7 +61,8 @@ class Resume:
         newest = hub.positions.get(room)
         kept = [each for each in hub.recent if each.room == room]
         if had is None:
-            self._sources.append(_each(kept))
+            later = islice(hub.recent, self._newest + 1, None)
+            self._sources.append(_each([each for each in later if each.room == room]))
         elif newest is None or (had[0] == newest[0] and had[1] > newest[1]):
             self.ahead[room] = had
         elif behind := _behind(kept, had):

@@ -7,6 +7,8 @@ from .store import Store
 from .times import midnight
 
 HOUR = timedelta(hours=1)
+FOR_EVER = 36_500
+"""Days; a calendar has no end of them, but a beginning."""
 
 
 def sweep(store: Store, keep_days: int, most_mb: int, now: datetime | None = None) -> None:
@@ -17,7 +19,7 @@ def sweep(store: Store, keep_days: int, most_mb: int, now: datetime | None = Non
     """
     now = now or datetime.now(UTC)
     today = now.astimezone().date()
-    _delete_before(store, midnight(today - timedelta(days=keep_days)))
+    _delete_before(store, midnight(today - timedelta(days=min(keep_days, FOR_EVER))))
     while _megabytes(store) > most_mb:
         oldest = store.connection.execute("SELECT min(start) FROM caption").fetchone()[0]
         if oldest is None:

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
-from .hub import Hub, Positions, Told, frame, read, written
+from .hub import Hub
 from .resume import Resume
+from .told import Positions, Told, frame, read, written
 
 MOST_WAITING = 1 << 20
 """Bytes that wait for one browser. Who takes no more is dropped, and comes again with its last id."""

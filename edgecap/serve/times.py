@@ -49,7 +49,7 @@ def parse(text: str, now: datetime) -> Span:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", said, re.ASCII):
             return whole_day(date.fromisoformat(said))
         if re.match(r"\d{4}-\d\d-\d\d[t ]\d\d:\d\d", said, re.ASCII):
-            return _minute(datetime.fromisoformat(said))
+            return _minute(datetime.fromisoformat(said.upper()))
     except (ValueError, OverflowError, OSError):
         pass  # the calendar has no such time: the 31st of February, the year 0
     raise UsageError(

@@ -13,7 +13,8 @@ def welcome(pair: bool) -> Callable[[Face, Doors], None]:
 
     def told(face: Face, doors: Doors) -> None:
         access = face.guards.access
-        print(f"\nThe page is at {doors.own} on this computer.", flush=True)
+        lets_in = f", and at {doors.outer} for who was let in" if access.is_guarded and doors.outer else ""
+        print(f"\nThe page is at {doors.own} on this computer{lets_in}.", flush=True)
         if access.trouble:
             print(
                 f"edgecap: nothing can be kept: {access.trouble}. Captions go on.",

@@ -24,7 +24,7 @@ from .kept import Trouble, milliseconds
 MOST_WAITING = 5000
 """Messages that wait for the disk: some megabytes, and hours of a home."""
 BATCH = 500
-RETRY_S = 2.0
+RETRY_S = 0.5
 MANY_TEXTS = 500
 """They are read within a tenth of a second: so long the first question may wait for it."""
 SWEEP_S = 600.0
@@ -103,10 +103,11 @@ class Writer:
             return None if self._newest is None else dict(self._newest)
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that came is stored; whether it is."""
+        """Wait until all that came is stored, gaps too; whether it is."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: not self._waiting and not self._tasks and self._newest is not None, timeout_s
+                lambda: self._newest is not None and not (self._waiting or self._tasks or self._gap_since),
+                timeout_s,
             )
 
     def close(self) -> None:
@@ -124,8 +125,13 @@ class Writer:
             self._trouble = Trouble(self._trouble.since, self._trouble.why, self._lost)
 
     def _run(self) -> None:
-        while not (self._step() and self._is_closing):
-            pass
+        try:
+            while not (self._step() and self._is_closing):
+                pass
+        except Exception:  # a defect: the face goes on without a history, and says so
+            log.exception("The history stores nothing any more: this is a defect of ours.")
+            with self._changed:
+                self._trouble = Trouble(wire.timestamp(datetime.now(UTC)), "a defect of ours", self._lost)
         if self._store:
             with contextlib.suppress(sqlite3.Error):
                 self._store.connection.close()

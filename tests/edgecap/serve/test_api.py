@@ -79,7 +79,8 @@ def test_it_is_taken_away_as_a_file(heard: RunningFace, style: str, begins: str)
     "query",
     [
         "captions?limit=0", "captions?limit=x", "captions?limit=99999999999999999999", "captions?since=today",
-        "captions?until=0000-00-00", "search?limit=-1", "away?since=9999-99-99", "export?format=exe",
+        "captions?until=0000-00-00", "captions?before=kitchen/1/99999999999999999999", "captions?before=x",
+        "search?limit=-1", "away?since=9999-99-99", "export?format=exe",
     ],
 )  # fmt: skip
 def test_what_can_t_be_is_refused_with_a_way_out(heard: RunningFace, query: str) -> None:

@@ -1,6 +1,7 @@
 """The history: what was published comes back, once each, whatever order it came in and whatever broke."""
 
-from collections.abc import Sequence
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,49 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecap.runtime.telling import wire
+from edgecap.serve.folder import data_folder
 from edgecap.serve.history import History
-
-NOON = datetime(2026, 1, 31, 12, 0, 0, 120_000, UTC)
-
-
-def said(
-    text: str = "A dog barks.",
-    seq: int = 1,
-    *,
-    room: str = "kitchen",
-    run: int = 1769853600000,
-    caption: int = 1,
-    event: wire.Event = "new",
-    start: datetime = NOON,
-    lasted_s: float | None = None,
-    priority: wire.Priority = "normal",
-    sounds: Sequence[wire.Sound] = (wire.Sound("dog_bark", 0.91),),
-) -> wire.CaptionMessage:
-    """A message as an ear publishes it; `lasted_s` where it ends."""
-    return wire.CaptionMessage(
-        room=room,
-        run=run,
-        seq=seq,
-        id=f"{run}-{caption}",
-        event=event,
-        text=text,
-        confidence=0.83,
-        sounds=tuple(sounds),
-        start=wire.timestamp(start),
-        end=None if lasted_s is None else wire.timestamp(start + timedelta(seconds=lasted_s)),
-        model="room-small 1.6",
-        at=wire.timestamp(start + timedelta(seconds=1.5)),
-        priority=priority,
-    )
-
-
-def store(folder: Path, messages: Sequence[wire.CaptionMessage]) -> History:
-    history = History.open(folder)
-    for message in messages:
-        history.put(message)
-    assert history.flush()
-    assert history.trouble() is None
-    return history
+from tests.said import NOON, said, store
 
 
 def test_a_caption_is_its_newest_wording(tmp_path: Path) -> None:
@@ -124,3 +85,81 @@ def test_semantic_is_not_kept(tmp_path: Path) -> None:
     heard = msgspec.structs.replace(said(), semantic="AAAA")
     with store(tmp_path, [heard]) as history:
         assert history.after("kitchen", heard.run, 0, 10) == [said()]
+
+
+def test_a_room_goes_on_in_its_next_run(tmp_path: Path) -> None:
+    """A clock may have been wrong: the run that came later is the later one, whatever its number."""
+    runs = [said(seq=n, run=run, caption=n) for run in (1769853600000, 5) for n in (1, 2, 3)]
+    other = said(room="hall", run=7)
+    with store(tmp_path, [*runs, other]) as history:
+        assert history.after("kitchen", 1769853600000, 2, 100) == runs[2:]
+        assert history.after("kitchen", 1769853600000, 2, 2) == runs[2:4]
+        assert history.newest() == {"kitchen": (5, 3), "hall": (7, 1)}
+    with History.read(tmp_path) as again:
+        assert again.newest() == {"kitchen": (5, 3), "hall": (7, 1)}
+
+
+def test_captions_of_some_rooms_and_times(tmp_path: Path) -> None:
+    hours = [
+        said(seq=n + 1, caption=n, room=("kitchen", "hall")[n % 2], start=NOON + timedelta(hours=n))
+        for n in range(6)
+    ]
+    with store(tmp_path, hours) as history:
+        found = history.captions(
+            rooms=["hall"], since=NOON + timedelta(hours=1), until=NOON + timedelta(hours=5)
+        )
+        assert [caption.start for caption in found] == [hours[3].start, hours[1].start]
+        assert [caption.start for caption in history.in_order()] == [each.start for each in hours]
+        assert history.captions(before="hall/1769853600000/99") == []
+        assert history.captions(before="nonsense") == []
+
+
+def test_where_nothing_was_stored_nothing_is_found(tmp_path: Path) -> None:
+    with History.read(tmp_path / "none") as history:
+        assert not history.exists()
+        assert (history.captions(), history.newest(), history.after("kitchen", 1, 1, 9)) == ([], {}, [])
+        assert (history.gaps(), list(history.export("csv")), history.search("dog").results) == ([], [], [])
+        assert history.away(NOON).lines == []
+    assert not (tmp_path / "none").exists()
+
+
+def test_it_is_for_its_user_alone(tmp_path: Path) -> None:
+    """It tells when somebody is at home."""
+    with store(tmp_path / "kept", [said()]):
+        assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o700
+        assert (tmp_path / "kept" / "history.db").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [
+        ({"STATE_DIRECTORY": "/var/lib/edgecap", "XDG_STATE_HOME": "/s", "HOME": "/h"}, "/var/lib/edgecap"),
+        ({"XDG_STATE_HOME": "/s", "HOME": "/h"}, "/s/edgecap"),
+        ({"HOME": "/h"}, "/h/.local/state/edgecap"),
+    ],
+)
+def test_the_folder_is_the_state_directorys(
+    given: dict[str, str], where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert data_folder() == Path(where)
+    assert data_folder(Path("/named")) == Path("/named")
+
+
+def test_a_user_without_a_home_has_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4_000_123)  # nobody's, as in a container
+    assert data_folder().name == "edgecap-4000123"
+
+
+def test_the_face_stays_small() -> None:
+    """Neither numpy nor ONNX Runtime is in the process that stores and lists."""
+    code = (
+        "import sys, edgecap.serve.history; print(sorted({'numpy', 'onnxruntime', 'zmq'} & set(sys.modules)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout == "[]\n"

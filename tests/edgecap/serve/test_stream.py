@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecap.serve.hub import read, written
+from edgecap.serve.told import LARGEST, read, written
 from tests.edgecap.serve.house import Ear, RunningFace, house, until
 
 CUTS = 100
@@ -22,7 +22,10 @@ def told(ears: list[Ear]) -> set[tuple[str, int, int]]:
     return {(each.room, each.run, each.seq) for ear in ears for each in ear.said}
 
 
-@given(st.dictionaries(st.text(min_size=1), st.tuples(st.integers(0), st.integers(0))))
+NUMBERS = st.integers(0, LARGEST - 1)
+
+
+@given(st.dictionaries(st.text(min_size=1), st.tuples(NUMBERS, NUMBERS)))
 def test_an_id_is_read_back(positions: dict[str, tuple[int, int]]) -> None:
     for newest in ("", *positions):
         text = written(positions, newest)
@@ -90,6 +93,40 @@ def test_a_face_begun_anew_goes_on_where_a_browser_was(tmp_path: Path) -> None:
         with RunningFace(tmp_path, kitchen, door) as face, face.browser(Last_Event_ID=last_id) as browser:
             again = [key(browser.next("caption")) for _ in range(603)]
             assert set(again) == told([kitchen, door]) - set(seen[:3])
+
+
+def test_a_face_that_lost_its_history_doubles_nothing(tmp_path: Path) -> None:
+    """The browser has more than the face, which asks the ears for what they still keep."""
+    with Ear("kitchen") as kitchen, Ear("door") as door:
+        with RunningFace(tmp_path / "lost", kitchen, door) as face, face.browser() as browser:
+            until(lambda: len(face.face.hub.rooms) == 2)
+            for ear in (kitchen, door, kitchen):
+                ear.say()
+            seen = [key(browser.next("caption")) for _ in range(3)]
+            last_id = browser.last_id
+        missed = [key_of(ear.say()) for ear in (door, kitchen, door)]
+        with RunningFace(tmp_path / "new", kitchen, door) as face:
+            for _ in range(3):  # cut off after each, while the face catches up and later
+                with face.browser(Last_Event_ID=last_id) as browser:
+                    seen.append(key(browser.next("caption")))
+                    last_id = browser.last_id
+            with face.browser(Last_Event_ID=last_id) as browser:
+                seen.append(key_of(kitchen.say()))
+                assert key(browser.next("caption")) == seen[-1]
+        assert set(missed) <= set(seen)
+        assert len(seen) == len(set(seen)) == 7
+
+
+def test_one_rooms_place_is_enough_for_who_heard_it_all(tmp_path: Path) -> None:
+    with house(tmp_path, "kitchen", "door") as (face, [kitchen, door]), face.browser() as browser:
+        browser.next("hello")
+        for ear in (door, kitchen):
+            ear.say()
+            browser.next("caption")
+        said = key_of(door.say())
+        browser.next("caption")
+        with face.browser(Last_Event_ID=f"kitchen/{kitchen.said[0].run}/1") as other:
+            assert key(other.next("caption")) == said
 
 
 def key_of(message: Any) -> tuple[str, int, int]:
