@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,13 @@ Corpus = Annotated[
 Cache = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Where decoded clips are kept between runs (4 MB a minute).")
 ]
+
+
+class Split(StrEnum):
+    """Recordings that were not taught."""
+
+    val = "val"
+    test = "test"
 
 
 def train(
@@ -46,13 +54,17 @@ def train(
             "--anew", help="Make a stage again whose settings or inputs changed; else it is refused."
         ),
     ] = False,
+    split: Annotated[
+        Split,
+        typer.Option(help="Which held-out recordings a recipe of the paper is scored on; test is counted."),
+    ] = Split.val,
 ) -> None:
     """Make a model: the streaming encoder, then SEE's semantic encoder, then the decoder of sentences.
 
     It resumes where it was stopped; a stage that was made from other settings or inputs is refused, with what
     changed. FOLDER/model is what `edgecap export` takes; every stage draws its
     curves into FOLDER/STAGE/curves.png. A recipe of the paper (clotho-ref.yaml) learns from a public corpus
-    and ends with its scores in FOLDER/scores.json.
+    and ends with its scores in FOLDER/scores.json: of validation, unless the test split is asked for.
     """
     from edgecap.runtime.model.bundle import Bundle
 
@@ -63,7 +75,7 @@ def train(
     plan = read_recipe(recipe)
     if isinstance(plan, PaperRecipe):
         with progress_bar() as progress:
-            folder = train_paper(plan, corpus, weights, output, progress, anew=anew)
+            folder = train_paper(plan, corpus, weights, output, progress, anew=anew, scored=split.value)
         print(f"{folder}: trained. What it says of the held-out recordings: {output / 'captions.csv'}")
         return
     with progress_bar() as progress:
