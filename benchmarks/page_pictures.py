@@ -25,6 +25,7 @@ MOST_BYTES = 1_500_000
 PHONE, TABLET, DESK, TV = (360, 740), (820, 1180), (1366, 768), (1920, 1080)
 FIRST = ("busy", "urgent", "not-listening")
 GAP = 24
+BETWEEN = (72, 78, 88)
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
     with launched() as browser:
         house(browser, states)
         house(browser, sizes)
-    first = Image.new("RGB", (3 * PHONE[0] + 2 * GAP, PHONE[1]), "white")
+    first = Image.new("RGB", (3 * PHONE[0] + 2 * GAP, PHONE[1]), BETWEEN)
     for place, name in enumerate(FIRST):
         first.paste(Image.open(FOLDER / f"phone-{name}.png"), (place * (PHONE[0] + GAP), 0))
     save(first, "first")
