@@ -1,5 +1,5 @@
 # One door: each target does its own setup, and a second call is quick.
-#   make run      caption this room (the built-in scene where there is no microphone)
+#   make run      caption this room, on a page (the built-in scene where there is no microphone)
 #   make test     every check and test        make lint   the checks alone
 #   make test-slow  what takes minutes and `make test` leaves out: before a release
 #   make bench    figures of this machine     make model  train and export the shipped model
@@ -24,9 +24,9 @@ EDGECAP := $(BIN)/edgecap
 
 # PyAudio has no Linux wheel: it is compiled against PortAudio and Python's headers.
 MIC_PACKAGES := gcc portaudio19-dev libasound2-plugins
-# The tests play clips into a microphone that PulseAudio makes up, let systemd check the units, and watch what
-# commands ask of the system.
-TEST_PACKAGES := pulseaudio pulseaudio-utils alsa-utils sox strace systemd
+# The tests play clips into a microphone that PulseAudio makes up, look at the page in Chromium, let systemd
+# check the units, and watch what commands ask of the system.
+TEST_PACKAGES := chromium pulseaudio pulseaudio-utils alsa-utils sox strace systemd
 
 # ONNX Runtime reports to its maker where this is not set before it is imported.
 export ORT_DISABLE_TELEMETRY := 1
@@ -38,9 +38,9 @@ setup: $(VENV)/.base
 setup-dev: $(VENV)/.dev
 
 run: setup
-	@if $(EDGECAP) devices >/dev/null 2>&1; then exec $(EDGECAP) run; \
+	@if $(EDGECAP) devices >/dev/null 2>&1; then exec $(EDGECAP) up; \
 	else echo "No microphone here: this is the built-in scene. \`edgecap doctor\` says what is missing." >&2; \
-	exec $(EDGECAP) demo; fi
+	exec $(EDGECAP) up --scene; fi
 
 test: lint
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
@@ -104,8 +104,8 @@ $(VENV)/.base: pyproject.toml
 	  { echo "edgecap needs Python 3.11 or newer; name one: make PYTHON=python3.12" >&2; exit 1; }
 	$(call system_packages,$(MIC_PACKAGES))
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install -q -e '.[mic]' || \
-	  { $(PIP) install -q -e . && \
+	$(PIP) install -q -e '.[mic,serve]' || \
+	  { $(PIP) install -q -e '.[serve]' && \
 	    echo "PyAudio could not be built, so no microphone yet; needed: $(MIC_PACKAGES) python3-dev" >&2; }
 	@touch $@
 

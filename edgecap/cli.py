@@ -20,6 +20,7 @@ from edgecap.runtime.paths import failed
 
 from . import streams
 from .commands import (
+    access,
     bench,
     caption,
     config,
@@ -28,11 +29,15 @@ from .commands import (
     doctor,
     evaluate,
     export,
+    history,
     inspect,
     listen,
     prepare,
     run,
+    search,
+    serve,
     train,
+    up,
 )  # fmt: skip
 
 DEFECT = 70
@@ -105,10 +110,15 @@ def _add(panel: str, command: Callable[..., None]) -> None:
 
 CAPTION, MACHINE, MODEL = "Caption", "This machine", "Make a model"
 
+_add(CAPTION, up.up)
 _add(CAPTION, run.run)
 _add(CAPTION, demo.demo)
 _add(CAPTION, caption.caption)
 _add(CAPTION, listen.listen)
+_add(CAPTION, serve.serve)
+_add(CAPTION, access.access)
+_add(CAPTION, history.history)
+_add(CAPTION, search.search)
 _add(MACHINE, devices.devices)
 _add(MACHINE, doctor.doctor)
 _add(MACHINE, config.config)

@@ -6,13 +6,15 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import zmq
 
 from edgecap.runtime.errors import UnavailableError, UsageError, WireError
 from edgecap.runtime.telling import wire
 from edgecap.runtime.telling.keys import ReaderKeys, introduce
+
+from .order import Hole, Order, Received
 
 PORT = "7310"
 PUBLISH = "tcp://127.0.0.1:7310"
@@ -26,7 +28,8 @@ HEARTBEAT_TIMEOUT_MS = 6000
 ASK_AGAIN_S = 10.0
 """A room that did not answer a replay in time is not asked for so long: each question costs a wait."""
 
-Received = wire.CaptionMessage | wire.StatusMessage
+AnySocket = TypeVar("AnySocket", bound="zmq.Socket[Any]")
+"""Blocking, or of zmq.asyncio."""
 
 log = logging.getLogger(__name__)
 
@@ -64,19 +67,38 @@ def replay_beside(endpoint: str) -> str | None:
     return f"{head}:{int(port) + 1}"
 
 
-class _Hole(NamedTuple):
-    """A message, and the captions before it that have not come: newest < seq <= reached."""
+def connect(
+    context: "zmq.Context[AnySocket]", kind: int, endpoint: str, keys: ReaderKeys | None = None
+) -> "AnySocket":
+    """A socket that a room's reader needs: it connects again by itself, and notices a cable pulled out.
 
-    message: Received
-    newest: int
-    reached: int
-    counts: bool  # what stays missing is a loss
+    Raises UsageError where the endpoint is no address.
+    """
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MOST_MS)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    if "[" in endpoint:
+        socket.setsockopt(zmq.IPV6, 1)
+    if keys:
+        introduce(socket, keys)
+    try:
+        socket.connect(endpoint)
+    except (zmq.ZMQError, UnicodeEncodeError) as refused:
+        raise UsageError(
+            f"{endpoint} is no address to subscribe to",
+            why=refused.strerror if isinstance(refused, zmq.ZMQError) else "it is not UTF-8",
+            fix="write tcp://HOST:PORT or ipc://PATH",
+        ) from refused
+    return socket
 
 
 class _Asking(NamedTuple):
     """A replay under way."""
 
-    hole: _Hole
+    hole: Hole
     dealer: "zmq.Socket[bytes]"
     deadline: float
     missed: list[wire.CaptionMessage]
@@ -111,28 +133,31 @@ class Subscriber:
         stale_s: float | None = None,
         keys: ReaderKeys | None = None,
     ) -> None:
-        self.lost = 0
-        """Captions that neither came nor could be replayed."""
         self.malformed = 0
         """Messages that were not wire version 1; each is also logged."""
         self.stale = 0
         """Messages dropped for their age."""
         self._endpoint, self._replay, self._room = endpoint, replay, room
-        self._history, self._stale_s, self._keys = history, stale_s, keys
+        self._stale_s, self._keys = stale_s, keys
         self._timeout_s, self._replay_timeout_s = timeout_s, replay_timeout_s
-        self._newest: dict[str, tuple[int, int]] = {}  # room -> (run, seq) of the newest caption passed on
+        self._order = Order(history)
         self._ready: deque[Received] = deque()
         self._behind: deque[Received] = deque()  # came, and wait for a replay or their turn
         self._asking: _Asking | None = None
         self._silent_until = 0.0
         self._context = zmq.Context()
         try:
-            self._sub = self._connect(zmq.SUB, endpoint)
+            self._sub = connect(self._context, zmq.SUB, endpoint, keys)
         except BaseException:
             self.close()
             raise
         for topic in (wire.caption_topic(room), wire.status_topic(room)):
             self._sub.setsockopt(zmq.SUBSCRIBE, topic)
+
+    @property
+    def lost(self) -> int:
+        """Captions that neither came nor could be replayed."""
+        return self._order.lost
 
     def receive(self, timeout_s: float | None = None) -> Received | None:
         """The next message; None if there is none within timeout_s (None waits for ever).
@@ -174,27 +199,6 @@ class Subscriber:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _connect(self, kind: int, endpoint: str) -> "zmq.Socket[bytes]":
-        socket = self._context.socket(kind)
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MOST_MS)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-        if "[" in endpoint:
-            socket.setsockopt(zmq.IPV6, 1)
-        if self._keys:
-            introduce(socket, self._keys)
-        try:
-            socket.connect(endpoint)
-        except (zmq.ZMQError, UnicodeEncodeError) as refused:
-            raise UsageError(
-                f"{endpoint} is no address to subscribe to",
-                why=refused.strerror if isinstance(refused, zmq.ZMQError) else "it is not UTF-8",
-                fix="write tcp://HOST:PORT or ipc://PATH",
-            ) from refused
-        return socket
-
     def _read(self, data: bytes) -> wire.Message | None:
         try:
             return wire.decode(data)
@@ -223,27 +227,19 @@ class Subscriber:
 
     def _take(self, message: Received) -> None:
         """Pass a message on, behind the captions that should have come before it; ask for those first."""
-        # A status comes after the captions that it counts, so it shows the loss of the newest too.
-        reached = message.last if isinstance(message, wire.StatusMessage) else message.seq - 1
-        known = self._newest.get(message.room)
-        if known and known[0] == message.run:
-            newest = known[1]
-        elif known or self._history:
-            newest = 0  # a restart, or all that is kept
-        else:
-            newest = reached  # who comes late begins with what comes now
-        hole = _Hole(message, newest, reached, counts=known is not None)
-        if newest >= reached or self._replay is None or time.monotonic() < self._silent_until:
+        hole = self._order.before(message)
+        if not hole.is_open or self._replay is None or time.monotonic() < self._silent_until:
             self._pass_on(hole, [])
             return
-        dealer = self._connect(zmq.DEALER, self._replay)  # anew, so that no late answer is mistaken
-        dealer.send(wire.encode(wire.ReplayRequest(room=message.room, run=message.run, after=newest)))
+        dealer = connect(
+            self._context, zmq.DEALER, self._replay, self._keys
+        )  # anew, so that no late answer is mistaken
+        dealer.send(wire.encode(hole.question))
         self._asking = _Asking(hole, dealer, time.monotonic() + self._replay_timeout_s, [])
 
     def _read_answer(self, asking: "_Asking") -> None:
         answer = self._read(asking.dealer.recv_multipart()[-1])
-        wanted = asking.hole.message
-        if isinstance(answer, wire.CaptionMessage) and (answer.room, answer.run) == (wanted.room, wanted.run):
+        if isinstance(answer, wire.CaptionMessage) and asking.hole.is_filled_by(answer):
             asking.missed.append(answer)
         elif isinstance(answer, wire.ReplayEnd | wire.Refused):
             self._finish(asking)
@@ -262,20 +258,8 @@ class Subscriber:
         self._asking = None
         self._pass_on(asking.hole, asking.missed)
 
-    def _pass_on(self, hole: "_Hole", missed: list[wire.CaptionMessage]) -> None:
-        message, newest = hole.message, hole.newest
-        ordered: list[Received] = []
-        for each in missed:
-            if newest < each.seq <= hole.reached:
-                ordered.append(each)
-                newest = each.seq
-        if hole.counts:  # what was before history began is no loss
-            self.lost += max(0, hole.reached - hole.newest) - len(ordered)
-        if isinstance(message, wire.StatusMessage) or message.seq > newest:
-            ordered.append(message)
-        reached = message.seq if isinstance(message, wire.CaptionMessage) else hole.reached
-        self._newest[message.room] = message.run, max(newest, reached)
-        self._ready.extend(each for each in ordered if not self._is_stale(each))
+    def _pass_on(self, hole: Hole, missed: list[wire.CaptionMessage]) -> None:
+        self._ready.extend(each for each in self._order.fill(hole, missed) if not self._is_stale(each))
 
     def _is_stale(self, message: Received) -> bool:
         if self._stale_s is None:

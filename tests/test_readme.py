@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,13 @@ import pytest
 import soundfile
 import zmq
 
+from edgecap.runtime.telling.wire import encode
+from tests.said import said
+
 ROOT = Path(__file__).parent.parent
 CLIPS = Path(__file__).parent / "data" / "clips"
-PAGES = ("README.md", "docs/configuration.md", "docs/wire.md", "docs/training.md")
-SHELL_PAGES = ("README.md", "docs/configuration.md")
+PAGES = ("README.md", "docs/configuration.md", "docs/history.md", "docs/wire.md", "docs/training.md")
+SHELL_PAGES = ("README.md", "docs/configuration.md", "docs/history.md")
 """The shell of the others is training, exporting and evaluating, by the hour."""
 PUBLISH = "tcp://127.0.0.1:7310"
 """The address in the examples; here each gets free ports in its place."""
@@ -29,6 +33,7 @@ PUBLISH = "tcp://127.0.0.1:7310"
 NOT_RUN = {
     "make run": "it would set up and caption until Ctrl-C; `edgecap run` is run below",
     "make test": "this is it",
+    "edgecap up": "it would go on until Ctrl-C; tests/edgecap/test_up.py runs it",
     "make install-service": "it changes the machine; tests/test_systemd.py checks what it installs",
     "make setup-dev": "it downloads torch",
     "edgecap prepare": "it wants a corpus; tests/training/prepare runs it on one made there",
@@ -71,7 +76,8 @@ def folder(tmp_path: Path) -> Path:
 def environment(folder: Path) -> dict[str, str]:
     at_home = dict.fromkeys(("HOME", "XDG_RUNTIME_DIR", "PULSE_RUNTIME_PATH"), str(folder))
     nowhere = {"PULSE_SERVER": f"unix:{folder}/none", "PYTHONPATH": str(ROOT)}
-    kept = {name: value for name, value in os.environ.items() if name != "XDG_CONFIG_HOME"}
+    elsewhere = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "STATE_DIRECTORY")
+    kept = {name: value for name, value in os.environ.items() if name not in elsewhere}
     return kept | at_home | nowhere
 
 
@@ -153,8 +159,46 @@ def test_a_line_of_shell_does_what_the_page_says(line: str, folder: Path) -> Non
     elif name == "run":
         pytest.importorskip("pyaudio")
         is_published_until_it_is_ended(line, folder)
+    elif name in ("history", "search"):
+        heard_lately(folder)
+        code, out, errors = finish(line, folder)
+        assert code == 0, errors
+        assert "Someone knocks on a door" in out or "Water is running from a tap." in out
+    elif name == "access":
+        code, out, errors = finish(line, folder)
+        assert (code == 0 and "/pair there, and type " in out) or (code == 69 and "in no network" in errors)
+    elif name == "serve":
+        face = start(f"{line} --listen 127.0.0.1:0", folder)
+        assert face.stdout is not None
+        try:
+            said = iter(face.stdout.readline, "")
+            assert any(each.startswith("The page is at http://127.0.0.1:") for each in said)
+            face.send_signal(signal.SIGTERM)
+            assert face.communicate(timeout=60)[1] == ""
+            assert face.returncode == 0
+        finally:
+            face.kill()
+            face.communicate()
     else:
         pytest.fail(f"{line}: neither run here nor in NOT_RUN with a reason")
+
+
+def heard_lately(folder: Path) -> None:
+    """Knocks and running water, in the kitchen, now and a day ago, in the history of the user's home."""
+    now = datetime.now(UTC)
+    messages = [
+        said(text, seq, caption=seq, start=now - timedelta(hours=hours), event="end", lasted_s=2)
+        for seq, (text, hours) in enumerate(
+            [
+                (text, hours)
+                for hours in (24, 0)
+                for text in ("Someone knocks on a door.", "Water is running from a tap.")
+            ],
+            1,
+        )
+    ]
+    (folder / "heard.jsonl").write_bytes(b"".join(encode(message) + b"\n" for message in messages))
+    assert finish("edgecap history import heard.jsonl", folder)[0] == 0
 
 
 def is_published_until_it_is_ended(line: str, folder: Path) -> None:

@@ -12,7 +12,8 @@ from ..console import note
 from . import options
 
 if TYPE_CHECKING:
-    from edgecap.client import Received, Subscriber
+    from edgecap.client import Subscriber
+    from edgecap.order import Received
     from edgecap.runtime.telling.keys import ReaderKeys
 
 SILENCE_S = 5.0

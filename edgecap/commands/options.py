@@ -26,6 +26,23 @@ PANELS = {
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; publish only.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="What is kept, is kept here.",
+        show_default="edgecap in the user's state directory",
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="From then on: yesterday, 14:30, 2h, 2026-01-31T14:30."),
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Up to the beginning of then.")]
+Rooms = Annotated[
+    list[str] | None, typer.Option("--room", metavar="NAME", help="This room alone; again for another.")
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(

@@ -1,5 +1,6 @@
 """Wording: which words carry meaning, and how a caption is written as a sentence."""
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
 
@@ -56,6 +57,18 @@ def sentence(words: Iterable[str]) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
+HEDGE = "Possibly "
+_JOINT = re.compile(rf",? (?:{'|'.join(sorted(JOINTS))}) ")
+
+
 def hedged(text: str) -> str:
     """ "A dog barks." as it is said when not sure: "Possibly a dog barks."."""
-    return f"Possibly {text[:1].lower()}{text[1:]}"
+    return f"{HEDGE}{text[:1].lower()}{text[1:]}"
+
+
+@functools.lru_cache(maxsize=4096)
+def told(text: str) -> tuple[str, ...]:
+    """What a written caption tells of, a sentence each, without the hedge: "Possibly a dog barks while rain
+    is falling." gives "A dog barks." and "Rain is falling."."""
+    clauses = _JOINT.split(text.removeprefix(HEDGE).rstrip(". "))
+    return tuple(sentence(clause.split()) for clause in clauses)

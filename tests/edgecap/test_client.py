@@ -11,7 +11,8 @@ import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecap.client import Received, Subscriber, address, replay_beside
+from edgecap.client import Subscriber, address, replay_beside
+from edgecap.order import Received
 from edgecap.runtime.errors import UnavailableError, UsageError
 from edgecap.runtime.events import Caption
 from edgecap.runtime.telling import wire
