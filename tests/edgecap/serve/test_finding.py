@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.page.browser import until
 from tests.page.house import Ear
-from tests.page.states import scene, view
+from tests.page.states import scene
 
 from .conftest import OpenTab
 

@@ -23,7 +23,8 @@ def is_there(page: Page) -> None:
 def lines(page: Page) -> list[str]:
     """The log's lines in sight, from the sentence on."""
     texts: list[str] = page.evaluate(
-        "[...document.querySelectorAll('#log .line:not(.stands) .words')].map((each) => each.innerText.replace(/\\s+/g, ' ').trim())"
+        "[...document.querySelectorAll('#log .line:not(.stands) .words')]"
+        ".map((each) => each.innerText.replace(/\\s+/g, ' ').trim())"
     )
     return texts
 
@@ -268,4 +269,4 @@ def test_a_screen_reader_says_each_caption_once(open_tab: OpenTab, ear: Ear) -> 
     expect(page.locator("#spoken")).to_contain_text("Dog 9 barks. kitchen")
     assert page.evaluate("window.spoken.length") == len(expected) + 1
     page.keyboard.press("r")
-    until(page, "window.spoken.length === %d" % (len(expected) + 2))
+    until(page, f"window.spoken.length === {len(expected) + 2}")
