@@ -124,7 +124,11 @@
   const draw = () => {
     const state = scene.state;
     const found = edgecap.troubles(state, isChosen);
-    health.draw(found);
+    const news = health.draw(found);
+    if (news !== null) {
+      edgecap.vibrate("urgent");
+      edgecap.notify("urgent", news.head, news.text, news.kind);
+    }
     drawHead(state, found);
     drawQuiet(state);
     drawHeld(state);
@@ -138,8 +142,11 @@
     urgent,
     called: (line) => {
       edgecap.vibrate("call");
-      edgecap.notify(line);
+      edgecap.notify("call", line.text, `${line.room}, ${words.clock(line.latest)}`, line.caption.id);
     },
+    shutOut: () => edgecap.ask("api/me").then((me) => {
+      window.location.href = me.needs === "pairing" ? "pair" : "login";
+    }),
     changed: soon,
   });
 
@@ -231,6 +238,12 @@
   edgecap.gestures.keys({ r: repeat, p: pause, u: urgentOnly, "+": grow(1), "=": grow(1), "-": grow(-1) });
   edgecap.gestures.pinch(byId("captions"));
 
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || urgent.isOpen()) return;
+    if (!byId("rooms").hidden) openRooms(false);
+    else if (!byId("hears").hidden) closeHears();
+  });
+
   /* In the region, up and down go from line to line. */
   byId("captions").addEventListener("keydown", (event) => {
     if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
@@ -262,12 +275,6 @@
   window.addEventListener("hashchange", go);
   feed.on("heard", (heard) => !byId("hears").hidden && hears.draw(heard));
   feed.on("connection", (connection) => connection.connected && send());
-  feed.on("refused", () => edgecap.ask("api/me").then(
-    (me) => {
-      if (me && me.needs) window.location.href = me.needs === "pairing" ? "pair" : "login";
-    },
-    () => undefined // no connection: the feed tries again
-  ));
   edgecap.device.shiftPixels(() => settings.get("theme") === "black");
   edgecap.device.stayAwake();
 

@@ -9,8 +9,8 @@
   const PATIENCE_MS = 3000;
   const LATE_URGENT_MS = 15 * 60000;
 
-  /** feed: a feed. parts: {live, urgent or null, called: (line) => somebody calls, where the page
-      minds, changed: () => draws what is known anew}. */
+  /** feed: a feed. parts: {live, urgent or null, called: (line) => somebody calls, shutOut: () =>
+      this device may read no more (both where the page minds), changed: () => draws what is known anew}. */
   const scene = (feed, parts) => {
     const fold = edgecap.fold(MOST_LINES);
     const state = {
@@ -20,6 +20,7 @@
       store: null,
       device: null,
       version: "",
+      isShutOut: false,
       isPaused: false,
       held: [],
       heldBack: 0,
@@ -77,6 +78,7 @@
     };
 
     const hello = (told) => {
+      state.isShutOut = false;
       state.device = told.device;
       state.version = told.version;
       state.store = told.store;
@@ -122,7 +124,22 @@
       window.setTimeout(() => once([]), PATIENCE_MS);
     };
 
+    /** The stream was cut: by an accident, or because this device or link may read no more? */
+    const ask = () => {
+      const link = feed.link ? `?link=${encodeURIComponent(feed.link)}` : "";
+      edgecap.ask(`${feed.root}api/rooms${link}`).then(
+        () => undefined,
+        (problem) => {
+          if (problem.status !== 401) return; // no connection: the feed tries again
+          state.isShutOut = true;
+          parts.changed();
+          if (parts.shutOut) parts.shutOut();
+        }
+      );
+    };
+
     feed.on("hello", hello);
+    feed.on("refused", ask);
     feed.on("caption", caption);
     feed.on("room", room);
     feed.on("ear", (ear) => {

@@ -179,19 +179,16 @@ def test_a_phone_on_plain_http_comes_in_by_a_code_and_is_shut_out(
 
 def test_a_television_and_a_stream_by_links(chromium: "Browser", open_tab: OpenTab, ear: Ear) -> None:
     owner = open_tab("/#devices").page
-    for words, name in (("Link for a television", "TV"), ("Link for a stream", "OBS")):
-        owner.fill("#link-name", name)
-        owner.click(f"text={words}")
-        owner.wait_for_selector(f".device-name:text-is('{name}')")
     tv, obs = (
         owner.evaluate(
             "(kind) => edgecap.ask('api/links', { kind, name: kind }).then((made) => made.path)", kind
         )
         for kind in ("tv", "obs")
     )
-    television = open_tab(
+    shown = open_tab(
         f"/{tv}?words=sentence&size=9999", host=browser.ANOTHER, viewport={"width": 1920, "height": 1080}
-    ).page
+    )
+    television = shown.page
     stream = open_tab(
         f"/{obs}?size=40&lines=2&color=ffcc00&cover=50&align=center&lines=200", host=browser.ANOTHER
     ).page
@@ -217,3 +214,45 @@ def test_a_television_and_a_stream_by_links(chromium: "Browser", open_tab: OpenT
     expect(stream.locator(".urgent")).to_have_text("Urgent! A CO alarm beeps.")
     seen(owner)
     expect(television.locator("#urgent")).to_be_hidden()
+    shown.cuts = shown.refused = True
+    view(owner, "settings")
+    view(owner, "devices")
+    owner.click(".device-row:has-text('tv') >> text=Remove")
+    expect(television.locator(".trouble.loud")).to_contain_text("This device or link was removed.")
+
+
+def test_what_a_device_can_do(open_tab: OpenTab, ear: Ear) -> None:
+    """Two fingers size the text; what vibrates and what keeps the screen awake is asked for, once touched."""
+    tab = open_tab("/login", has_touch=True, user_agent="Mozilla/5.0 (Linux; Android 8.0) Chrome/64.0 Mobile")
+    page = tab.page
+    page.add_init_script("""
+      window.asked = [];
+      Object.defineProperty(Navigator.prototype, 'vibrate', { value: (pattern) => window.asked.push(pattern) });
+      WakeLock.prototype.request = (kind) => { window.asked.push(kind); return new Promise(() => undefined); };
+    """)
+    page.goto(tab.url.replace("/login", "/"))
+    expect(page.locator("#log")).to_contain_text("A phone rings.")
+    ear.say("Someone screams.", priority="urgent")
+    expect(page.locator("#urgent")).to_be_visible()
+    assert page.evaluate("window.asked") == []  # a browser would refuse, and complain
+    seen(page)
+    touch = page.context.new_cdp_session(page)
+
+    def fingers(kind: str, apart: int) -> None:
+        points = [{"x": 180, "y": 300 - apart}, {"x": 180, "y": 300 + apart}] if apart else []
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    fingers("touchStart", 40)
+    for apart in (60, 80, 100):
+        fingers("touchMove", apart)
+    fingers("touchEnd", 0)
+    assert page.evaluate("edgecap.settings.get('size')") == 250
+    assert page.evaluate("visualViewport.scale") == 1  # the text flows anew instead
+    ear.say("An infant cries.", priority="urgent")
+    expect(page.locator("#urgent")).to_be_visible()
+    assert page.evaluate("window.asked.length") == 1
+    seen(page)
+    view(page, "settings")
+    page.check("text=Keep the screen awake")
+    assert page.evaluate("window.asked[1]") == "screen"
+    expect(page.locator(".abilities")).to_contain_text("It can, once you have touched this page.")
