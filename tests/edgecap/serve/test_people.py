@@ -227,8 +227,9 @@ def test_what_a_device_can_do(open_tab: OpenTab, ear: Ear) -> None:
     page = tab.page
     page.add_init_script("""
       window.asked = [];
-      Object.defineProperty(Navigator.prototype, 'vibrate', { value: (pattern) => window.asked.push(pattern) });
-      WakeLock.prototype.request = (kind) => { window.asked.push(kind); return new Promise(() => undefined); };
+      const ask = (what) => { window.asked.push(what); return new Promise(() => undefined); };
+      Object.defineProperty(Navigator.prototype, 'vibrate', { value: ask });
+      WakeLock.prototype.request = ask;
     """)
     page.goto(tab.url.replace("/login", "/"))
     expect(page.locator("#log")).to_contain_text("A phone rings.")

@@ -127,3 +127,16 @@ def test_nothing_is_asked_of_another_server() -> None:
 def test_all_of_it_is_small() -> None:
     size = sum(len(gzip.compress(path.read_bytes(), 6)) for path in STATIC.iterdir())
     assert size <= MOST_BYTES, f"{size} bytes compressed"
+
+
+@pytest.mark.parametrize("script", ["tv.js", "obs.js"])
+def test_parameters_of_an_address_are_documented(script: str) -> None:
+    text = (STATIC / script).read_text(encoding="utf-8")
+    [table] = re.findall(r"fromAddress\(window\.location\.search, \{(.*?)\n  \}\)", text, re.DOTALL)
+    page = (STATIC.parents[2] / "docs" / "page.md").read_text(encoding="utf-8")
+    rows = {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    assert set(re.findall(r"^    (\w+):", table, re.MULTILINE)) <= rows
