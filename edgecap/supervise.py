@@ -60,7 +60,7 @@ class Kept:
             self._thread.join()
 
     def _run(self) -> None:
-        wait_s, is_first = FIRST_WAIT_S, True
+        wait_s, is_first, has_run = FIRST_WAIT_S, True, False
         while not self._over.is_set():
             began = time.monotonic()
             code = self._once(self._commands[0])
@@ -69,12 +69,16 @@ class Kept:
                 return
             if code == 0 and len(self._commands) > 1:
                 del self._commands[0]
+                has_run = True
                 continue
             if code == 0:
                 self._say(f"{self.what} has ended.")
                 return
             if is_first and code > 0 and ran_s < STARTED_S:
-                self._failed(code)
+                if has_run:
+                    self._say(f"{self.what} can't go on: exit code {code}.")
+                else:
+                    self._failed(code)
                 return
             is_first = False
             if self._again:

@@ -88,16 +88,16 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     until: int = END
     urgent: bool = False
 
-    def condition(self) -> tuple[str, list[int | str]]:
-        """SQL about `caption` that the indexes can answer by themselves, and its parameters."""
-        where = "caption.start >= ? AND caption.start < ?"
+    def condition(self, table: str = "caption") -> tuple[str, list[int | str]]:
+        """SQL that the indexes of `caption` can answer by themselves, and its parameters."""
+        where = f"{table}.start >= ? AND {table}.start < ?"
         parameters: list[int | str] = [self.since, self.until]
         if self.rooms:
             marks = ", ".join("?" * len(self.rooms))
-            where += f" AND caption.stream IN (SELECT id FROM stream WHERE room IN ({marks}))"
+            where += f" AND {table}.stream IN (SELECT id FROM stream WHERE room IN ({marks}))"
             parameters += self.rooms
         if self.urgent:
-            where += f" AND caption.priority = {URGENT}"
+            where += f" AND {table}.priority = {URGENT}"
         return where, parameters
 
 
@@ -170,10 +170,10 @@ def messages(
     reader: sqlite3.Connection, wanted: Filter, limit: int, behind: tuple[int, int]
 ) -> list[tuple[tuple[int, int], wire.CaptionMessage]]:
     """Messages as they were published, room by room in their order, with the place of each: stream, seq."""
-    where, parameters = wanted.condition()
+    where, parameters = wanted.condition("message")
     found = reader.execute(
         f"SELECT message.stream, {COLUMNS} FROM {JOINED} "
-        f"WHERE (message.stream, message.seq) > (?, ?) AND {where.replace('caption.', 'message.')} "
+        f"WHERE (message.stream, message.seq) > (?, ?) AND {where} "
         "ORDER BY message.stream, message.seq LIMIT ?",
         (*behind, *parameters, limit),
     )

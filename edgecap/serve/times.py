@@ -19,8 +19,9 @@ class Span(NamedTuple):
 
 
 def midnight(day: date) -> datetime:
-    """When a day begins in this machine's zone: some days are longer than others."""
-    return datetime(day.year, day.month, day.day).astimezone()
+    """When a day begins here; some begin at one o'clock, where summer begins at midnight."""
+    begin = datetime(day.year, day.month, day.day).astimezone()
+    return begin if begin.date() == day else datetime(day.year, day.month, day.day, fold=1).astimezone()
 
 
 def whole_day(day: date) -> Span:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from edgecap.runtime.errors import EdgecapError
@@ -141,7 +142,7 @@ class Writer:
         with self._changed:
             if not (self._waiting or self._tasks or self._is_closing or self._is_suspect) and self._store:
                 self._changed.wait(SWEEP_S)
-            batch = [self._waiting[at] for at in range(min(BATCH, len(self._waiting)))]
+            batch = list(islice(self._waiting, BATCH))
             tasks = list(self._tasks)
         try:
             self._write(batch, tasks)

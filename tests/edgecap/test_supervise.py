@@ -107,6 +107,12 @@ def test_what_cannot_be_started_at_all_is_not_tried_again(keep: Keep, told: Told
     assert (told.codes, told.sentences) == ([78], [])
 
 
+def test_what_cannot_go_on_behind_another_ends_nothing_else(keep: Keep, told: Told) -> None:
+    keep("", "raise SystemExit(69)")
+    told.wait()
+    assert (told.codes, told.sentences) == ([], ["the ear can't go on: exit code 69."])
+
+
 def test_what_ends_well_makes_room_for_the_next(tmp_path: Path, keep: Keep, told: Told) -> None:
     keep("", numbered(tmp_path, ""))
     told.wait()

@@ -9,13 +9,18 @@ from typing import Any
 import pytest
 
 from edgecap.runtime.errors import ConfigError, InputMissingError, UsageError
-from edgecap.serve import door, net
+from edgecap.serve import door, net, run
 from edgecap.serve.access import MOST_TRIES, Access
 from edgecap.serve.door import Doors, Place
 from edgecap.serve.guards import TRIES
 from tests.edgecap.serve.house import RunningFace, house, until
 
 PASSPHRASE = "a few quiet words"
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "LOOK_S", 0.05)
 
 
 @pytest.fixture

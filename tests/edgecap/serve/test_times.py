@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from edgecap.runtime.errors import UsageError
@@ -36,6 +36,8 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @SAME_ZONE
 @given(MOMENTS)
+@example(datetime(2000, 10, 15, 2, 30, tzinfo=UTC))
+@example(datetime(2000, 10, 15, 3, 0, tzinfo=UTC))
 def test_every_moment_is_in_one_day(zone: str, moment: datetime) -> None:
     day = moment.astimezone().date()
     today, tomorrow = whole_day(day), whole_day(day + timedelta(days=1))
@@ -70,6 +72,7 @@ def test_ago_is_time_that_has_passed(zone: str, now: datetime, hours: int) -> No
 
 @SAME_ZONE
 @given(now=MOMENTS)
+@example(now=datetime(2000, 10, 16, tzinfo=UTC))
 def test_days_by_name_are_the_latest(zone: str, now: datetime) -> None:
     today = now.astimezone().date()
     assert parse("today", now) == whole_day(today)
