@@ -58,7 +58,7 @@
     const loud = found.filter((trouble) => trouble.loud)[0];
     const chosen = Object.keys(state.rooms).filter(isChosen);
     const hearing = chosen.filter((name) => state.rooms[name].hearing);
-    if (!state.connection.since) return { sign: "live", text: "Connecting", kind: "waits" };
+    if (!state.connection.since || (state.connection.connected && !state.isReady)) return { sign: "live", text: "Connecting", kind: "waits" };
     if (!state.connection.connected) return { sign: "unplugged", text: "Not connected", kind: "bad" };
     if (!chosen.length) return { sign: "rooms", text: "No room yet", kind: "waits" };
     if (hearing.length && hearing.length < chosen.length) {

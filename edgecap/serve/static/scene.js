@@ -9,6 +9,15 @@
   const PATIENCE_MS = 3000;
   const LATE_URGENT_MS = 15 * 60000;
 
+  /** Of each caption the newest message: what was revised while nobody looked is told once, as it is now. */
+  const newestOfEach = (messages) => {
+    const last = {};
+    messages.forEach((message, at) => {
+      last[edgecap.keyOf(message)] = at;
+    });
+    return messages.filter((message, at) => last[edgecap.keyOf(message)] === at);
+  };
+
   /** feed: a feed. parts: {live, urgent or null, called: (line) => somebody calls, shutOut: () =>
       this device may read no more (both where the page minds), changed: () => draws what is known anew}. */
   const scene = (feed, parts) => {
@@ -20,6 +29,7 @@
       store: null,
       device: null,
       version: "",
+      isReady: false, // what was heard before is there
       isShutOut: false,
       isPaused: false,
       held: [],
@@ -103,7 +113,8 @@
       const came = waiting;
       waiting = null;
       captions.reverse().forEach((one) => take(Object.assign({ event: one.end ? "end" : "new" }, one), true));
-      came.forEach(caption);
+      state.isReady = true;
+      newestOfEach(came).forEach(caption);
       Object.keys(state.rooms).forEach((name) => live(state.rooms[name]));
       parts.live.toEnd();
       parts.changed();
@@ -171,7 +182,7 @@
       },
       goOn: () => {
         state.isPaused = false;
-        const held = state.held;
+        const held = newestOfEach(state.held);
         state.held = [];
         held.forEach((message) => take(message, false));
         Object.keys(state.rooms).forEach((name) => live(state.rooms[name]));
