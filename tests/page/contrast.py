@@ -34,8 +34,8 @@ def _cut(picture: NDArray[np.uint8], box: list[float], scale: float) -> NDArray[
 
 
 def _ratio(pixels: NDArray[np.uint8]) -> float:
-    colours, counts = np.unique(pixels, axis=0, return_counts=True)
-    light = luminance(colours)
+    packed, counts = np.unique(pixels.astype(np.uint32) @ (1 << 16, 1 << 8, 1), return_counts=True)
+    light = luminance(np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1))
     ground = light[counts.argmax()]
     ratios = (np.maximum(light, ground) + 0.05) / (np.minimum(light, ground) + 0.05)
     return float(ratios.max())

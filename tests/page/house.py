@@ -20,6 +20,7 @@ from edgecap.runtime.telling.control import Control
 from edgecap.runtime.telling.publisher import Publisher
 from edgecap.runtime.telling.room_log import KEEP, RoomLog
 
+ROOT = Path(__file__).parents[2]
 ANY = "tcp://127.0.0.1:*"
 STATUS_S = 1.0
 ROUND_S = 0.005
@@ -159,6 +160,7 @@ class Face:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            cwd=ROOT,
             env={**os.environ, "XDG_STATE_HOME": str(data)},
         )
         self.lines: list[str] = []

@@ -102,7 +102,7 @@ def test_while_you_were_away(open_tab: OpenTab, ear: Ear) -> None:
 
 
 def test_twelve_hours_in_one_tab(open_tab: OpenTab, ear: Ear) -> None:
-    """A caption every forty seconds: what the page holds stays as it is."""
+    """Some eight hundred captions: what the page holds stays as it is."""
     page = open_tab().page
     expect(page.locator("#log")).to_contain_text("A phone rings.")
     session = page.context.new_cdp_session(page)
@@ -124,7 +124,7 @@ def test_twelve_hours_in_one_tab(open_tab: OpenTab, ear: Ear) -> None:
                 sent += 1
                 ear.whole(
                     f"Sound {sent % 61} is heard in the {sent % 7}th place.",
-                    start=hours + timedelta(seconds=40 * sent), seconds=4, sounds=[("dog_bark", 0.9)],
+                    start=hours + timedelta(seconds=55 * sent), seconds=4, sounds=[("dog_bark", 0.9)],
                 )  # fmt: skip
             last = ear.say(f"Mark {sent}.")
             page.wait_for_selector(f".standing-text:text-is('Mark {sent}.')")
@@ -132,7 +132,7 @@ def test_twelve_hours_in_one_tab(open_tab: OpenTab, ear: Ear) -> None:
 
     play(330)  # the log is full now
     nodes, heap = measure()
-    play(750)
+    play(450)
     more_nodes, more_heap = measure()
     assert page.locator("#log .line").count() == 200
     assert more_nodes - nodes < NODES_MORE, (nodes, more_nodes)
