@@ -33,7 +33,8 @@
       const rooms = byWhy[why];
       const isMuted = rooms[0].state === "muted";
       const names = rooms.map((room) => room.room);
-      const shown = names.length > 4 ? `${words.list(names.slice(0, 3))} and ${names.length - 3} more rooms` : words.list(names);
+      const places = names.map(words.place);
+      const shown = places.length > 4 ? `${words.list(places.slice(0, 3))} and ${places.length - 3} more rooms` : words.list(places);
       found.push({
         kind: isMuted ? "muted" : "room", loud: !isMuted, icon: "deaf", rooms: names,
         head: isMuted ? "Muted" : "Not listening",

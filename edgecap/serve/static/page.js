@@ -65,7 +65,7 @@
       return { sign: "live", text: `Listening in ${hearing.length} of ${words.plural(chosen.length, "room")}`, kind: loud ? "bad" : "well" };
     }
     if (hearing.length > 1) return { sign: "live", text: `Listening in ${words.plural(hearing.length, "room")}`, kind: "well" };
-    if (hearing.length) return { sign: "live", text: `Listening in ${hearing[0]}`, kind: "well" };
+    if (hearing.length) return { sign: "live", text: `Listening in ${words.place(hearing[0])}`, kind: "well" };
     return { sign: "deaf", text: loud ? loud.head : words.state(state.rooms[chosen[0]]), kind: loud ? "bad" : "waits" };
   };
 

@@ -259,3 +259,21 @@ def test_a_screen_reader_says_each_caption_once(open_tab: OpenTab, ear: Ear) -> 
     assert page.evaluate("window.spoken.length") == len(expected) + 1
     page.keyboard.press("r")
     until(page, f"window.spoken.length === {len(expected) + 2}")
+
+
+def test_black_moves_its_picture_each_minute(open_tab: OpenTab, ear: Ear) -> None:
+    page = open_tab().page
+    is_there(page)
+    moved = page.evaluate(
+        """() => [0, 1, 2, 3].map((minute) => {
+          Date.now = () => minute * 60000;
+          edgecap.settings.set('theme', 'dark');
+          edgecap.settings.set('theme', 'black');
+          return getComputedStyle(document.body).padding;
+        })"""
+    )
+    assert len(set(moved)) == 4
+    assert (
+        page.evaluate("edgecap.settings.set('theme', 'dark'); getComputedStyle(document.body).padding")
+        == "4px"
+    )
