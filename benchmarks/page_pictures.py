@@ -46,9 +46,12 @@ def main() -> None:
 
 
 def house(browser: "Browser", draw: Callable[["Browser", Ear, Face], None]) -> None:
-    with tempfile.TemporaryDirectory() as folder, Ear(["kitchen", "hall"]) as ear:
-        with Face([ear], Path(folder)) as face:
-            draw(browser, ear, face)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Ear(["kitchen", "hall"]) as ear,
+        Face([ear], Path(folder)) as face,
+    ):
+        draw(browser, ear, face)
 
 
 def states(browser: "Browser", ear: Ear, face: Face) -> None:
@@ -104,7 +107,9 @@ def sizes(browser: "Browser", ear: Ear, face: Face) -> None:
 
 def away(page: "Page", ear: Ear) -> None:
     long_ago = datetime.now(UTC) - timedelta(hours=20)
-    ear.whole("A smoke alarm beeps.", start=long_ago, seconds=40, priority="urgent", sounds=[("smoke_alarm", 0.9)])
+    ear.whole(
+        "A smoke alarm beeps.", start=long_ago, seconds=40, priority="urgent", sounds=[("smoke_alarm", 0.9)]
+    )
     ear.flush()
     page.evaluate("edgecap.settings.set('seen', new Date(Date.now() - 22 * 3600e3).toISOString())")
     page.reload()

@@ -32,7 +32,7 @@ PATIENCE_S = 20.0
 PHONE = {"width": 360, "height": 740}
 CUT = ("net::ERR_",)
 REFUSED = ("status of 400", "status of 401")
-"""What a browser itself writes where a connection is cut, and where it is refused: only where a test does so."""
+"""What a browser writes where a connection is cut, and where it is refused: only where a test does so."""
 
 
 def missing() -> str | None:
@@ -63,7 +63,7 @@ def launched() -> "Iterator[Browser]":
 
 
 def until(page: "Page", claim: str) -> None:
-    """Wait until a JavaScript expression is true. (The page's policy forbids what Playwright's own way does.)"""
+    """Wait until a JavaScript expression is true. The page's policy forbids Playwright's own way."""
     deadline = time.monotonic() + PATIENCE_S
     while not page.evaluate(claim):
         assert time.monotonic() < deadline, claim

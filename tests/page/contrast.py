@@ -1,6 +1,7 @@
 """Contrast of text as it is on the screen: its pixels, not its style."""
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -9,34 +10,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-TEXTS = """() => {
-  const found = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const node = walker.currentNode;
-    const parent = node.parentElement;
-    if (!node.data.trim() || !parent || !parent.getClientRects().length) continue;
-    if (parent.closest('.unseen') || parent.getBoundingClientRect().width <= 1) continue; // for screen readers
-    const range = document.createRange();
-    range.selectNodeContents(node);
-    for (const box of range.getClientRects()) {
-      const x = box.left + box.width / 2, y = box.top + box.height / 2;
-      const top = document.elementFromPoint(x, y);
-      if (box.width < 4 || box.height < 6 || !top || !(parent.contains(top) || top.contains(parent))) continue;
-      if (box.top < 0 || box.left < 0 || box.bottom > innerHeight || box.right > innerWidth) continue;
-      // What lies over the ends of the line counts too: a sentence half under a bar is not measured.
-      const ends = [box.left + 1, box.right - 1].map((at) => document.elementFromPoint(at, y));
-      if (ends.some((end) => !end || !(parent.contains(end) || end.contains(parent)))) continue;
-      const clip = parent.closest('.captions, .panel, .view');
-      if (clip) {
-        const frame = clip.getBoundingClientRect();
-        if (box.top < frame.top || box.bottom > frame.bottom) continue;
-      }
-      found.push([node.data.trim().slice(0, 60), box.left, box.top, box.width, box.height]);
-    }
-  }
-  return found;
-}"""
+TEXTS = (Path(__file__).parent / "texts_in_sight.js").read_text(encoding="utf-8")
 
 
 class Measured(NamedTuple):
@@ -45,7 +19,7 @@ class Measured(NamedTuple):
 
 
 def measured(page: "Page") -> list[Measured]:
-    """Each piece of text in sight, with its contrast: the colour of most of its pixels against the farthest."""
+    """Each piece of text in sight: the colour of most of its pixels against that farthest from it."""
     from PIL import Image
 
     boxes = page.evaluate(TEXTS)
@@ -60,8 +34,8 @@ def _cut(picture: NDArray[np.uint8], box: list[float], scale: float) -> NDArray[
 
 
 def _ratio(pixels: NDArray[np.uint8]) -> float:
-    colours, counts = np.unique(pixels, axis=0, return_counts=True)
-    light = luminance(colours)
+    packed, counts = np.unique(pixels.astype(np.uint32) @ (1 << 16, 1 << 8, 1), return_counts=True)
+    light = luminance(np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1))
     ground = light[counts.argmax()]
     ratios = (np.maximum(light, ground) + 0.05) / (np.minimum(light, ground) + 0.05)
     return float(ratios.max())

@@ -1,4 +1,4 @@
-"""A house of rooms whose sounds a test makes up, and `edgecap serve` over them: the real wire, the real face."""
+"""A house of rooms whose sounds a test makes up, and `edgecap serve` over them: a real wire, a real face."""
 
 import itertools
 import os
@@ -20,6 +20,7 @@ from edgecap.runtime.telling.control import Control
 from edgecap.runtime.telling.publisher import Publisher
 from edgecap.runtime.telling.room_log import KEEP, RoomLog
 
+ROOT = Path(__file__).parents[2]
 ANY = "tcp://127.0.0.1:*"
 STATUS_S = 1.0
 ROUND_S = 0.005
@@ -43,15 +44,17 @@ class Room:
 
 
 class Ear:
-    """A daemon's wire without its microphones: a thread that says a status every second, and what it is told to."""
+    """A daemon's wire without its microphones: a thread tells a status every second, and what it is asked."""
 
-    def __init__(self, rooms: Sequence[str], publish: str = ANY, replay: str = ANY, run: int | None = None) -> None:
+    def __init__(
+        self, rooms: Sequence[str], publish: str = ANY, replay: str = ANY, run: int | None = None
+    ) -> None:
         run = run or time.time_ns() // 1_000_000
         self.rooms = {name: Room(name, run) for name in rooms}
         self.is_silent = False
         self._numbers = itertools.count(1)
         self._work: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self._publisher = Publisher(publish, replay, longest_answer=KEEP + 1)
+        self._publisher = Publisher(ANY, ANY, longest_answer=KEEP + 1)
         self._control = Control(self.rooms, run)
         self.publish, self.replay = self._publisher.publish_endpoint, self._publisher.replay_endpoint
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -62,7 +65,7 @@ class Ear:
         priority: Priority = "normal", sounds: Sequence[tuple[str, float]] = (), confidence: float = 0.83,
         start: datetime | None = None, end: datetime | None = None,
     ) -> int:  # fmt: skip
-        """A caption event; the caption's number, for its update and end. room: the first where none is named."""
+        """A caption event; the caption's number, for its update and end. room: else the first."""
         number = next(self._numbers) if number is None else number
         told = Caption(
             kind=kind, id=str(number), text=text, confidence=confidence,
@@ -121,9 +124,7 @@ class Ear:
     def _tell_status(self, room: Room) -> None:
         now = datetime.now(UTC)
         self._send(
-            room.log.status(
-                room.state, at=now, level=room.level, gaps=0, capture=room.capture, uptime=1.0
-            )
+            room.log.status(room.state, at=now, level=room.level, gaps=0, capture=room.capture, uptime=1.0)
         )
         if room.heard and self._publisher.is_wanted(wire.heard_topic(room.log.room)):
             self._send(room.log.heard(room.level, room.heard, now))
@@ -159,6 +160,7 @@ class Face:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            cwd=ROOT,
             env={**os.environ, "XDG_STATE_HOME": str(data)},
         )
         self.lines: list[str] = []

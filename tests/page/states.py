@@ -25,7 +25,13 @@ def scene(ear: Ear) -> None:
 
     then("Someone is speaking.", 3, [("speech", 0.8)], room="hall", seconds=20)
     then("Rain is falling.", 300, [("rain", 0.9)], seconds=600, priority="ambient")
-    then("Someone knocks on a door.", 660, [("door_knock", 0.9), ("footsteps", 0.4)], room="hall", priority="call")
+    then(
+        "Someone knocks on a door.",
+        660,
+        [("door_knock", 0.9), ("footsteps", 0.4)],
+        room="hall",
+        priority="call",
+    )
     for _ in range(4):
         then("A dog barks.", 28, [("dog_bark", 0.93), ("cat_meow", 0.2)], seconds=1)
     then("Possibly a door slams.", 40, [("door_slam", 0.4), ("gunshot", 0.3)], confidence=0.5, seconds=1)

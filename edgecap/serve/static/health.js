@@ -8,6 +8,12 @@
   /** What is wrong, loudest first. A trouble: {kind, loud, head, text, since, icon, rooms}. state: {connection, rooms,
       ears, store}; isChosen: (room) => whether it is shown. Pure. */
   const troubles = (state, isChosen) => {
+    if (state.isShutOut) {
+      return [{
+        kind: "shut-out", loud: true, icon: "unplugged", head: "Shown no more", since: null, rooms: [],
+        text: "This device or link was removed. Who runs edgecap can add it again, under Settings, Devices and links.",
+      }];
+    }
     if (!state.connection.connected) {
       if (!state.connection.since) return [];
       return [{
@@ -27,7 +33,8 @@
       const rooms = byWhy[why];
       const isMuted = rooms[0].state === "muted";
       const names = rooms.map((room) => room.room);
-      const shown = names.length > 4 ? `${words.list(names.slice(0, 3))} and ${names.length - 3} more rooms` : words.list(names);
+      const places = names.map(words.place);
+      const shown = places.length > 4 ? `${words.list(places.slice(0, 3))} and ${places.length - 3} more rooms` : words.list(places);
       found.push({
         kind: isMuted ? "muted" : "room", loud: !isMuted, icon: "deaf", rooms: names,
         head: isMuted ? "Muted" : "Not listening",
@@ -82,8 +89,9 @@
       return { element, head, text, since, actions };
     };
 
-    /** Draw what is wrong. Blocks that stay are not told again. */
+    /** Draw what is wrong; what is newly and loudly wrong, or null. Blocks that stay are not told again. */
     const draw = (found) => {
+      let news = null;
       const keys = found.map((trouble) => `${trouble.kind} ${trouble.head} ${trouble.text}`);
       Object.keys(blocks).filter((key) => keys.indexOf(key) < 0).forEach((key) => {
         place.removeChild(blocks[key].element);
@@ -93,6 +101,7 @@
         const key = keys[at];
         if (!blocks[key]) {
           const made = (blocks[key] = block(trouble));
+          if (trouble.loud && news === null) news = trouble;
           made.element.className = `trouble ${trouble.kind}${trouble.loud ? " loud" : ""}`;
           place.insertBefore(made.element, trouble.loud ? place.firstChild : null);
           say(made.head, trouble.head);
@@ -108,7 +117,7 @@
         }
       });
       show(place, found.length > 0);
-      document.body.classList.toggle("is-deaf", found.some((trouble) => trouble.loud));
+      return news;
     };
 
     return { draw };

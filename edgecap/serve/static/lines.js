@@ -30,7 +30,7 @@
     const how = make("span", "how", { "aria-live": "off" });
     const about = make("p", "about", { hidden: true, "aria-live": "off" });
     const button = make("button", "more", {
-      type: "button", "aria-expanded": "false", tabindex: options.isInLog ? "-1" : null,
+      type: "button", "aria-live": "off", "aria-expanded": "false", tabindex: options.isInLog ? "-1" : null,
     }, icon("more"));
     const element = make("div", "line", {}, meta, make("span", "words", {}, where, text, " ", how), button, about);
 

@@ -58,14 +58,14 @@
     const loud = found.filter((trouble) => trouble.loud)[0];
     const chosen = Object.keys(state.rooms).filter(isChosen);
     const hearing = chosen.filter((name) => state.rooms[name].hearing);
-    if (!state.connection.since) return { sign: "live", text: "Connecting", kind: "waits" };
+    if (!state.connection.since || (state.connection.connected && !state.isReady)) return { sign: "live", text: "Connecting", kind: "waits" };
     if (!state.connection.connected) return { sign: "unplugged", text: "Not connected", kind: "bad" };
     if (!chosen.length) return { sign: "rooms", text: "No room yet", kind: "waits" };
     if (hearing.length && hearing.length < chosen.length) {
       return { sign: "live", text: `Listening in ${hearing.length} of ${words.plural(chosen.length, "room")}`, kind: loud ? "bad" : "well" };
     }
     if (hearing.length > 1) return { sign: "live", text: `Listening in ${words.plural(hearing.length, "room")}`, kind: "well" };
-    if (hearing.length) return { sign: "live", text: `Listening in ${hearing[0]}`, kind: "well" };
+    if (hearing.length) return { sign: "live", text: `Listening in ${words.place(hearing[0])}`, kind: "well" };
     return { sign: "deaf", text: loud ? loud.head : words.state(state.rooms[chosen[0]]), kind: loud ? "bad" : "waits" };
   };
 
@@ -124,7 +124,11 @@
   const draw = () => {
     const state = scene.state;
     const found = edgecap.troubles(state, isChosen);
-    health.draw(found);
+    const news = health.draw(found);
+    if (news !== null) {
+      edgecap.vibrate("urgent");
+      edgecap.notify("urgent", news.head, news.text, news.kind);
+    }
     drawHead(state, found);
     drawQuiet(state);
     drawHeld(state);
@@ -138,8 +142,11 @@
     urgent,
     called: (line) => {
       edgecap.vibrate("call");
-      edgecap.notify(line);
+      edgecap.notify("call", line.text, `${line.room}, ${words.clock(line.latest)}`, line.caption.id);
     },
+    shutOut: () => edgecap.ask("api/me").then((me) => {
+      window.location.href = me.needs === "pairing" ? "pair" : "login";
+    }),
     changed: soon,
   });
 
@@ -231,6 +238,12 @@
   edgecap.gestures.keys({ r: repeat, p: pause, u: urgentOnly, "+": grow(1), "=": grow(1), "-": grow(-1) });
   edgecap.gestures.pinch(byId("captions"));
 
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || urgent.isOpen()) return;
+    if (!byId("rooms").hidden) openRooms(false);
+    else if (!byId("hears").hidden) closeHears();
+  });
+
   /* In the region, up and down go from line to line. */
   byId("captions").addEventListener("keydown", (event) => {
     if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
@@ -262,12 +275,6 @@
   window.addEventListener("hashchange", go);
   feed.on("heard", (heard) => !byId("hears").hidden && hears.draw(heard));
   feed.on("connection", (connection) => connection.connected && send());
-  feed.on("refused", () => edgecap.ask("api/me").then(
-    (me) => {
-      if (me && me.needs) window.location.href = me.needs === "pairing" ? "pair" : "login";
-    },
-    () => undefined // no connection: the feed tries again
-  ));
   edgecap.device.shiftPixels(() => settings.get("theme") === "black");
   edgecap.device.stayAwake();
 

@@ -9,8 +9,17 @@
   const PATIENCE_MS = 3000;
   const LATE_URGENT_MS = 15 * 60000;
 
-  /** feed: a feed. parts: {live, urgent or null, called: (line) => somebody calls, where the page
-      minds, changed: () => draws what is known anew}. */
+  /** Of each caption the newest message: what was revised while nobody looked is told once, as it is now. */
+  const newestOfEach = (messages) => {
+    const last = {};
+    messages.forEach((message, at) => {
+      last[edgecap.keyOf(message)] = at;
+    });
+    return messages.filter((message, at) => last[edgecap.keyOf(message)] === at);
+  };
+
+  /** feed: a feed. parts: {live, urgent or null, called: (line) => somebody calls, shutOut: () =>
+      this device may read no more (both where the page minds), changed: () => draws what is known anew}. */
   const scene = (feed, parts) => {
     const fold = edgecap.fold(MOST_LINES);
     const state = {
@@ -20,6 +29,8 @@
       store: null,
       device: null,
       version: "",
+      isReady: false, // what was heard before is there
+      isShutOut: false,
       isPaused: false,
       held: [],
       heldBack: 0,
@@ -77,6 +88,7 @@
     };
 
     const hello = (told) => {
+      state.isShutOut = false;
       state.device = told.device;
       state.version = told.version;
       state.store = told.store;
@@ -101,7 +113,8 @@
       const came = waiting;
       waiting = null;
       captions.reverse().forEach((one) => take(Object.assign({ event: one.end ? "end" : "new" }, one), true));
-      came.forEach(caption);
+      state.isReady = true;
+      newestOfEach(came).forEach(caption);
       Object.keys(state.rooms).forEach((name) => live(state.rooms[name]));
       parts.live.toEnd();
       parts.changed();
@@ -122,7 +135,22 @@
       window.setTimeout(() => once([]), PATIENCE_MS);
     };
 
+    /** The stream was cut: by an accident, or because this device or link may read no more? */
+    const ask = () => {
+      const link = feed.link ? `?link=${encodeURIComponent(feed.link)}` : "";
+      edgecap.ask(`${feed.root}api/rooms${link}`).then(
+        () => undefined,
+        (problem) => {
+          if (problem.status !== 401) return; // no connection: the feed tries again
+          state.isShutOut = true;
+          parts.changed();
+          if (parts.shutOut) parts.shutOut();
+        }
+      );
+    };
+
     feed.on("hello", hello);
+    feed.on("refused", ask);
     feed.on("caption", caption);
     feed.on("room", room);
     feed.on("ear", (ear) => {
@@ -154,7 +182,7 @@
       },
       goOn: () => {
         state.isPaused = false;
-        const held = state.held;
+        const held = newestOfEach(state.held);
         state.held = [];
         held.forEach((message) => take(message, false));
         Object.keys(state.rooms).forEach((name) => live(state.rooms[name]));

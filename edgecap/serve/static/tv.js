@@ -64,7 +64,7 @@
     health.draw(edgecap.troubles(state, isChosen));
     const hearing = Object.keys(state.rooms).filter((room) => isChosen(room) && state.rooms[room].hearing);
     const isLost = !state.connection.connected;
-    say(byId("state"), isLost ? (state.connection.since ? "Not connected" : "Connecting") : hearing.length ? `Listening in ${words.list(hearing.slice(0, 3))}${hearing.length > 3 ? "…" : ""}` : "Not listening");
+    say(byId("state"), isLost ? (state.connection.since ? "Not connected" : "Connecting") : hearing.length ? `Listening in ${words.list(hearing.slice(0, 3).map(words.place))}${hearing.length > 3 ? "…" : ""}` : "Not listening");
     say(byId("quiet-head"), isLost ? "" : hearing.length ? "Quiet" : Object.keys(state.rooms).length ? "" : "No room yet");
     live.draw();
     hideCut();

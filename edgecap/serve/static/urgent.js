@@ -26,12 +26,13 @@
     navigator.vibrate(VIBRATIONS[priority] || []);
   };
 
-  const notify = (line) => {
+  /** Where another app is in front. tag: what replaces an older notification of the same. */
+  const notify = (priority, head, text, tag) => {
     const wanted = settings.get("notify");
-    if (wanted === "off" || (line.priority !== "urgent" && wanted !== line.priority)) return;
+    if (wanted === "off" || (priority !== "urgent" && wanted !== priority)) return;
     if (!document.hidden || !window.Notification || Notification.permission !== "granted") return;
     try {
-      new Notification(line.text, { body: `${line.room}, ${words.clock(line.latest)}`, tag: String(line.caption.id) });
+      new Notification(head, { body: text, tag: String(tag) });
     } catch (refused) {
       /* Browsers on phones want a service worker for it: "This device" says so. */
     }
@@ -70,7 +71,6 @@
 
     const draw = () => {
       show(place, isOpen());
-      document.body.classList.toggle("is-urgent", isOpen());
       if (!isOpen()) return;
       const newest = lines[lines.length - 1];
       const drawn = iconOf(newest.caption);
@@ -119,7 +119,7 @@
       draw();
       flash();
       vibrate("urgent");
-      notify(line);
+      notify("urgent", line.text, `${line.room}, ${words.clock(line.latest)}`, line.caption.id);
       if (!wasOpen && options.mayDismiss) button.focus();
     };
 

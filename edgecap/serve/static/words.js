@@ -133,11 +133,14 @@
 
   const priority = (name) => PRIORITIES[name] || "";
 
+  /** Who has one room may have named it nothing else. */
+  const place = (room) => (room === "room" ? "the room" : room);
+
   const list = (names) =>
     names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
 
   edgecap.words = {
     plural, clock, day, dayKey, when, lasted, span, seconds, sound, capital, small, brief, text, loudness, sure, runnerUp,
-    how, more, whyNot, state, priority, list,
+    how, more, whyNot, state, priority, place, list,
   };
 })((window.edgecap = window.edgecap || {}));

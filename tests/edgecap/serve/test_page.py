@@ -23,9 +23,18 @@ def is_there(page: Page) -> None:
 def lines(page: Page) -> list[str]:
     """The log's lines in sight, from the sentence on."""
     texts: list[str] = page.evaluate(
-        "[...document.querySelectorAll('#log .line:not(.stands) .words')].map((each) => each.innerText.replace(/\\s+/g, ' ').trim())"
+        "[...document.querySelectorAll('#log .line:not(.stands) .words')]"
+        ".map((each) => each.innerText.replace(/\\s+/g, ' ').trim())"
     )
     return texts
+
+
+def animations(page: Page) -> list[list[float]]:
+    found: list[list[float]] = page.evaluate(
+        "document.querySelector('#urgent').getAnimations().map((one) => one.effect.getTiming())"
+        ".map((one) => [one.duration, one.iterations])"
+    )
+    return found
 
 
 def test_the_line_that_stands_is_large_and_goes_into_the_log(open_tab: OpenTab, ear: Ear) -> None:
@@ -94,9 +103,11 @@ def test_three_amounts_of_words_and_the_runner_up_on_request(open_tab: OpenTab, 
 
 
 def test_urgent_fills_the_screen_and_is_dismissed_everywhere(open_tab: OpenTab, ear: Ear) -> None:
-    first, second = open_tab().page, open_tab().page
-    for page in (first, second):
+    """It flashes slowly and shortly: not where less motion is asked for, and not where that is chosen."""
+    first, second, calm = open_tab().page, open_tab().page, open_tab(reduced_motion="reduce").page
+    for page in (first, second, calm):
         is_there(page)
+    second.evaluate("edgecap.settings.set('flash', false)")
     number = ear.say("A smoke alarm beeps.", priority="urgent", sounds=[("smoke_alarm", 0.95)])
     for page in (first, second):
         expect(page.locator("#urgent")).to_be_visible()
@@ -106,45 +117,24 @@ def test_urgent_fills_the_screen_and_is_dismissed_everywhere(open_tab: OpenTab, 
         box = page.locator("#urgent").bounding_box()
         assert box == {"x": 0, "y": 0, "width": 360, "height": 740}
         assert page.evaluate("document.querySelector('#urgent svg path').getAttribute('d').length") > 20
+    expect(calm.locator("#urgent")).to_be_visible()
+    [[duration, times]] = animations(first)
+    assert duration >= 500  # at most two a second
+    assert duration * times <= 6000
+    assert animations(second) == animations(calm) == []
     expect(first.locator(".urgent-seen")).to_be_focused()
     first.keyboard.press("Enter")  # at once: meant for something else
     expect(first.locator("#urgent")).to_be_visible()
     first.wait_for_timeout(850)  # the time in which a key is taken for a slip
     first.keyboard.press("Enter")
     expect(first.locator("#urgent")).to_be_hidden()
-    expect(second.locator("#urgent")).to_be_hidden()
+    for page in (second, calm):
+        expect(page.locator("#urgent")).to_be_hidden()
     ear.say("A smoke alarm beeps.", priority="urgent", number=number, kind="end")
     third = open_tab().page  # who comes later is not told again
     is_there(third)
     expect(third.locator("#log")).to_contain_text("A smoke alarm beeps.")
     expect(third.locator("#urgent")).to_be_hidden()
-
-
-def test_flashes_are_slow_short_and_can_be_off(open_tab: OpenTab, ear: Ear) -> None:
-    def animations(page: Page) -> list[list[float]]:
-        found: list[list[float]] = page.evaluate(
-            "document.querySelector('#urgent').getAnimations().map((one) => one.effect.getTiming())"
-            ".map((one) => [one.duration, one.iterations])"
-        )
-        return found
-
-    calm = open_tab(reduced_motion="reduce").page
-    chosen = open_tab().page
-    plain = open_tab().page
-    for page in (calm, chosen, plain):
-        is_there(page)
-    chosen.evaluate("edgecap.settings.set('flash', false)")
-    ear.say("A siren wails.", priority="urgent")
-    for page in (calm, chosen, plain):
-        expect(page.locator("#urgent")).to_be_visible()
-    [[duration, times]] = animations(plain)
-    assert duration >= 500  # at most two a second
-    assert duration * times <= 6000
-    assert animations(calm) == []
-    assert animations(chosen) == []
-    seen(plain)
-    for page in (calm, chosen):
-        expect(page.locator("#urgent")).to_be_hidden()
 
 
 def test_not_listening_is_told_loudly_with_reason_and_since_when(open_tab: OpenTab, ear: Ear) -> None:
@@ -268,4 +258,22 @@ def test_a_screen_reader_says_each_caption_once(open_tab: OpenTab, ear: Ear) -> 
     expect(page.locator("#spoken")).to_contain_text("Dog 9 barks. kitchen")
     assert page.evaluate("window.spoken.length") == len(expected) + 1
     page.keyboard.press("r")
-    until(page, "window.spoken.length === %d" % (len(expected) + 2))
+    until(page, f"window.spoken.length === {len(expected) + 2}")
+
+
+def test_black_moves_its_picture_each_minute(open_tab: OpenTab, ear: Ear) -> None:
+    page = open_tab().page
+    is_there(page)
+    moved = page.evaluate(
+        """() => [0, 1, 2, 3].map((minute) => {
+          Date.now = () => minute * 60000;
+          edgecap.settings.set('theme', 'dark');
+          edgecap.settings.set('theme', 'black');
+          return getComputedStyle(document.body).padding;
+        })"""
+    )
+    assert len(set(moved)) == 4
+    assert (
+        page.evaluate("edgecap.settings.set('theme', 'dark'); getComputedStyle(document.body).padding")
+        == "4px"
+    )
