@@ -16,7 +16,7 @@ WIDE = 200
 
 def say(line: str = "") -> None:
     """A line of what was asked for."""
-    print(visible(line))
+    print(visible(line), flush=True)
 
 
 def note(sentence: str) -> None:

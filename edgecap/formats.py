@@ -110,7 +110,7 @@ def csv_row(entry: Entry) -> str:
     times = f"{entry.start:.3f}", f"{entry.end:.3f}"
     cells = entry.file, *times, entry.text, f"{entry.confidence:.3f}", sounds
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(map(_inert, cells))
+    csv.writer(out, lineterminator="\n").writerow(map(inert, cells))
     return out.getvalue()
 
 
@@ -192,7 +192,7 @@ def _wrapped(text: str, width: int | None) -> list[str]:
     return textwrap.wrap(text, max(1, width), break_long_words=False) or [text]
 
 
-def _inert(cell: str) -> str:
+def inert(cell: str) -> str:
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell
 
 

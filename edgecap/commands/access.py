@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console import console, note, print_table, say
 from . import options
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ def access(
             f"nothing can be kept in {folder}", why=known.trouble, fix="name another folder with --data"
         )
     if revoke is not None:
-        print(f"{known.revoke(revoke).name} may read no more.")
+        say(f"{known.revoke(revoke).name} may read no more.")
     if passphrase:
         known.set_passphrase(_asked())
-        print("The passphrase is set. Who knows it can log in on the page.")
+        say("The passphrase is set. Who knows it can log in on the page.")
     if pair:
         _pair(known, folder)
     if revoke is None and not passphrase and not pair:
@@ -59,9 +60,9 @@ def _pair(known: "Access", folder: Path) -> None:
             why="the page is for this computer alone, or it is in no network",
             fix="start `edgecap serve` without --listen",
         )
-    print(invitation(known.invite(owner=True), reached.base))
+    sys.stdout.write(invitation(known.invite(owner=True), reached.base) + "\n")
     if not reached.is_running:
-        print("edgecap: the page is not there yet: start `edgecap up` or `edgecap serve`.", file=sys.stderr)
+        note("the page is not there yet: start `edgecap up` or `edgecap serve`.")
 
 
 def _asked() -> str:
@@ -71,14 +72,13 @@ def _asked() -> str:
 
 
 def _list(known: "Access") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     if not known.named():
-        print("No device reads along but this computer. Let one in: edgecap access --pair")
+        say("No device reads along but this computer. Let one in: edgecap access --pair")
         return
     table = Table("id", "what", "name", "may", "since", "seen")
     for each in known.named():
         may = "change things" if each.owner else "read"
         table.add_row(each.id, each.kind, each.name, may, each.created[:10], each.seen[:10])
-    Console().print(table)
+    print_table(console(), table)

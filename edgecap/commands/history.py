@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgecap.runtime.names import visible
+
+from ..console import note
 from . import options
 
 if TYPE_CHECKING:
@@ -127,7 +130,7 @@ def _gap_line(gap: "Gap") -> str:
 def caption_line(caption: "Kept") -> str:
     """For a person: when, where, what, how long; in this machine's zone."""
     lasted = "goes on" if caption.duration is None else f"{caption.duration:.0f} s"
-    return f"{_when(caption.start)}  {caption.room}  {caption.text}  ({lasted})\n"
+    return visible(f"{_when(caption.start)}  {caption.room}  {caption.text}  ({lasted})") + "\n"
 
 
 def _file(kept: "History", style: str, span: "Span", rooms: Iterable[str], json: bool) -> Iterator[str]:
@@ -160,7 +163,8 @@ def _digest(kept: "History", span: "Span", rooms: Iterable[str], json: bool) -> 
 def _digest_lines(away: "Away") -> Iterator[str]:
     rooms = max((len(line.room) for line in away.lines), default=0)
     for line in away.lines:
-        yield f"{line.kind if line.kind != 'count' else '':<6}  {line.room:<{rooms}}  {_told(line, away)}\n"
+        words = f"{line.kind if line.kind != 'count' else '':<6}  {line.room:<{rooms}}  {_told(line, away)}"
+        yield visible(words) + "\n"
     if away.left:
         yield f"{'':<6}  and {_times(away.left, 'other sound')}\n"
     for gap in away.gaps:
@@ -198,7 +202,7 @@ def _when(stamp: str) -> str:
 
 
 def _put(text: Iterable[str], output: Path | None) -> None:
-    from edgecap.formats import write_whole
+    from edgecap.results import write_whole
 
     if output:
         write_whole(output, "".join(text))
@@ -223,15 +227,14 @@ def _import(folder: Path, files: list[str]) -> None:
             except OSError as missing:
                 raise InputMissingError(f"{file} can't be read", why=missing.strerror or "") from missing
             taken = take_in(folder, lines)
-        print(
+        note(
             f"{file}: {_times(taken.stored, 'message')} stored, {taken.known} there already, "
-            f"{taken.others} of other kinds",
-            file=sys.stderr,
+            f"{taken.others} of other kinds"
         )
         if taken.first_refused:
             number, why = taken.first_refused
-            print(f"edgecap: {file}, line {number}: {why}", file=sys.stderr)
-            print(f"edgecap: {file}: {_times(taken.refused, 'line')} can't be read", file=sys.stderr)
+            note(f"{file}, line {number}: {why}")
+            note(f"{file}: {_times(taken.refused, 'line')} can't be read")
             refused = True
     if refused:
         raise typer.Exit(65)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..console import note
 from . import options
 
 
@@ -45,6 +46,6 @@ def search(
         else:
             sys.stdout.write(caption_line(hit.caption))
     if not found.by_meaning:
-        print("edgecap: looked for by words alone: meaning can't be told here", file=sys.stderr)
+        note("looked for by words alone: meaning can't be told here")
     if not found.results:
-        print("edgecap: nothing like that was heard", file=sys.stderr)
+        note("nothing like that was heard")

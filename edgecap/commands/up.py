@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console import note
 from . import options
 from .serve import Https, Keep, Listen, Most, Proxy, needs_extra
 
@@ -141,4 +142,4 @@ def _is_known(folder: Path) -> bool:
 
 
 def _say(sentence: str) -> None:
-    print(f"edgecap: {sentence}", file=sys.stderr, flush=True)
+    note(sentence)

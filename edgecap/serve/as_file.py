@@ -86,5 +86,5 @@ def captions(reader: sqlite3.Connection, wanted: rows.Filter) -> Iterator[Kept]:
 
 def _row(cells: tuple[str, ...]) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(cells)
+    csv.writer(out, lineterminator="\n").writerow(map(formats.inert, cells))
     return out.getvalue()

@@ -19,6 +19,7 @@ from edgecap.runtime.errors import EdgecapError, UsageError
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.model.text import GRAPH, TextEncoder
 
+from ..console import note
 from . import store
 
 IDLE_S = 300.0
@@ -126,7 +127,7 @@ def main(folder: str, bundle: str) -> int:
     try:
         space = SentenceSpace(Path(folder), bundle)
     except EdgecapError as refused:
-        print(f"edgecap: {refused}", file=sys.stderr)
+        note(str(refused))
         return refused.code
     with contextlib.suppress(sqlite3.Error):  # it is tried again when somebody asks
         space.learn()
@@ -137,7 +138,7 @@ def main(folder: str, bundle: str) -> int:
         try:
             answer = space.answer(msgspec.json.decode(line, type=Ask))
         except sqlite3.Error as refused:
-            print(f"edgecap: searching by meaning: {refused}", file=sys.stderr)
+            note(f"searching by meaning: {refused}")
             return 69
         sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
         sys.stdout.buffer.flush()

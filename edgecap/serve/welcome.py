@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 
+from ..console import note, say
 from .access import Invitation
 from .door import Doors
 from .face import Face
@@ -14,19 +15,17 @@ def welcome(pair: bool) -> Callable[[Face, Doors], None]:
     def told(face: Face, doors: Doors) -> None:
         access = face.guards.access
         lets_in = f", and at {doors.outer} for who was let in" if access.is_guarded and doors.outer else ""
-        print(f"\nThe page is at {doors.own} on this computer{lets_in}.", flush=True)
+        say()
+        say(f"The page is at {doors.own} on this computer{lets_in}.")
         if access.trouble:
-            print(
-                f"edgecap: nothing can be kept: {access.trouble}. Captions go on.",
-                file=sys.stderr,
-                flush=True,
-            )
+            note(f"nothing can be kept: {access.trouble}. Captions go on.")
         if doors.trust:
-            print(f"Each device trusts its certificate once: {doors.trust} says how.", flush=True)
+            say(f"Each device trusts its certificate once: {doors.trust} says how.")
         if pair and doors.outer:
-            print(invitation(access.invite(owner=True), doors.outer), flush=True)
+            sys.stdout.write(invitation(access.invite(owner=True), doors.outer) + "\n")
+            sys.stdout.flush()
         elif doors.outer:
-            print("For a phone or television in this network: edgecap access --pair", flush=True)
+            say("For a phone or television in this network: edgecap access --pair")
 
     return told
 
