@@ -60,7 +60,8 @@ class Room:
         if self.status is None or self.is_gone:
             return f"Nothing comes from it any more ({self.ear.at.publish})."
         if self.state == "no-microphone":
-            return WHY_CAPTURE.get(self.status.capture, WHY[self.state])
+            source = self.status.input.source if self.status.input else "microphone"
+            return WHY_CAPTURE.get(self.status.capture, WHY[self.state]).replace("microphone", source)
         return WHY.get(self.state)
 
     def told(self) -> dict[str, Any]:
@@ -78,5 +79,6 @@ class Room:
             "live": None if self.is_gone else self.live,
             "last": status.last if status else 0,
             "model": status and status.model,
-            "input": None,
+            "input": status and status.input,
+            "held": status.held if status else 0,
         }
