@@ -65,6 +65,14 @@
           text: `The computer in ${room.room} is too slow at the moment.`,
         });
       }
+      const verdict = room.hearing && room.input ? room.input.verdict : "good";
+      if (verdict !== "good" && isChosen(room.room)) {
+        found.push({
+          kind: "level", loud: false, icon: "machine", head: verdict === "clipping" ? "Too loud" : "Too quiet",
+          rooms: [], since: null,
+          text: `The ${room.input.source} in ${room.room} is ${verdict}: turn it ${verdict === "clipping" ? "down" : "up"}.`,
+        });
+      }
     });
     if (state.store) {
       found.push({
