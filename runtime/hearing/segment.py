@@ -274,7 +274,7 @@ class Segmenter:
         self.open = self._next(start, True)
         for embedding in before.tail():
             self.open.add(embedding)
-        self.open.end = before.end
+        self.open.end = max(before.end, start)  # the sound may have been over before what followed was new
         before.end = start
         self._was_novel = False
 

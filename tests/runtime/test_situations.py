@@ -58,6 +58,11 @@ def test_every_caption_lies_in_a_situation(
     check_situations(events + session.finish(), len(handmade.LABELS))
 
 
+def test_a_situation_that_begins_in_the_pause_after_a_sound_does_not_end_before_it(model: Model) -> None:
+    events = events_of(Session(model), [SOUNDS["bell"](2.0), silence(1)])
+    check_situations(events, len(handmade.LABELS))
+
+
 def test_a_situation_of_which_nothing_is_said_is_told_too(model: Model) -> None:
     """Once, as it ends: the decoder was not asked, so it has no place in the sentence space."""
     events = events_of(
