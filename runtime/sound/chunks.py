@@ -93,7 +93,7 @@ def open_chunked(stream: Stream, kind: Kind, family: Family) -> Opened:
     size = (
         large
         if large and size == UNKNOWN_32_MOST
-        else stated_length(size - family.before, family.unknown, stream)
+        else stated_length(size, family.unknown, stream, family.before)
     )
     return Opened(form, Payload(stream, size, kind, _More(stream, family, size)), head + at + before)
 

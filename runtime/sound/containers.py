@@ -80,6 +80,8 @@ class ContainerDecoder:
         if not self._container.streams.audio:
             raise DataError(f"{stream.name} holds no sound", why=f"it is {kind.name} without any")
         self._audio = self._container.streams.audio[0]
+        if self._audio.codec_context is None:  # a codec that FFmpeg has not got
+            raise _unreadable(stream, kind)
         self.rate = int(self._audio.rate or 0)
         self.channels = int(self._audio.channels or 0)
         self._pieces = self._decode()

@@ -45,11 +45,14 @@ class Opened:
     head: bytes
 
 
-def stated_length(size: int, unknown: int, stream: Stream) -> int:
-    """What a header says, if anything. On a pipe nobody comes back to write it: 0 is a way to say so."""
-    if size >= unknown or size == -1 or (size <= 0 and stream.is_pipe):
+def stated_length(size: int, unknown: int, stream: Stream, before: int = 0) -> int:
+    """What a header says, if anything, without what stands `before` the samples.
+
+    On a pipe nobody comes back to write it: 0 is a way to say so.
+    """
+    if size >= unknown or size == -1 or (size <= before and stream.is_pipe):
         return FOREVER
-    return max(0, size)
+    return max(0, size - before)
 
 
 def is_over(stream: Stream, at: int = 0) -> bool:

@@ -83,8 +83,8 @@ CONTAINERS = (
     _kind("a WMA", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", demuxer="asf"),
     _kind("an AMR", b"#!AMR", demuxer="amr"),
     _kind("an AAC", b"ADIF", demuxer="aac"),
-    _kind("an AAC", b"\xff", rb"[\xf0\xf1\xf8\xf9].[\x40-\xff]", "aac", False),
-    _kind("an AC-3", b"\x0b\x77", demuxer="ac3", is_sure=False),
+    _kind("an AAC", b"\xff", rb"[\xf0\xf1\xf8\xf9][\x40-\x7f].[\x00-\xff]", "aac", False),
+    _kind("an AC-3", b"\x0b\x77", rb"..[\x00-\x25\x40-\x65\x80-\xa5][\x30-\x57]", "ac3", False),
     _kind("an MPEG transport stream", b"\x47", rb".{187}\x47.{187}\x47", "mpegts", False),
     _kind("an MPEG program stream", b"\0\0\1\xba", demuxer="mpeg", is_sure=False),
     _kind("a Flash video", b"FLV\1", demuxer="flv"),
@@ -113,31 +113,26 @@ FOREIGN = {
 }
 """What is sent by mistake; as raw samples it would be noise."""
 
-ALL: tuple[Kind, ...] = (
-    WAV,
-    RIFX,
-    RF64,
-    BW64,
-    W64,
-    AIFF,
-    SVX8,
-    SVX16,
-    CAF,
-    CAF_PACKED,
-    AU,
-    AU_LITTLE,
-    HTK,
-    VOC,
-    DUMP,
-    FLAC,
-    OGG,
-)
-ALL += (*FORWARD, *CONTAINERS)
+HEADED = (
+    WAV, RIFX, RF64, BW64, W64, AIFF, SVX8, SVX16, CAF, CAF_PACKED, AU, AU_LITTLE, HTK, VOC, DUMP, FLAC, OGG,
+)  # fmt: skip
+ALL: tuple[Kind, ...] = (*HEADED, *FORWARD, *CONTAINERS)
 
 
 def recognised(view: bytes) -> Kind | None:
     """The kind whose first bytes these are."""
     return next((kind for kind in ALL if kind.begins(view)), None)
+
+
+def found(view: bytes) -> int | None:
+    """Where a recording begins in these bytes, of a kind that is not met by chance."""
+    places = []
+    for kind in HEADED + FORWARD:
+        at = view.find(kind.magic) if kind.is_sure else -1
+        while at >= 0 and not kind.begins(view[at : at + LOOK]):
+            at = view.find(kind.magic, at + 1)
+        places.append(at)
+    return min((at for at in places if at >= 0), default=None)
 
 
 def is_text(view: bytes) -> bool:

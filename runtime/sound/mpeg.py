@@ -7,6 +7,8 @@ the frames are read to their end, and what stands between them (tags, junk) is p
 import struct
 from typing import NamedTuple
 
+import numpy as np
+
 from ..errors import DataError
 from .decoder import Ending, Frames
 from .kinds import LOOK, recognised
@@ -105,6 +107,7 @@ class MpegDecoder:
     """One recording of MPEG frames, from a stream that is at its first frame or before it."""
 
     def __init__(self, stream: Stream) -> None:
+        self._name = stream.name
         self._frames = _FrameReader(stream)
         first, second = self._frames.next(), self._frames.next()
         if not second:  # libsndfile wants to see two
@@ -119,6 +122,8 @@ class MpegDecoder:
 
     def read(self, count: int) -> Frames:
         parts = self._decoder.read(count)
+        while len(parts) < count and self._go_on():
+            parts = np.concatenate([parts, self._decoder.read(count - len(parts))])
         promise = self._promise
         beyond = self._given + len(parts) - promise.samples if promise else 0
         if promise and beyond > 0 and self._frames.are_at_most(1 + promise.frames):
@@ -128,8 +133,18 @@ class MpegDecoder:
 
     def ending(self) -> Ending:
         promised = self._promise.samples if self._promise else None
-        damages = self._decoder.ending().damages + self._frames.holes
-        return Ending(promised, is_cut=self._frames.is_cut, damages=damages)
+        return Ending(promised, is_cut=self._frames.is_cut, damages=self._frames.holes)
+
+    def _go_on(self) -> bool:
+        """Behind a hole, anew: what a frame borrows of those before it would be taken from others."""
+        if not self._frames.pass_hole():
+            return False
+        first, second = self._frames.next(), self._frames.next()
+        if not second:
+            return False
+        shown = Shown(self._frames.read_some, head=first + second, tail=FAR_END)
+        self._decoder = SndfileDecoder(shown, self._name)
+        return True
 
 
 class _FrameReader:
@@ -139,6 +154,7 @@ class _FrameReader:
         self.count = self.holes = 0
         self.is_cut = False
         self._stream = stream
+        self._is_at_hole = False
         self._first: Header | None = None
         self._rest = b""
 
@@ -155,9 +171,9 @@ class _FrameReader:
         return self.count <= count
 
     def next(self) -> bytes:
-        """The next whole frame; nothing at the end."""
+        """The next whole frame; nothing at the end, and at a hole, which only `pass_hole` passes."""
         stream = self._stream
-        if not self._seek():
+        if self._is_at_hole or not self._seek():
             return b""
         here = header(stream.peek(4))
         assert here is not None
@@ -172,23 +188,31 @@ class _FrameReader:
         self.count += 1
         return frame
 
+    def pass_hole(self) -> bool:
+        """Whether there was one."""
+        was_at_hole, self._is_at_hole = self._is_at_hole, False
+        self.holes += was_at_hole
+        return was_at_hole
+
     def _seek(self) -> bool:
-        """Goes to the next frame. Past tags and junk, three in a row must show that it is one."""
+        """Goes to the next frame; whether one comes before a hole. Behind junk it takes three in a row."""
         stream = self._stream
         here = header(stream.peek(4))
         if here and (self._first is None or here.fits(self._first)):
             return True
+        junk = 0
         while stream.peek(1) and not recognised(stream.peek(LOOK)):
             if size := tag_bytes(stream.peek(10)):
                 stream.skip(size)
                 continue
             view = stream.peek(VIEW_BYTES)
             at = find(view, is_all=len(view) < VIEW_BYTES)
+            step = max(1, len(view) - CERTAIN * MOST_FRAME_BYTES) if at is None else at
+            stream.skip(step)
+            junk += step
             if at is not None:
-                self.holes += at > 0 and self._first is not None
-                stream.skip(at)
-                return True
-            stream.skip(max(1, len(view) - CERTAIN * MOST_FRAME_BYTES))
+                self._is_at_hole = junk > 0 and self._first is not None
+                return not self._is_at_hole
         return False
 
 

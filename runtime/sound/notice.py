@@ -39,18 +39,19 @@ class Notice:
     def tell(self, samples: int) -> None:
         """samples: those that were captioned, at 32 kHz."""
         said = []
+        missing = "its last samples are missing"
         if self._missing_s >= 0.05:
-            said.append(f"ends early: {self._missing_s:.1f} s of {self._promised_s:.1f} s are missing")
+            missing = f"{self._missing_s:.1f} s of {self._promised_s:.1f} s are missing"
+        if self._damages:
+            said.append("is damaged in places" + (f": {missing}" if self._missing_s else ""))
         elif self._missing_s:
-            said.append("ends early: its last samples are missing")
+            said.append(f"ends early: {missing}")
         elif self._is_cut:
             said.append("ends early: it was cut, or never finished")
         elif self._is_unfinished:
             said.append("was never finished: it holds more than it says of itself")
         if self._stopped:
             said.append(f"can't be read to its end ({self._stopped})")
-        if self._damages:
-            said.append("is damaged in places")
         if self._recordings > 1:
             said.append(f"holds {self._recordings} recordings, one after the other")
         if said:

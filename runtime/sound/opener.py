@@ -30,7 +30,7 @@ from .source import MIX, Mixing
 from .stream import PIPE_SOMETHING, STANDARD_INPUT, Stream, open_stream
 
 MOST_JUNK = 1 << 18
-"""Bytes of a file in which frames of MPEG audio are looked for: what a damaged tag leaves behind."""
+"""Bytes in which a recording is looked for that does not begin at the beginning: behind a damaged tag."""
 HEADERS = {kinds.AU: open_au, kinds.AU_LITTLE: open_au, kinds.HTK: open_htk, kinds.VOC: open_voc}
 
 
@@ -96,8 +96,12 @@ def _first(stream: Stream, raw: Raw | None) -> Decoder:
     what = next((name for name, magic in FOREIGN.items() if view.startswith(magic)), None)
     if what or kinds.is_text(view):
         raise DataError(f"{stream.name} is not a recording", why=f"it is {what or 'text'}")
-    # Raw samples must not wait for more than the block that they are given in; in a file nothing waits.
-    ahead = _block_bytes(raw) if raw else VIEW_BYTES if stream.is_pipe else MOST_JUNK
+    # Raw samples must not wait for more than the block that they are given in.
+    ahead = _block_bytes(raw) if raw else MOST_JUNK
+    if (at := kinds.found(stream.peek(ahead))) is not None:
+        stream.skip(at)
+        if decoder := _known(stream):
+            return decoder
     if decoder := _mpeg(stream, ahead):
         return decoder
     if raw:
@@ -106,10 +110,12 @@ def _first(stream: Stream, raw: Raw | None) -> Decoder:
         b"\xff"
     ):  # which libsndfile takes for MPEG, and prints about
         return open_by_path(stream)
-    raise DataError(
-        f"{stream.name} is not a recording that is known here",
-        fix="for raw samples: edgecap run --source stdin --sample s16le --rate 32000",
-    )
+    raise _unknown(stream)
+
+
+def _unknown(stream: Stream) -> DataError:
+    raw = "for raw samples: edgecap run --source stdin --sample s16le --rate 32000"
+    return DataError(f"{stream.name} is not a recording that is known here", fix=raw)
 
 
 def _block_bytes(raw: Raw) -> int:
@@ -117,15 +123,12 @@ def _block_bytes(raw: Raw) -> int:
 
 
 def _mpeg(stream: Stream, ahead: int) -> Decoder | None:
-    """For frames of MPEG audio that begin here, or further on in a recording whose beginning was cut off.
+    """For frames of MPEG audio that begin further on, in a recording whose beginning was cut off.
 
     ahead: how many bytes may be waited for to see it.
     """
-    if not begins(stream):
-        view = stream.peek(ahead)
-        if find(view, is_all=len(view) < ahead) is None:
-            return None
-    return MpegDecoder(stream)
+    view = stream.peek(ahead)
+    return MpegDecoder(stream) if find(view, is_all=len(view) < ahead) is not None else None
 
 
 def _known(stream: Stream) -> Decoder | None:
@@ -135,7 +138,7 @@ def _known(stream: Stream) -> Decoder | None:
     start = stream.position
     kind = kinds.recognised(stream.peek(LOOK))
     if kind is None:
-        return None
+        return MpegDecoder(stream) if begins(stream) else None
     refused: EdgecapError | None = None
     for opens in _ways(kind):
         if stream.position != start:

@@ -23,7 +23,7 @@ KEPT_BYTES = 1 << 20
 """A header is within this. While it is read, libsndfile goes to and fro; later only forward."""
 HEADERLESS = "nothing in it says what it is"
 AS_RAW = "if it holds raw samples: edgecap run --source stdin --sample s16le --rate 32000 < FILE"
-MOST_DAMAGES = 1000
+MOST_FAILURES = 1000
 """Then there is no sound to be found."""
 
 
@@ -139,20 +139,21 @@ class SndfileDecoder:
 
     def _read(self, count: int) -> Frames:
         """At most so many; none at the end only."""
-        frames = None
+        frames, failures = None, 0
         while frames is None:
             try:
                 frames = as_frames(self._sound.read(count, dtype="float32", always_2d=True), self.channels)
             except soundfile.LibsndfileError as damaged:
                 _raise_what_stopped(self._shown)
                 # Some bytes make no sense; behind them it finds the next frame by itself.
-                self._damages += 1
-                if self._damages > MOST_DAMAGES:
+                failures += 1
+                if failures > MOST_FAILURES:
                     raise DataError(
                         f"{self._name} can't be decoded", why=str(damaged.error_string).rstrip(".")
                     ) from damaged
         _raise_what_stopped(self._shown)
         self._decoded += len(frames)
+        self._damages += failures if len(frames) else 0  # what fails at the end is the end
         if self._payload is not None and self._payload.has_ended:
             beyond = self._decoded - self._frames_of(self._payload.found)
             frames = frames[: max(0, len(frames) - max(0, beyond))]

@@ -51,9 +51,11 @@ def pipe() -> Iterator[tuple[Stream, Writer]]:
     reading, writing = os.pipe()
     writer = Writer(writing)
     with io.FileIO(reading) as source:
-        yield Stream(source, "Standard input"), writer
-        with suppress(OSError):
-            writer.close()
+        try:
+            yield Stream(source, "Standard input"), writer
+        finally:
+            with suppress(OSError):
+                writer.close()
 
 
 def encoded(container: str, codec: str) -> bytes:
