@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.page.browser import until
 from tests.page.house import Ear
-from tests.page.states import scene
+from tests.page.states import scene, view
 
 from .conftest import OpenTab
 
@@ -37,8 +37,15 @@ def found(page: "Page", place: str) -> list[str]:
     return texts
 
 
+def arrived(page: "Page", name: str) -> None:
+    """All that was said is there; then this view."""
+    expect(page.locator("#log")).to_contain_text("A dog barks, then someone laughs.")
+    view(page, name)
+
+
 def test_history_by_day_with_filters_and_files(open_tab: OpenTab, ear: Ear) -> None:
-    page = open_tab("/#history").page
+    page = open_tab().page
+    arrived(page, "history")
     here = "#view-history"
     expect(page.locator(f"{here} h3")).to_have_text(["Today", "Yesterday"])
     told = found(page, here)
@@ -64,8 +71,9 @@ def test_history_by_day_with_filters_and_files(open_tab: OpenTab, ear: Ear) -> N
 
 
 def test_search_by_word_and_by_meaning_and_what_cannot_be_understood(open_tab: OpenTab, ear: Ear) -> None:
-    tab = open_tab("/#search")
+    tab = open_tab()
     page = tab.page
+    arrived(page, "search")
     here = "#view-search"
     page.click("text=did anyone come to the door?")
     knock = page.locator(f"{here} .line", has_text="Someone knocks on a door.")

@@ -83,6 +83,7 @@ def test_style_sheets_are_of_2018(sheet: Path) -> None:
     text = re.sub(r"/\*.*?\*/", "", sheet.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert not [later for later in LATER_STYLE if re.search(later, text, re.MULTILINE)]
     assert text.count("{") == text.count("}")
+    assert len(text.splitlines()) <= MOST_LINES
 
 
 class Tags(HTMLParser):
