@@ -23,21 +23,23 @@ done
 
 if [ $scope = system ]; then
   prefix=/opt/edgecap
-  unit_file=$here/edgecap.service
-  unit=/etc/systemd/system/edgecap.service
+  suffix=
+  units=/etc/systemd/system
   configuration=/etc/edgecap/config.yaml
   users=/etc/sysusers.d/edgecap.conf
   control="systemctl"
   journal="journalctl -u edgecap"
 else
   prefix=$HOME/.local/share/edgecap
-  unit_file=$here/edgecap-user.service
-  unit=$HOME/.config/systemd/user/edgecap.service # where a user's own units live; %h in it is $HOME
+  suffix=-user
+  units=$HOME/.config/systemd/user # where a user's own units live; %h in them is $HOME
   configuration=${XDG_CONFIG_HOME:-$HOME/.config}/edgecap/config.yaml
   users=
   control="systemctl --user"
   journal="journalctl --user -u edgecap"
 fi
+
+services="edgecap edgecap-page" # the ear and the face
 
 say() { echo "edgecap: $*" >&2; }
 
@@ -58,8 +60,11 @@ if [ -z "$destination" ]; then
 fi
 
 if [ $action = remove ]; then
-  [ -n "$destination" ] || $control disable --now edgecap.service || true
-  rm -f "$destination$unit" ${users:+"$destination$users"}
+  for service in $services; do
+    [ -n "$destination" ] || $control disable --now "$service.service" || true
+    rm -f "$destination$units/$service.service"
+  done
+  rm -f ${users:+"$destination$users"}
   [ -n "$destination" ] || { rm -rf "$prefix"; $control daemon-reload; }
   say "removed; $configuration stays."
   exit 0
@@ -68,9 +73,11 @@ fi
 if [ -z "$destination" ]; then
   # A copy of its own: the unit may not look into anyone's home, and survives what happens to the clone.
   "$python" -m venv "$prefix"
-  "$prefix/bin/python" -m pip install -q "$repository[mic]"
+  "$prefix/bin/python" -m pip install -q "$repository[mic,serve]"
 fi
-copy "$unit_file" "$unit"
+for service in $services; do
+  copy "$here/$service$suffix.service" "$units/$service.service"
+done
 [ -z "$users" ] || copy "$here/edgecap.sysusers" "$users"
 [ -z "$destination" ] || exit 0
 
@@ -81,7 +88,12 @@ if ! [ -e "$configuration" ]; then
 fi
 [ -z "$users" ] || systemd-sysusers "$users"
 $control daemon-reload
-$control enable edgecap.service
-$control restart edgecap.service
+for service in $services; do
+  $control enable "$service.service"
+  $control restart "$service.service"
+done
 say "runs, and will after every start of the machine$([ $scope = system ] || echo ' that you log in to')."
 say "its settings: $configuration · its word: $control status edgecap, $journal · its captions: edgecap listen"
+if [ $scope = system ]; then as="sudo -u edgecap $prefix/bin/edgecap access --data /var/lib/edgecap-page"
+else as="$prefix/bin/edgecap access"; fi
+say "the page: http://127.0.0.1:7380/ · a phone or television reads along after: $as --pair"

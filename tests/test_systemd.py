@@ -13,6 +13,7 @@ from tests.confine import calls, values
 
 SYSTEMD = Path(__file__).parent.parent / "systemd"
 SYSTEM, USER = SYSTEMD / "edgecap.service", SYSTEMD / "edgecap-user.service"
+PAGE, USER_PAGE = SYSTEMD / "edgecap-page.service", SYSTEMD / "edgecap-page-user.service"
 LOOSEST = 16
 """Tenths of systemd's exposure level, 0 to 100."""
 
@@ -62,20 +63,22 @@ def with_a_program_that_is_here(unit: Path, folder: Path) -> Path:
     """systemd looks whether ExecStart exists; edgecap is not installed as a service here."""
     lines = unit.read_text().splitlines()
     here = ["ExecStart=/usr/bin/true" if line.startswith("ExecStart=") else line for line in lines]
-    copy = folder / "edgecap.service"
+    copy = folder / unit.name.replace("-user", "")
     copy.write_text("\n".join(here) + "\n")
     return copy
 
 
+@pytest.mark.parametrize("unit", [SYSTEM, USER, PAGE, USER_PAGE], ids=lambda unit: unit.name)
 def test_systemd_accepts_the_unit_without_a_word(unit: Path, tmp_path: Path) -> None:
     copy = with_a_program_that_is_here(unit, tmp_path)
-    scope = "--user" if unit == USER else "--system"
+    scope = "--user" if unit in (USER, USER_PAGE) else "--system"
     verified = analyze("verify", scope, "--man=no", copy, runtime=tmp_path)
     assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
 
 
-def test_the_system_unit_is_tight(tmp_path: Path) -> None:
-    copy = with_a_program_that_is_here(SYSTEM, tmp_path)
+@pytest.mark.parametrize("unit", [SYSTEM, PAGE], ids=lambda unit: unit.name)
+def test_the_system_units_are_tight(unit: Path, tmp_path: Path) -> None:
+    copy = with_a_program_that_is_here(unit, tmp_path)
     judged = analyze("security", "--offline=true", f"--threshold={LOOSEST}", copy)
     assert judged.returncode == 0, judged.stdout[-300:]
 
@@ -113,6 +116,25 @@ def test_everything_the_daemon_loads_lives_under_the_unit_s_filters(unit: Path) 
     assert run.stdout == "alive\n", run.stderr
 
 
+FACE = """
+import asyncio, sqlite3, sys
+import cryptography.hazmat.primitives.asymmetric.ec as ec
+import segno, starlette.applications, uvicorn
+from edgecap.serve import app, run
+from edgecap.serve.history import History  # sqlite3 and its thread
+ec.generate_private_key(ec.SECP256R1())
+print("alive")
+"""
+
+
+@pytest.mark.parametrize("unit", [PAGE, USER_PAGE], ids=lambda unit: unit.name)
+def test_the_page_lives_under_its_unit_s_filters(unit: Path) -> None:
+    assert values(unit, "ExecStart")[1] == "serve"
+    assert values(unit, "Restart") == ["always"]
+    run = confined(unit, FACE)
+    assert run.stdout == "alive\n", run.stderr
+
+
 @pytest.mark.parametrize("without", [" AF_NETLINK", "sched_setscheduler "])
 def test_what_zeromq_needs_is_needed(without: str, tmp_path: Path) -> None:
     """Where this fails ZeroMQ has become milder, and the unit can become tighter."""
@@ -146,10 +168,17 @@ def install(*options: str, destination: Path) -> "subprocess.CompletedProcess[st
             "--system",
             {
                 "etc/systemd/system/edgecap.service": SYSTEM,
+                "etc/systemd/system/edgecap-page.service": PAGE,
                 "etc/sysusers.d/edgecap.conf": SYSTEMD / "edgecap.sysusers",
             },
         ),
-        ("--user", {"home/anna/.config/systemd/user/edgecap.service": USER}),
+        (
+            "--user",
+            {
+                "home/anna/.config/systemd/user/edgecap.service": USER,
+                "home/anna/.config/systemd/user/edgecap-page.service": USER_PAGE,
+            },
+        ),
     ],
 )
 def test_install_puts_each_file_where_systemd_looks_and_remove_takes_it_away(
@@ -176,6 +205,9 @@ def test_install_refuses_an_unknown_option(tmp_path: Path) -> None:
 
 def test_install_starts_the_program_that_the_unit_names() -> None:
     script = (SYSTEMD / "install.sh").read_text()
-    for prefix, unit in (("/opt/edgecap", SYSTEM), ("/.local/share/edgecap", USER)):
+    for prefix, unit in (
+        ("/opt/edgecap", SYSTEM), ("/opt/edgecap", PAGE),
+        ("/.local/share/edgecap", USER), ("/.local/share/edgecap", USER_PAGE),
+    ):  # fmt: skip
         assert values(unit, "ExecStart")[0].endswith(f"{prefix}/bin/edgecap")
         assert prefix in script
