@@ -10,14 +10,14 @@ from typer.testing import CliRunner
 
 from edgecap.cli import app
 from edgecap.runtime.audio import RATE
-from edgecap.runtime.sound.files import file_blocks
+from edgecap.runtime.sound.opener import recording_blocks
 
 CLIPS = Path(__file__).parents[1] / "data" / "clips"
 TIMES, EVERY_S = 9, 20
 
 
 def test_a_knock_heard_for_the_ninth_time_is_still_a_knock(tmp_path: Path) -> None:
-    knock = np.concatenate([block.samples for block in file_blocks(CLIPS / "door_knock.opus")])
+    knock = np.concatenate([block.samples for block in recording_blocks(CLIPS / "door_knock.opus")])
     hall = np.random.default_rng(0).standard_normal(TIMES * EVERY_S * RATE).astype(np.float32) * 2e-4
     for i in range(TIMES):
         at = (i * EVERY_S + 2) * RATE
