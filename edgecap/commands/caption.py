@@ -168,7 +168,13 @@ def _caption_one(
     progress: "_Progress",
 ) -> "EdgecapError | None":
     """What is wrong with this recording, or with the place for its captions; that is said here too."""
-    from edgecap.runtime.errors import DataError, EdgecapError, InputMissingError, OutputError
+    from edgecap.runtime.errors import (
+        DataError,
+        EdgecapError,
+        InputMissingError,
+        OutputError,
+        UnavailableError,
+    )
     from edgecap.runtime.paths import failed
 
     heard = False
@@ -190,7 +196,7 @@ def _caption_one(
                 progress.stop()  # it may be on the same terminal
                 results.put(text)
             results.done()
-        except (DataError, InputMissingError) as error:
+        except (DataError, InputMissingError, UnavailableError) as error:
             fault = error
         except OSError as error:
             if (fault := failed(error)) is None:

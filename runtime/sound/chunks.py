@@ -26,6 +26,9 @@ KNOWN = re.compile(
     rb"kuki|pakt|chan|free|uuid|strg|mark|info|edct|ovvw|peak"
 )
 """Chunks that are met. On a pipe, where no size can be checked, all else is taken for sound."""
+INTEGERS = {1: "PCM_S8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}
+FLOATS = {4: "FLOAT", 8: "DOUBLE"}
+"""Bytes -> libsndfile's name."""
 CHUNK_ID = re.compile(rb"[A-Za-z0-9 _()\[\]+.-]{4}")
 
 
@@ -71,9 +74,8 @@ def open_chunked(stream: Stream, kind: Kind, family: Family) -> Opened:
         padded = size + -size % family.pad
         if not 0 <= padded <= KEPT_BYTES:
             if not family.chunk_id.fullmatch(name) or padded < 0:
-                raise DataError(
-                    f"{stream.name} is damaged", why=f"the header of {kind.name} can't be followed"
-                )
+                why = f"it is {kind.name} whose header makes no sense"
+                raise DataError(f"{stream.name} can't be read", why=why)
             stream.skip(padded)
             continue
         body = stream.read(padded)
@@ -85,16 +87,12 @@ def open_chunked(stream: Stream, kind: Kind, family: Family) -> Opened:
         elif name == b"ds64" and len(body) >= 16:
             large = struct.unpack("<Q", body[8:16])[0]
     if form is None:
-        raise DataError(
-            f"{stream.name} can't be read",
-            why=f"it is {kind.name} that does not say how its samples are written",
-        )
+        why = f"it is {kind.name} that does not say how its samples are written"
+        raise DataError(f"{stream.name} can't be read", why=why)
     before = stream.read(family.before)
-    size = (
-        large
-        if large and size == UNKNOWN_32_MOST
-        else stated_length(size, family.unknown, stream, family.before)
-    )
+    if not large or size != UNKNOWN_32_MOST:
+        large = stated_length(size, family.unknown, stream, family.before)
+    size = large
     return Opened(form, Payload(stream, size, kind, _More(stream, family, size)), head + at + before)
 
 
@@ -116,7 +114,7 @@ class _More:
             name, size = family.head.unpack(view[pad : pad + family.head.size])
             if family.head_counts:
                 size -= family.head.size
-            ids = KNOWN if stream.is_pipe and family.head_counts is False else family.chunk_id
+            ids = KNOWN if stream.is_pipe and family.chunk_id is CHUNK_ID else family.chunk_id
             if not (ids.fullmatch(name) and 0 <= size <= min(stream.left, FOREVER)):
                 return 0 if is_over(stream) else FOREVER
             stream.skip(pad + family.head.size)
@@ -155,7 +153,6 @@ def _aiff_form(body: bytes, _: str) -> Form:
         return Form(0, 0, None, body)
     channels, _, bits, exponent, mantissa = struct.unpack(">HIHHQ", body[:18])
     rate = round(math.ldexp(mantissa, (exponent & 0x7FFF) - 16383 - 63)) if exponent & 0x7FFF < 16446 else 0
-    integers = {1: "PCM_S8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}
     width = (bits + 7) // 8
     compression = body[18:22] or b"NONE"
     coding = {
@@ -173,8 +170,8 @@ def _aiff_form(body: bytes, _: str) -> Form:
         b"alaw": Coding("ALAW", 1),
         b"ALAW": Coding("ALAW", 1),
     }.get(compression)
-    if compression in (b"NONE", b"twos", b"sowt") and width in integers:
-        coding = Coding(integers[width], width, compression != b"sowt")
+    if compression in (b"NONE", b"twos", b"sowt") and width in INTEGERS:
+        coding = Coding(INTEGERS[width], width, compression != b"sowt")
     return Form(rate, channels, coding, body)
 
 
@@ -193,9 +190,7 @@ def _core_form(body: bytes, _: str) -> Form:
         return Form(0, 0, None, body)
     rate, name, flags, packet, _, channels, bits = struct.unpack(">d4sIIIII", body[:32])
     width = packet // channels if channels and packet % channels == 0 else (bits + 7) // 8
-    names = (
-        {1: "PCM_S8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"} if not flags & 1 else {4: "FLOAT", 8: "DOUBLE"}
-    )
+    names = FLOATS if flags & 1 else INTEGERS
     coding = {b"ulaw": Coding("ULAW", 1), b"alaw": Coding("ALAW", 1)}.get(name)
     if name == b"lpcm" and width in names:
         coding = Coding(names[width], width, not flags & 2)

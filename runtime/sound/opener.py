@@ -106,9 +106,8 @@ def _first(stream: Stream, raw: Raw | None) -> Decoder:
         return decoder
     if raw:
         return RawDecoder(stream, raw)
-    if not stream.is_pipe and not view.startswith(
-        b"\xff"
-    ):  # which libsndfile takes for MPEG, and prints about
+    is_like_mpeg = view[0] == 0xFF  # in which libsndfile would look for frames, and print about it
+    if not stream.is_pipe and not is_like_mpeg:
         return open_by_path(stream)
     raise _unknown(stream)
 

@@ -203,13 +203,27 @@ def test_without_pyaudio_the_fix_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     assert audience.statuses[-1].state == "stopping"
 
 
-def test_a_cut_recording_is_captioned_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_a_source_that_breaks_closes_its_captions_before_it_is_told() -> None:
+    def breaking() -> Iterator[Block]:
+        yield Block(np.concatenate([handmade.silence(1), handmade.rain(10)]), 0)
+        raise DataError("the recording can't be read", why="its disk has gone")
+
+    audience = Audience(breaking())
+    with pytest.raises(DataError, match="its disk has gone"):
+        audience.listen()
+    assert [caption.event for caption in audience.captions][-1] == "end"
+
+
+def test_a_cut_recording_is_captioned_to_its_end_and_what_was_missing_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "cut.flac"
     soundfile.write(path, np.concatenate([handmade.silence(1), handmade.rain(20)]), RATE)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     audience = Audience(config=Config(publish=ANY, replay=ANY, source=Source("file", str(path))))
-    audience.listen()
+    assert audience.listen() == 0
+    assert "10.1 s of 21.0 s are missing; captioned the 10.9 s that are there" in caplog.text
     assert [caption.event for caption in audience.captions][-1] == "end"
 
 
