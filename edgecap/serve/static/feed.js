@@ -115,7 +115,6 @@
           if (!document.hidden) (isConnected ? wake : retry)();
         });
       },
-      stop: close,
       /** Also what this room hears now; "" ends it. */
       hears: (room) => {
         if (room === heardRoom) return;
