@@ -4,6 +4,7 @@
   "use strict";
 
   const SILENCE_MS = 5000;
+  const SLEPT_MS = 3000;
   const FIRST_MS = 500;
   const MOST_MS = 8000;
   const KINDS = ["hello", "caption", "room", "ear", "heard", "dismiss", "store", "beat"];
@@ -15,6 +16,8 @@
     let source = null;
     let heardRoom = "";
     let lastSign = Date.now();
+    let lastLook = Date.now();
+    let openedAt = 0;
     let wait = FIRST_MS;
     let timer = 0;
     let skew = 0;
@@ -64,6 +67,7 @@
 
     const open = () => {
       close();
+      openedAt = Date.now();
       const mine = new EventSource(address());
       source = mine;
       KINDS.forEach((kind) => mine.addEventListener(kind, (event) => mine === source && hear(kind, event)));
@@ -74,10 +78,22 @@
       };
     };
 
+    /** A phone in a pocket stops its pages. Back in the hand it is no news that nothing came meanwhile. */
+    const wake = () => {
+      if (Date.now() - lastSign < SILENCE_MS) return;
+      lastSign = Date.now();
+      wait = FIRST_MS;
+      open();
+    };
+
     const look = () => {
+      const slept = Date.now() - lastLook > SLEPT_MS;
+      lastLook = Date.now();
+      if (slept && isConnected && !document.hidden) wake();
       if (Date.now() - lastSign < SILENCE_MS) return;
       connected(false);
-      if (source) later(); // a dead connection looks open for minutes
+      // A dead connection looks open for minutes; a new one is given its time to come about.
+      if (source && Date.now() - openedAt >= SILENCE_MS) later();
     };
 
     const retry = () => {
@@ -95,9 +111,10 @@
         open();
         window.setInterval(look, 500);
         window.addEventListener("online", retry);
-        document.addEventListener("visibilitychange", () => !document.hidden && retry());
+        document.addEventListener("visibilitychange", () => {
+          if (!document.hidden) (isConnected ? wake : retry)();
+        });
       },
-      stop: close,
       /** Also what this room hears now; "" ends it. */
       hears: (room) => {
         if (room === heardRoom) return;

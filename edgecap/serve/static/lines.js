@@ -77,5 +77,5 @@
     };
   };
 
-  edgecap.lines = { view, details };
+  edgecap.lines = { view };
 })((window.edgecap = window.edgecap || {}));

@@ -140,7 +140,7 @@
     names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
 
   edgecap.words = {
-    plural, clock, day, dayKey, when, lasted, span, seconds, sound, capital, small, brief, text, loudness, sure, runnerUp,
-    how, more, whyNot, state, priority, place, list,
+    plural, clock, day, dayKey, when, lasted, sound, capital, small, text, loudness, sure, runnerUp, how, more, whyNot,
+    state, priority, place, list,
   };
 })((window.edgecap = window.edgecap || {}));
