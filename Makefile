@@ -24,8 +24,9 @@ EDGECAP := $(BIN)/edgecap
 
 # PyAudio has no Linux wheel: it is compiled against PortAudio and Python's headers.
 MIC_PACKAGES := gcc portaudio19-dev libasound2-plugins
-# The tests play clips into a microphone that PulseAudio makes up, and let systemd check the units.
-TEST_PACKAGES := pulseaudio pulseaudio-utils alsa-utils sox systemd
+# The tests play clips into a microphone that PulseAudio makes up, let systemd check the units, and watch what
+# commands ask of the system.
+TEST_PACKAGES := pulseaudio pulseaudio-utils alsa-utils sox strace systemd
 
 # ONNX Runtime reports to its maker where this is not set before it is imported.
 export ORT_DISABLE_TELEMETRY := 1

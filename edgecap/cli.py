@@ -4,15 +4,21 @@ Only typer is imported here: a command imports its room when it is called, so he
 the base install works without torch.
 """
 
+import inspect as signatures
 import os
 import sys
-import traceback
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
-from typer.exceptions import TyperException
+from typer.models import ParameterInfo
 
+from edgecap.runtime.errors import EdgecapError
+from edgecap.runtime.names import visible
+from edgecap.runtime.paths import failed
+
+from . import streams
 from .commands import (
     bench,
     caption,
@@ -29,42 +35,53 @@ from .commands import (
     train,
 )  # fmt: skip
 
-if TYPE_CHECKING:
-    from edgecap.runtime.errors import EdgecapError
-
 DEFECT = 70
 
 
 class Face(TyperGroup):
     """Typer answers for usage (2) and Ctrl-C (130); what a command raises beyond that is answered here."""
 
-    def invoke(self, ctx: Any) -> Any:
-        from edgecap.runtime.errors import EdgecapError
+    def main(self, *args: Any, **named: Any) -> NoReturn:
+        from .terminal import logs_to_stderr
 
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()  # a reader that left shows here at the latest
-        except EdgecapError as error:
-            _refuse(error)
-        except BrokenPipeError:
-            # `edgecap caption … | head`: the reader has enough. Python would complain once more at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
-        except (typer.Exit, typer.Abort, TyperException):
-            raise  # typer's own: the end, an interruption, wrong usage
-        except Exception:
-            traceback.print_exc()
-            print(
-                "edgecap: this is a defect of ours. Please report it with the lines above.",
-                file=sys.stderr,
-            )
-            raise typer.Exit(DEFECT) from None
-        return result
+        with logs_to_stderr():
+            code = _answered(lambda: super(Face, self).main(*args, **named))
+            unsaid = _answered(
+                sys.stdout.flush
+            )  # a reader that left, or a full disk, shows at the latest here
+        sys.exit(code or unsaid)
 
 
-def _refuse(error: "EdgecapError") -> NoReturn:
+def _answered(work: Callable[[], object]) -> int:
+    """The exit code of what is done; what it raises is said."""
+    try:
+        work()
+    except SystemExit as end:
+        return int(end.code or 0)
+    except streams.ReaderGone:  # `edgecap caption … | head` has what it wanted
+        return 0
+    except EdgecapError as error:
+        return _refuse(error)
+    except OSError as error:
+        refused = failed(error)
+        return _refuse(refused) if refused else _confess()
+    except Exception:
+        return _confess()
+    return 0
+
+
+def _refuse(error: EdgecapError) -> int:
     print(f"edgecap: {error}", file=sys.stderr)
-    raise typer.Exit(error.code)
+    return error.code
+
+
+def _confess() -> int:
+    import traceback
+
+    for line in traceback.format_exc().splitlines():
+        print(visible(line), file=sys.stderr)
+    print("edgecap: this is a defect of ours. Please report it with the lines above.", file=sys.stderr)
+    return DEFECT
 
 
 app = typer.Typer(
@@ -76,21 +93,31 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _add(panel: str, command: Callable[..., None]) -> None:
+    """Whether a path may be read is said by what reads it: typer would refuse the whole call for one."""
+    for parameter in signatures.signature(command).parameters.values():
+        for info in getattr(parameter.annotation, "__metadata__", ()):
+            if isinstance(info, ParameterInfo):
+                info.readable = False
+    app.command(rich_help_panel=panel)(command)
+
+
 CAPTION, MACHINE, MODEL = "Caption", "This machine", "Make a model"
 
-app.command(rich_help_panel=CAPTION)(run.run)
-app.command(rich_help_panel=CAPTION)(demo.demo)
-app.command(rich_help_panel=CAPTION)(caption.caption)
-app.command(rich_help_panel=CAPTION)(listen.listen)
-app.command(rich_help_panel=MACHINE)(devices.devices)
-app.command(rich_help_panel=MACHINE)(doctor.doctor)
-app.command(rich_help_panel=MACHINE)(config.config)
-app.command(rich_help_panel=MACHINE)(bench.bench)
-app.command(rich_help_panel=MODEL)(prepare.prepare)
-app.command(rich_help_panel=MODEL)(train.train)
-app.command(rich_help_panel=MODEL)(evaluate.evaluate)
-app.command(rich_help_panel=MODEL)(export.export)
-app.command(rich_help_panel=MODEL)(inspect.inspect)
+_add(CAPTION, run.run)
+_add(CAPTION, demo.demo)
+_add(CAPTION, caption.caption)
+_add(CAPTION, listen.listen)
+_add(MACHINE, devices.devices)
+_add(MACHINE, doctor.doctor)
+_add(MACHINE, config.config)
+_add(MACHINE, bench.bench)
+_add(MODEL, prepare.prepare)
+_add(MODEL, train.train)
+_add(MODEL, evaluate.evaluate)
+_add(MODEL, export.export)
+_add(MODEL, inspect.inspect)
 
 
 def _version(wanted: bool) -> None:
@@ -120,5 +147,6 @@ def main() -> NoReturn:
     # Before numpy comes: on two busy cores its BLAS threads wait for each other, and one product of the
     # front end takes 70 times the CPU of the one thread that it needs. Torch has threads of its own.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    streams.open_standard()
     app(prog_name="edgecap")
     raise AssertionError("typer leaves by itself")

@@ -14,6 +14,7 @@ from edgecap.runtime.errors import UnavailableError, UsageError, WireError
 from edgecap.runtime.telling import wire
 from edgecap.runtime.telling.keys import ReaderKeys, introduce
 
+PORT = "7310"
 PUBLISH = "tcp://127.0.0.1:7310"
 REPLAY = "tcp://127.0.0.1:7311"
 RECONNECT_MS = 100
@@ -28,6 +29,31 @@ ASK_AGAIN_S = 10.0
 Received = wire.CaptionMessage | wire.StatusMessage
 
 log = logging.getLogger(__name__)
+
+
+def address(words: str) -> str:
+    """The endpoint that a person means: `7310`, `kitchen.local`, `192.168.1.7:7310`, `[::1]:7310` or a path.
+
+    An endpoint stays what it is. Raises UsageError for a port that is none.
+    """
+    if "://" in words:
+        return words
+    if words.startswith(("/", ".")):
+        return f"ipc://{words}"
+    if words.isdecimal():
+        host, port = "127.0.0.1", words
+    elif words.count(":") > 1 and not words.startswith("["):  # an IPv6 address alone
+        host, port = f"[{words}]", PORT
+    else:
+        head, colon, tail = words.rpartition(":")
+        host, port = (head, tail) if colon and "]" not in tail else (words, PORT)
+    if not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535):
+        raise UsageError(
+            f"{words}: {port or 'nothing'} is no port",
+            why="a port is a number from 1 to 65535",
+            fix="write HOST, HOST:PORT, or PORT alone for this machine",
+        )
+    return f"tcp://{host or '127.0.0.1'}:{port}"
 
 
 def replay_beside(endpoint: str) -> str | None:
@@ -161,10 +187,10 @@ class Subscriber:
             introduce(socket, self._keys)
         try:
             socket.connect(endpoint)
-        except zmq.ZMQError as refused:
+        except (zmq.ZMQError, UnicodeEncodeError) as refused:
             raise UsageError(
                 f"{endpoint} is no address to subscribe to",
-                why=refused.strerror,
+                why=refused.strerror if isinstance(refused, zmq.ZMQError) else "it is not UTF-8",
                 fix="write tcp://HOST:PORT or ipc://PATH",
             ) from refused
         return socket

@@ -1,7 +1,8 @@
 """Captions of recordings as JSON lines, table, SRT, WebVTT and CSV.
 
 JSON lines tell every event. The others are for reading and editing, so they hold one entry a caption,
-with its last wording, from its first sound to its end.
+with its last wording, from its first sound to its end. Names and sentences stand in all of them as `visible`
+shows them.
 """
 
 import csv
@@ -9,19 +10,26 @@ import io
 import json
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from edgecap.runtime.names import visible
 
+from .streams import json_text
+
+if TYPE_CHECKING:
     from edgecap.runtime.events import Caption
 
 LINE = 42
 """Characters a subtitle line, two lines a subtitle (DCMP Captioning Key, BBC guidelines)."""
 SHOWN_S = 2.0
 """Nothing is on screen for less (DCMP), unless the next caption needs the place."""
+LEAST_S = 1.0
+"""Nor then for less than this, in which some three words are read."""
+TIME = 9
+"""Characters of a time in a table, up to ten hours."""
+LEAST_TEXT = 20
+"""Characters of the captions in a table; with fewer they stand below their times."""
 
 
 class Entry(NamedTuple):
@@ -35,32 +43,26 @@ class Entry(NamedTuple):
     sounds: tuple[tuple[str, float], ...]
 
 
-def fold(file: str, events: "Iterable[Caption]") -> list[Entry]:
-    """One entry for each caption, by start: its last wording, the confidence and the sounds of that."""
+def fold(file: str, events: "Iterable[Caption]") -> Iterator[Entry]:
+    """One entry for each caption, as it ends: its last wording, the confidence and the sounds of that."""
     from edgecap.runtime.audio import seconds
 
-    entries: dict[str, Entry] = {}
     for event in events:
-        entries[event.id] = Entry(
-            file,
-            seconds(event.start),
-            seconds(event.start if event.end is None else event.end),
-            event.text,
-            event.confidence,
-            tuple((sound.label, sound.score) for sound in event.sounds),
-        )
-    return sorted(entries.values(), key=lambda entry: (entry.start, entry.end))
+        if event.end is not None:
+            sounds = tuple((visible(sound.label), sound.score) for sound in event.sounds)
+            start, end = seconds(event.start), seconds(event.end)
+            yield Entry(visible(file), start, end, visible(event.text), event.confidence, sounds)
 
 
 def json_line(event: "Caption", *, file: str, seq: int, room: str, model: str) -> str:
     """The wire's fields, and the file; start and end in seconds. run is 0: a recording has no daemon."""
     from edgecap.runtime.audio import seconds
 
-    return json.dumps(
+    line = json.dumps(
         {
             "v": 1,
             "type": "caption",
-            "file": file,
+            "file": visible(file),
             "room": room,
             "run": 0,
             "seq": seq,
@@ -76,12 +78,13 @@ def json_line(event: "Caption", *, file: str, seq: int, room: str, model: str) -
         ensure_ascii=False,
         allow_nan=False,
     )
+    return json_text(line)
 
 
 def srt(entries: Sequence[Entry]) -> str:
     """SubRip subtitles of one recording."""
     return "\n".join(
-        f"{number}\n{_stamp(start, ',')} --> {_stamp(end, ',')}\n{_wrapped(entry.text)}\n"
+        f"{number}\n{_stamp(start, ',')} --> {_stamp(end, ',')}\n{_subtitle(entry.text)}\n"
         for number, (entry, start, end) in enumerate(_readable(entries), 1)
     )
 
@@ -89,43 +92,56 @@ def srt(entries: Sequence[Entry]) -> str:
 def vtt(entries: Sequence[Entry]) -> str:
     """WebVTT subtitles of one recording."""
     cues = (
-        f"\n{_stamp(start, '.')} --> {_stamp(end, '.')}\n{_escaped(_wrapped(entry.text))}\n"
+        f"\n{_stamp(start, '.')} --> {_stamp(end, '.')}\n{_escaped(_subtitle(entry.text))}\n"
         for entry, start, end in _readable(entries)
     )
     return "WEBVTT\n" + "".join(cues)
 
 
-def csv_text(entries: Sequence[Entry]) -> str:
-    """Comma-separated values with a header: file, start and end in seconds, text, confidence, sounds."""
+CSV_HEAD = "file,start,end,text,confidence,sounds\n"
+
+
+def csv_row(entry: Entry) -> str:
+    """A line of comma-separated values: file, start and end in seconds, text, confidence, sounds.
+
+    A cell that a spreadsheet would take for a formula begins with the quote that makes it text.
+    """
+    sounds = "; ".join(label for label, _ in entry.sounds)
+    times = f"{entry.start:.3f}", f"{entry.end:.3f}"
+    cells = entry.file, *times, entry.text, f"{entry.confidence:.3f}", sounds
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["file", "start", "end", "text", "confidence", "sounds"])
-    for entry in entries:
-        sounds = "; ".join(label for label, _ in entry.sounds)
-        times = f"{entry.start:.3f}", f"{entry.end:.3f}"
-        writer.writerow([entry.file, *times, entry.text, f"{entry.confidence:.3f}", sounds])
+    csv.writer(out, lineterminator="\n").writerow(map(_inert, cells))
     return out.getvalue()
 
 
-def table(entries: Sequence[Entry]) -> "Table":
-    """For a person: when, what, how sure; the recording's name where there are several."""
-    from rich.table import Table
-
-    several = len({entry.file for entry in entries}) > 1
-    out = Table(box=None, pad_edge=False, header_style="dim")
-    if several:
-        out.add_column("file", overflow="fold")
-    out.add_column("from", justify="right", no_wrap=True)
-    out.add_column("to", justify="right", no_wrap=True)
-    out.add_column("caption", overflow="fold", min_width=20)
-    out.add_column("sure", justify="right", no_wrap=True)
-    for entry in entries:
-        row = [clock(entry.start), clock(entry.end), entry.text, f"{entry.confidence:.0%}"]
-        out.add_row(*([entry.file] if several else []), *row)
-    return out
+def csv_text(entries: Iterable[Entry]) -> str:
+    """The rows under a header."""
+    return CSV_HEAD + "".join(map(csv_row, entries))
 
 
 WRITERS: dict[str, Callable[[Sequence[Entry]], str]] = {"srt": srt, "vtt": vtt, "csv": csv_text}
+
+
+def table_head(width: int | None) -> str:
+    """What stands above the rows of a table; nothing where it has no columns."""
+    text = _text_width(width)
+    return f"{'from':>{TIME}}  {'to':>{TIME}}  {'caption':<{text}}  sure\n" if text else ""
+
+
+def table_row(entry: Entry, width: int | None) -> str:
+    """For a person: when, what, how sure. width: characters a line; None where nothing is known of it.
+
+    The caption is wrapped into the width that is left; where that is too little, it stands below its times. A
+    word or figure that is longer than a line is left to the terminal, which wraps it: nothing is cut.
+    """
+    start, end, sure = clock(entry.start), clock(entry.end), f"{entry.confidence:.0%}"
+    text = _text_width(width)
+    if not text:
+        lines = [*_wrapped(f"{start} {end} {sure}", width), *_wrapped(entry.text, width)]
+        return "".join(f"{line}\n" for line in lines)
+    first, *others = _wrapped(entry.text, width and text)
+    row = f"{start:>{TIME}}  {end:>{TIME}}  {first:<{text}}  {sure:>4}\n"
+    return row + "".join(f"{'':{2 * TIME + 2}}  {line}\n" for line in others)
 
 
 def clock(seconds: float) -> str:
@@ -137,29 +153,25 @@ def clock(seconds: float) -> str:
     return f"{head}:{tenths // 10:02d}.{tenths % 10}"
 
 
-def write_whole(path: Path, text: str) -> None:
-    """All of the text or nothing: a failure leaves what was there, and a reader never sees a half."""
-    from edgecap.runtime.errors import UnavailableError
-
-    try:
-        if path.exists() and not path.is_file():  # /dev/stdout, a named pipe
-            path.write_text(text, encoding="utf-8")
-            return
-        part = path.with_name(f".{path.name}.part")
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as refused:
-        raise UnavailableError(f"{path} can't be written", why=refused.strerror or str(refused)) from refused
+def _text_width(width: int | None) -> int:
+    """Of the captions' column; 0 where there is no room for one."""
+    if width is None:
+        return LINE
+    left = width - 2 * TIME - len("sure") - 3 * len("  ")
+    return left if left >= LEAST_TEXT else 0
 
 
-def _readable(entries: Sequence[Entry]) -> Iterable[tuple[Entry, float, float]]:
-    """Each entry with a start and end that leave time to read it and never overlap."""
+def _readable(entries: Sequence[Entry]) -> Iterator[tuple[Entry, float, float]]:
+    """Each entry with a start and end that leave time to read it, in order and never overlapping.
+
+    Where several begin nearly at once, each waits for the one before.
+    """
+    free = 0.0
     for number, entry in enumerate(entries, 1):
         next_start = entries[number].start if number < len(entries) else math.inf
-        yield entry, entry.start, max(entry.start, min(next_start, max(entry.end, entry.start + SHOWN_S)))
+        start = max(entry.start, free)
+        free = max(start + LEAST_S, min(next_start, max(entry.end, start + SHOWN_S)))
+        yield entry, start, free
 
 
 def _stamp(seconds: float, point: str) -> str:
@@ -169,8 +181,19 @@ def _stamp(seconds: float, point: str) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{point}{milliseconds:03d}"
 
 
-def _wrapped(text: str) -> str:
-    return "\n".join(textwrap.wrap(text, LINE)) or text
+def _subtitle(text: str) -> str:
+    return "\n".join(_wrapped(visible(text), LINE))
+
+
+def _wrapped(text: str, width: int | None) -> list[str]:
+    """The text in lines, at least one."""
+    if width is None:
+        return [text]
+    return textwrap.wrap(text, max(1, width), break_long_words=False) or [text]
+
+
+def _inert(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell
 
 
 def _escaped(text: str) -> str:

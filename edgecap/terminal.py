@@ -11,6 +11,11 @@ from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
+from edgecap.runtime.names import visible
+
+from .console import console
+from .streams import print_json
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
 
 METER_CELLS = 24
 METER_FLOOR_DB = -80.0
+LEAST_FOR_METER = 60
+"""Columns of a terminal; on a narrower one the meter would be a line of its own, or two."""
 STATES = {
     # Said in words and by a sign, never by colour alone (WCAG 1.4.1).
     "starting": ("…", "starting", "cyan"),
@@ -78,7 +85,7 @@ class JsonLines(_Plain):
         from edgecap.runtime.telling.wire import encode
 
         if message.type == "caption":
-            print(encode(message).decode(), flush=True)
+            print_json(encode(message))
 
 
 class PlainLines(_Plain):
@@ -86,17 +93,16 @@ class PlainLines(_Plain):
 
     def show(self, message: "CaptionMessage | StatusMessage") -> None:
         if message.type == "caption" and message.event != "end":
-            print(f"{_local(message.start)}  {message.text}", flush=True)
+            print(f"{_local(message.start)}  {visible(message.text)}", flush=True)
 
 
 class LiveLine:
     """The sentence that stands; above it what was heard before, below it state and level."""
 
-    def __init__(self, console: "Console | None" = None) -> None:
-        from rich.console import Console
+    def __init__(self, on: "Console | None" = None) -> None:
         from rich.live import Live
 
-        self._console = console or Console(highlight=False)
+        self._console = on or console()
         self._caption: CaptionMessage | None = None
         self._status: StatusMessage | None = None
         # Drawn when a message comes, at least every second with the status: no thread of its own.
@@ -132,7 +138,7 @@ class LiveLine:
         sentence = Text()
         if self._caption is not None:
             sentence.append(f"{_local(self._caption.start)}  ", style="dim")
-            sentence.append(self._caption.text, style="bold reverse")
+            sentence.append(visible(self._caption.text), style="bold reverse")
         return Group(Text(), sentence, Text(), self._state())
 
     def _state(self) -> "RenderableType":
@@ -142,9 +148,10 @@ class LiveLine:
         if status is None:
             return Text("… starting", style="cyan")
         sign, words, style = STATES[status.state]
-        line = Text.assemble((f"{sign} {words}", style), ("  ", ""), (status.room, "dim"), no_wrap=True)
+        line = Text.assemble((f"{sign} {words}", style), ("  ", ""), (visible(status.room), "dim"))
         if status.level is not None and status.state in ("listening", "quiet", "overloaded"):
-            line.append(f"  {_meter(status.level)} {status.level:.0f} dB", style="dim")
+            meter = f"{_meter(status.level)} " if self._console.width >= LEAST_FOR_METER else ""
+            line.append(f"  {meter}{status.level:.0f} dB", style="dim")
         if status.gaps:
             line.append(f"  {status.gaps} gaps", style="yellow")
         line.append("  Ctrl-C ends", style="dim")
@@ -153,7 +160,7 @@ class LiveLine:
     def _past(self, message: "CaptionMessage") -> "RenderableType":
         from rich.text import Text
 
-        line = Text.assemble((f"{_local(message.start)}  ", "dim"), message.text)
+        line = Text.assemble((f"{_local(message.start)}  ", "dim"), visible(message.text))
         if message.end is not None:
             from edgecap.runtime.telling.wire import moment
 
@@ -163,25 +170,29 @@ class LiveLine:
 
 
 class Progress:
-    """How far a long job is, on stderr, from two seconds on: a bar on a terminal, else some lines."""
+    """How far a long job is, on stderr, from two seconds on: a bar on a terminal, else some lines.
+
+    `stop` it before printing to stdout, which may be the same terminal; the next `at` draws it again.
+    """
 
     def __init__(self, total_s: float, clock: "Clock | None" = None) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
         self._clock = clock or time.monotonic
         self._total_s = total_s
         self._say_at = self._clock() + LATE_S
-        console = Console(stderr=True)
-        columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
-        self._bar = Bar(*columns, console=console, transient=True)
+        errors = console(stderr=True)
+        columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn()
+        # Rich would send what is printed to stdout to the bar's console, that is to stderr.
+        self._bar = Bar(*columns, console=errors, transient=True, redirect_stdout=False)
         self._task = self._bar.add_task("", total=total_s)
-        self._is_bar = console.is_terminal
+        self._is_bar = errors.is_terminal
         self._is_shown = False
 
     def at(self, done_s: float, what: str) -> None:
         """So many seconds of the total are done; `what` is at work."""
+        what = visible(what)
         self._bar.update(self._task, completed=done_s, description=what)
         if self._clock() < self._say_at:
             return
@@ -194,8 +205,10 @@ class Progress:
         print(f"edgecap: {what}: {min(1.0, done_s / max(self._total_s, 1e-9)):.0%}", file=sys.stderr)
 
     def stop(self) -> None:
+        """Take the bar off the terminal."""
         if self._is_shown:
             self._bar.stop()
+            self._is_shown = False
 
 
 class Clock(Protocol):
@@ -210,18 +223,22 @@ def logs_to_stderr(level: int = logging.WARNING) -> AbstractContextManager[None]
 
 @contextmanager
 def logs_through(put: Callable[[str], object], level: int = logging.WARNING) -> Iterator[None]:
-    """What is logged, as lines for a person, given to `put`."""
+    """What is logged, as lines for a person, given to `put` and meanwhile to nobody else of ours."""
     handler = _Lines(put)
-    handler.setFormatter(logging.Formatter("edgecap: %(message)s"))
+    handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("edgecap")
-    before = logger.level
+    level_before, others = logger.level, [each for each in logger.handlers if isinstance(each, _Lines)]
+    for each in others:
+        logger.removeHandler(each)
     logger.addHandler(handler)
     logger.setLevel(level)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(before)
+        for each in others:
+            logger.addHandler(each)
+        logger.setLevel(level_before)
 
 
 class _Lines(logging.Handler):
@@ -230,7 +247,7 @@ class _Lines(logging.Handler):
         self._put = put
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._put(self.format(record))
+        self._put(f"edgecap: {visible(self.format(record))}")
 
 
 def _meter(level_db: float) -> str:

@@ -14,13 +14,13 @@ import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Event
 from types import FrameType
 
 from .config.schema import Config
 from .errors import EdgecapError
 from .notify import Notifier
+from .paths import expanded
 from .room import Room
 from .session import Model, Session
 from .sound.feed import Feed, open_feed
@@ -187,7 +187,10 @@ def leave_now(code: int) -> None:
 
 
 def run_with_signals(daemon: Daemon) -> int:
-    """`daemon.run()` that SIGTERM and SIGHUP end with 0, Ctrl-C with 130, and SIGUSR1 mutes or unmutes."""
+    """`daemon.run()` that SIGTERM and SIGHUP end with 0, Ctrl-C with 130, and SIGUSR1 mutes or unmutes.
+
+    A SIGHUP that is ignored, as under nohup, stays so.
+    """
 
     def end(signum: int, _frame: FrameType | None) -> None:
         daemon.stop(130 if signum == signal.SIGINT else 0)
@@ -196,7 +199,8 @@ def run_with_signals(daemon: Daemon) -> int:
     numbers = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1
     before = {number: signal.getsignal(number) for number in numbers}
     for number in numbers[:3]:
-        signal.signal(number, end)
+        if number != signal.SIGHUP or before[number] != signal.SIG_IGN:
+            signal.signal(number, end)
     signal.signal(signal.SIGUSR1, lambda *_: daemon.toggle_mute())
     try:
         return daemon.run()
@@ -207,6 +211,4 @@ def run_with_signals(daemon: Daemon) -> int:
 
 def _keys(config: Config) -> ServerKeys | None:
     keys = config.keys
-    return (
-        ServerKeys(Path(keys.secret).expanduser(), Path(keys.readers).expanduser()) if keys.secret else None
-    )
+    return ServerKeys(expanded(keys.secret), expanded(keys.readers)) if keys.secret else None

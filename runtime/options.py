@@ -23,7 +23,7 @@ class Key(NamedTuple):
     least: float | None = None
     most: float | None = None
     pattern: str = ""
-    """What a text must match as a whole."""
+    """What a text must match as a whole; all of it must be visible then."""
     flag: str = ""
     """Where it is not -- and the key's own name."""
     number_is_text: bool = False

@@ -54,6 +54,14 @@ CAPTIONS = [
 
 
 @pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose every sentence is known. Read only."""
+    from tests.by_hand import write_bundle
+
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "by-hand")
+
+
+@pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder of a random model: 4 sounds, some 20 words, 90 thousand parameters."""
     return write_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))

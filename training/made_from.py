@@ -117,8 +117,9 @@ def commit(here: Path = HERE) -> str:
 
     def git(*arguments: str) -> str:
         finished = subprocess.run(
-            ["git", "-C", str(here), *arguments], capture_output=True, text=True, check=False
-        )
+            ["git", "--no-optional-locks", "-C", str(here), *arguments],  # it looks, and writes nothing
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
         return finished.stdout.strip() if finished.returncode == 0 else ""
 
     try:

@@ -1,12 +1,13 @@
 """bench: figures of this machine."""
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from ..console import console, note, print_table
+from ..streams import print_json
 from . import options
 
 if TYPE_CHECKING:
@@ -78,23 +79,23 @@ def bench(
     busy = measure.busy_sound(scene)
     quiet = measure.quiet_sound(scene, len(busy) / RATE)
     model = Model.load(opened)
-    _say("stages, in a tight loop …")
+    note("stages, in a tight loop …")
     stages = measure.measure_stages(model, busy, quiet)
-    _say("beside what else could be used …")
+    note("beside what else could be used …")
     window = opened.manifest.graphs.get("encoder_window")
     recomputed = Engine("encoder_window", opened.graph("encoder_window"), window) if window else None
     comparisons = measure.compare(model, recomputed, busy, peers)
-    _say("every backend …")
-    found = list(backends.candidates(opened, _say))
+    note("every backend …")
+    found = list(backends.candidates(opened, note))
     if checkpoint:
         found += _beside(checkpoint)
-    timings = backends.measure(found, live, _say)
-    counted = backends.count_rooms(found, _say) if rooms else []
+    timings = backends.measure(found, live, note)
+    counted = backends.count_rooms(found, note) if rooms else []
     lives = []
     if live > 0:
         with tempfile.TemporaryDirectory() as folder:
             for what, sound in (("busy", busy), ("quiet", quiet)):
-                _say(f"as live, {what}, {live:g} s …")
+                note(f"as live, {what}, {live:g} s …")
                 recording = Path(folder) / f"{what}.wav"
                 soundfile.write(recording, np.resize(sound, round(live * RATE)), RATE, subtype="FLOAT")
                 lives.append(measure.measure_live(name, what, recording))
@@ -110,17 +111,13 @@ def _beside(checkpoint: Path) -> "list[Candidate]":
     from edgecap.runtime.errors import UnavailableError
 
     try:
-        return list(beside(checkpoint, _say))
+        return list(beside(checkpoint, note))
     except ModuleNotFoundError as missing:
         raise UnavailableError(
             f"{missing.name} is not installed",
             why="--checkpoint needs torch",
             fix='run: pip install "edgecap[export]"',
         ) from missing
-
-
-def _say(words: str) -> None:
-    print(f"edgecap: {words}", file=sys.stderr)
 
 
 def machine() -> dict[str, str]:
@@ -158,26 +155,24 @@ def _print_json(figures: Figures) -> None:
         *({"part": "live", **msgspec.to_builtins(one)} for one in figures.lives),
     ]
     for line in lines:
-        print(msgspec.json.encode(line).decode())
+        print_json(msgspec.json.encode(line))
 
 
 def _print_tables(figures: Figures) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
-    console.print(f"{figures.title} on {machine()['processor']}, one thread", style="bold")
-    console.print("\nCPU in a tight loop, captions changing often", style="bold")
-    console.print(_stages_table(figures.stages))
-    console.print("\nCPU in a tight loop, beside what else could be used, in turns", style="bold")
-    console.print(_comparison_table(figures.comparisons))
-    console.print("\nEvery backend, in turns: milliseconds a call", style="bold")
-    console.print(_backends_table(figures.timings))
+    out = console()
+    out.print(f"{figures.title} on {machine()['processor']}, one thread", style="bold")
+    out.print("\nCPU in a tight loop, captions changing often", style="bold")
+    print_table(out, _stages_table(figures.stages))
+    out.print("\nCPU in a tight loop, beside what else could be used, in turns", style="bold")
+    print_table(out, _comparison_table(figures.comparisons))
+    out.print("\nEvery backend, in turns: milliseconds a call", style="bold")
+    print_table(out, _backends_table(figures.timings))
     if figures.rooms:
-        console.print("\nRooms at real time, the encoder alone", style="bold")
-        console.print(_rooms_table(figures.rooms))
+        out.print("\nRooms at real time, the encoder alone", style="bold")
+        print_table(out, _rooms_table(figures.rooms))
     if figures.lives:
-        console.print("\nThe daemon in its own process, its sound paced as live", style="bold")
-        console.print(_live_table(figures.lives))
+        out.print("\nThe daemon in its own process, its sound paced as live", style="bold")
+        print_table(out, _live_table(figures.lives))
 
 
 def _stages_table(stages: "Stages") -> "Table":

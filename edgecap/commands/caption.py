@@ -1,19 +1,36 @@
 """caption: recordings in, sentences out."""
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from edgecap.runtime.names import visible
+
+from ..console import note
 from ..live import load_model
+from ..streams import as_file
 from . import options
 
 if TYPE_CHECKING:
+    from edgecap.results import Results
     from edgecap.runtime.config.schema import Config
+    from edgecap.runtime.errors import EdgecapError
     from edgecap.runtime.events import Caption
     from edgecap.runtime.session import Session
+
+
+class Style(NamedTuple):
+    """How captions are written."""
+
+    suffix: str
+    head: str
+    """What stands above all."""
+    written: "Callable[[str, Iterable[Caption]], Iterator[str]]"
+    """The recording's name and its events as they come -> text, piece by piece."""
 
 
 @options.configured("bundle", "provider", "captions")
@@ -37,35 +54,30 @@ def caption(
         ),
     ] = None,
 ) -> None:
-    """Caption recordings: what can be heard in them, and when."""
-    from edgecap.runtime.errors import ConfigError, EdgecapError
+    """Caption recordings: what can be heard in them, and when.
+
+    Lines come as they are found; with -o, each file is written when its recording is done. One that can't be
+    read keeps none of the others from being captioned.
+    """
+    from edgecap.results import STANDARD_OUTPUT, Printed, Written, is_folder, plan
     from edgecap.runtime.session import Session
 
-    _check_formats(files, json, style, output)
+    if str(output) in STANDARD_OUTPUT:
+        output = None
+    several = len(files) > 1 and not (output and is_folder(output))  # in one place
+    _check_formats(files, json, style, several)
+    targets = plan(files, output, f".{style or ('jsonl' if json else 'txt')}") if output else None
     model, model_name = load_model(settings)
-    heard: dict[Path, list[Caption]] = {}
-    refused: EdgecapError | None = None
-    with _Progress(files) as progress:
-        for file in files:
-            try:
-                heard[file] = _caption_file(Session(model, settings.captions, holds_all=True), file, progress)
-            except EdgecapError as error:
-                if len(files) == 1 or isinstance(error, ConfigError):  # the same of all of them
-                    raise
-                # The other recordings are still worth captioning; the exit code tells of this one.
-                print(f"edgecap: {error}", file=sys.stderr)
-                refused = refused or error
-    if json:
-        _put(_json_lines(heard, settings.room, model_name), output, ".jsonl")
-    elif style:
-        _put_formatted(heard, style, output)
-    else:
-        _put_table(heard, output)
-    if refused:
-        raise typer.Exit(refused.code)
+    chosen = _style(json, style, settings.room, model_name, several, None if output else _columns())
+    results = Written(targets, chosen.head) if targets else Printed(chosen.head)
+    if style or json:
+        as_file()
+    code = _caption_all(files, lambda: Session(model, settings.captions, holds_all=True), chosen, results)
+    if code:
+        raise typer.Exit(code)
 
 
-def _check_formats(files: Sequence[Path], json: bool, style: str | None, output: Path | None) -> None:
+def _check_formats(files: Sequence[Path], json: bool, style: str | None, several: bool) -> None:
     from edgecap.formats import WRITERS
     from edgecap.runtime.errors import UsageError
 
@@ -73,27 +85,125 @@ def _check_formats(files: Sequence[Path], json: bool, style: str | None, output:
         raise UsageError("--json and --format can't go together", fix="choose one")
     if style and style not in WRITERS:
         raise UsageError(f"--format {style} is unknown", why=f"known are {', '.join(WRITERS)}")
-    if style in ("srt", "vtt") and len(files) > 1 and not (output and output.is_dir()):
+    if style in ("srt", "vtt") and several:
         raise UsageError(
             f"{len(files)} recordings don't go into one {style} file",
             fix="name an existing folder with -o; each gets its own file there",
         )
-    if output and not output.parent.is_dir():
-        raise UsageError(f"-o {output}: the folder {output.parent} does not exist", fix="make it first")
 
 
-def _caption_file(session: "Session", file: Path, progress: "_Progress") -> "list[Caption]":
-    """Every event of one recording. Raises DataError or InputMissingError with nothing said."""
+def _style(json: bool, style: str | None, room: str, model: str, several: bool, width: int | None) -> Style:
+    """several: whether more than one recording goes to one place. width: characters a line of a table."""
+    from edgecap.formats import CSV_HEAD, WRITERS, csv_row, fold, json_line, table_head, table_row
+
+    def lines(file: str, events: "Iterable[Caption]") -> Iterator[str]:
+        for seq, event in enumerate(events, 1):
+            yield json_line(event, file=file, seq=seq, room=room, model=model) + "\n"
+
+    def rows(file: str, events: "Iterable[Caption]") -> Iterator[str]:
+        yield from map(csv_row, fold(file, events))
+        yield ""  # the header stands even where nothing was heard
+
+    def subtitles(file: str, events: "Iterable[Caption]") -> Iterator[str]:
+        yield WRITERS[str(style)]([*fold(file, events)])
+
+    def table(file: str, events: "Iterable[Caption]") -> Iterator[str]:
+        name = f"{visible(file)}\n" if several else ""
+        for entry in fold(file, events):
+            yield name + table_row(entry, width)
+            name = ""
+
+    if json:
+        return Style(".jsonl", "", lines)
+    if style == "csv":
+        return Style(".csv", CSV_HEAD, rows)
+    if style:
+        return Style(f".{style}", "", subtitles)
+    return Style(".txt", table_head(width), table)
+
+
+def _caption_all(
+    files: Sequence[Path], session: "Callable[[], Session]", style: Style, results: "Results"
+) -> int:
+    """Each recording by itself; the exit code of the first that could not be captioned, or 0.
+
+    Raises what is the same for all of them: a place that can't be written, a configuration that is none.
+    """
+    code = done = 0
+    with _Progress(files) as progress:
+        try:
+            for file in files:
+                fault = _caption_one(file, session, style, results, progress)
+                done += fault is None
+                code = code or (fault.code if fault else 0)
+        except KeyboardInterrupt:
+            progress.stop()
+            if len(files) > 1:
+                note(f"interrupted; {done} of {len(files)} recordings are captioned")
+            raise
+    return code
+
+
+def _caption_one(
+    file: Path,
+    session: "Callable[[], Session]",
+    style: Style,
+    results: "Results",
+    progress: "_Progress",
+) -> "EdgecapError | None":
+    """What is wrong with this recording, or with the place for its captions; that is said here too."""
+    from edgecap.runtime.errors import DataError, EdgecapError, InputMissingError, OutputError
+    from edgecap.runtime.paths import failed
+
+    heard = False
+
+    def events() -> "Iterator[Caption]":
+        nonlocal heard
+        for event in _events(file, session(), progress):
+            heard = True
+            yield event
+
+    fault: EdgecapError | None = None
+    try:
+        results.begin()
+    except OutputError as error:
+        fault = error
+    else:
+        try:
+            for text in style.written(str(file), events()):
+                progress.stop()  # it may be on the same terminal
+                results.put(text)
+            results.done()
+        except (DataError, InputMissingError) as error:
+            fault = error
+        except OSError as error:
+            if (fault := failed(error)) is None:
+                raise
+    progress.stop()
+    if fault:
+        note(str(fault))
+    elif not heard:
+        note(f"{file}: nothing was heard that it knows")
+    return fault
+
+
+def _events(file: Path, session: "Session", progress: "_Progress") -> "Iterator[Caption]":
     from edgecap.runtime.audio import seconds
     from edgecap.runtime.events import captions
     from edgecap.runtime.sound.files import file_blocks
 
-    events: list[Caption] = []
     for block in file_blocks(file):
-        events += captions(session.push(block.samples))
+        yield from captions(session.push(block.samples))
         progress.at(file, seconds(session.position))
     progress.done(file)
-    return events + captions(session.finish())
+    yield from captions(session.finish())
+
+
+def _columns() -> int | None:
+    """Of this terminal; None where there is none."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 class _Progress:
@@ -104,7 +214,7 @@ class _Progress:
 
         self._lengths = {file: _length_s(file) for file in files}
         self._done_s = 0.0
-        self._bar = Progress(sum(self._lengths.values()))
+        self._bar = Progress(sum(self._lengths[file] for file in files))
 
     def __enter__(self) -> "_Progress":
         return self
@@ -118,66 +228,15 @@ class _Progress:
     def done(self, file: Path) -> None:
         self._done_s += self._lengths[file]
 
+    def stop(self) -> None:
+        self._bar.stop()
+
 
 def _length_s(file: Path) -> float:
     """As the header says; 0 for what is no recording, which `file_blocks` will explain."""
     import soundfile
 
     try:
-        return float(soundfile.info(file).duration)
+        return float(soundfile.info(os.fsencode(file)).duration) if file.is_file() else 0.0
     except (OSError, soundfile.LibsndfileError):
         return 0.0
-
-
-def _json_lines(heard: "dict[Path, list[Caption]]", room: str, model: str) -> dict[Path, str]:
-    from edgecap.formats import json_line
-
-    return {
-        file: "".join(
-            json_line(event, file=str(file), seq=seq, room=room, model=model) + "\n"
-            for seq, event in enumerate(events, 1)
-        )
-        for file, events in heard.items()
-    }
-
-
-def _put_formatted(heard: "dict[Path, list[Caption]]", style: str, output: Path | None) -> None:
-    from edgecap.formats import WRITERS, fold
-
-    write = WRITERS[style]
-    folded = {file: fold(str(file), events) for file, events in heard.items()}
-    if output and output.is_dir():
-        _put({file: write(entries) for file, entries in folded.items()}, output, f".{style}")
-    else:
-        together = [entry for entries in folded.values() for entry in entries]
-        _put({Path("captions"): write(together)}, output, f".{style}")
-
-
-def _put_table(heard: "dict[Path, list[Caption]]", output: Path | None) -> None:
-    from rich.console import Console
-
-    from edgecap.formats import fold, table
-
-    entries = [entry for file, events in heard.items() for entry in fold(str(file), events)]
-    if output is None and not entries:
-        print("edgecap: nothing was heard that could be named", file=sys.stderr)
-        return
-    # Nothing is known of the width of a pipe or file: lines stay whole there.
-    on_terminal = output is None and sys.stdout.isatty()
-    console = Console(highlight=False, width=None if on_terminal else 200, no_color=not on_terminal)
-    with console.capture() as captured:
-        console.print(table(entries))
-    _put({Path("captions"): captured.get()}, output, ".txt")
-
-
-def _put(texts: dict[Path, str], output: Path | None, suffix: str) -> None:
-    """To stdout, to one file, or into a folder: each recording's under its own name."""
-    from edgecap.formats import write_whole
-
-    if output is None:
-        sys.stdout.write("".join(texts.values()))
-    elif output.is_dir():
-        for file, text in texts.items():
-            write_whole(output / (file.stem + suffix), text)
-    else:
-        write_whole(output, "".join(texts.values()))

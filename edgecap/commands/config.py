@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ..streams import as_file
 from . import options
 
 if TYPE_CHECKING:
@@ -16,4 +17,5 @@ def config(settings: "Config") -> None:
     """
     from edgecap.runtime.config.file import render
 
+    as_file()
     print(render(settings), end="")

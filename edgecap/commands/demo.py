@@ -1,10 +1,10 @@
 """demo: the same on a built-in scene."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console import note
 from ..live import run_daemon, view_for
 from . import options
 
@@ -39,4 +39,4 @@ def demo(
     )
     if not (json or quiet):
         held = ", ".join(f"{event.label} at {event.start:.0f} s" for event in played.events)
-        print(f"edgecap: the scene held {held}", file=sys.stderr)
+        note(f"the scene held {held}")

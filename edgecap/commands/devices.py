@@ -1,5 +1,9 @@
 """devices: the microphones that are here."""
 
+from edgecap.runtime.names import visible
+
+from ..console import say
+from ..streams import print_json
 from . import options
 
 
@@ -17,10 +21,10 @@ def devices(json: options.Json = False) -> None:
         import msgspec
 
         for device in found:
-            print(msgspec.json.encode(device).decode())
+            print_json(msgspec.json.encode(device))
         return
-    width = max(len(device.name) for device in found)
+    width = max(len(visible(device.name)) for device in found)
     for device in found:
         channels = "1 channel " if device.channels == 1 else f"{device.channels} channels"
         mark = "  default" if device.is_default else ""
-        print(f"{device.index:>3}  {device.name:<{width}}  {device.rate:>6} Hz  {channels}{mark}")
+        say(f"{device.index:>3}  {visible(device.name):<{width}}  {device.rate:>6} Hz  {channels}{mark}")

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import typer
 
+from edgecap.runtime.names import visible
+
+from ..console import console
+from ..streams import print_json
 from . import options
 
 if TYPE_CHECKING:
@@ -29,7 +33,7 @@ class Finding(NamedTuple):
 def doctor(json: options.Json = False, config_file: options.ConfigFile = None) -> None:
     """What works here, what doesn't, and the fix. Exit code 69 where captioning can't work at all."""
     findings = []
-    for finding in _examine(config_file):
+    for finding in map(_shown, _examine(config_file)):
         findings.append(finding)
         if not json:
             _print(finding)
@@ -37,13 +41,17 @@ def doctor(json: options.Json = False, config_file: options.ConfigFile = None) -
         import msgspec
 
         for finding in findings:
-            print(msgspec.json.encode(finding._asdict()).decode())
+            print_json(msgspec.json.encode(finding._asdict()))
     if any(finding.verdict == "broken" for finding in findings):
         raise typer.Exit(UNAVAILABLE)
 
 
+def _shown(finding: Finding) -> Finding:
+    """With whatever stands in the names that it found made visible."""
+    return finding._replace(found=visible(finding.found), fix=visible(finding.fix))
+
+
 def _print(finding: Finding) -> None:
-    from rich.console import Console
     from rich.text import Text
 
     sign, style = {"works": ("✓", "green"), "missing": ("–", "yellow"), "broken": ("✕", "bold red")}[
@@ -54,7 +62,7 @@ def _print(finding: Finding) -> None:
     )
     if finding.fix:
         line.append(f"\n{'':<10}→ {finding.fix}")
-    Console(highlight=False).print(line, soft_wrap=True)
+    console().print(line, soft_wrap=True)
 
 
 def _examine(config_file: "options.ConfigFile") -> Iterator[Finding]:
@@ -90,7 +98,7 @@ def _onnxruntime(_: "Config") -> Finding:
 
 
 def _bundle(settings: "Config") -> Finding:
-    from edgecap.runtime.errors import BundleError, ConfigError, InputMissingError, UnavailableError
+    from edgecap.runtime.errors import EdgecapError
     from edgecap.runtime.model.bundle import Bundle
     from edgecap.runtime.saying.limits import Limits
     from edgecap.runtime.session import Model
@@ -100,7 +108,7 @@ def _bundle(settings: "Config") -> Finding:
         model = Model.load(opened, settings.provider)
         for room in settings.all_rooms():
             Limits.of(model.thresholds, room.captions)
-    except (BundleError, ConfigError, InputMissingError, UnavailableError) as error:
+    except EdgecapError as error:
         return Finding("bundle", "broken", f"{error.what}: {error.why}", error.fix)
     return Finding("bundle", "works", f"{opened.title}, every hash matches, loads")
 

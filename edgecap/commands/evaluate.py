@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..console import say
+from ..streams import print_json
 from . import options
 from .train import Cache, Corpus, progress_bar, room
 
@@ -106,7 +108,7 @@ def evaluate(
         if calibrate:
             clips, bias, slope, novelty = calibration.fit(context)
             fitted = write_calibration(calibrate, bias, slope, novelty)
-            print(f"{calibrate}: confidence calibrated on {clips} clips, {fitted}")
+            say(f"{calibrate}: confidence calibrated on {clips} clips, {fitted}")
             return
         figures = _about(bundle, context)
         for part in chosen:
@@ -122,7 +124,7 @@ def evaluate(
     if json:
         import msgspec
 
-        print(msgspec.json.encode(figures).decode())
+        print_json(msgspec.json.encode(figures))
     else:
         show(figures)
 

@@ -6,12 +6,15 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from ..console import console as open_console
+from ..console import print_table
+
 Figures = dict[str, Any]
 
 
 def show(figures: Figures) -> None:
     """Every part's tables, to stdout."""
-    console = Console()
+    console = open_console()
     for part, seconds in figures["seconds"].items():
         console.rule(f"{part} ({seconds:.0f} s)")
         _SHOW.get(part, _show_plainly)(console, figures[part])
@@ -35,7 +38,7 @@ def _show_naming(console: Console, figures: Figures) -> None:
             add(name, row, peer[name] if peer else None)
     for name, row in figures["by label"].items():
         add(name, row, peer["by label"][name] if peer else None)
-    console.print(table)
+    print_table(console, table)
     for name, value in figures["chance"].items():
         console.print(f"chance, {name.replace('_', ' ')}: {value:.3f}")
     for rule, row in figures.get("mn04", {}).items():
@@ -52,7 +55,7 @@ def _show_silence(console: Console, figures: Figures) -> None:
     for name, row in figures.items():
         said = ", ".join(f"{count} × {text}" for text, count in row["said"].items())
         table.add_row(name, str(row["captions"]), f"{row['captions_an_hour']:.1f}", str(row["untrue"]), said)
-    console.print(table)
+    print_table(console, table)
 
 
 def _show_stability(console: Console, figures: Figures) -> None:
@@ -69,8 +72,8 @@ def _show_stability(console: Console, figures: Figures) -> None:
         for one in row:
             said = one["said"][0] if one["said"] else "(nothing)"
             steady.add_row(one["label"], one["clip"], str(one["captions"]), str(one["updates"]), said)
-    console.print(onsets)
-    console.print(steady)
+    print_table(console, onsets)
+    print_table(console, steady)
 
 
 def _show_safety(console: Console, figures: Figures) -> None:
@@ -82,14 +85,14 @@ def _show_safety(console: Console, figures: Figures) -> None:
             name, str(row["trials"]), _share(row["recall"]), _share(row["plainly"]),
             _time(row["median_s"]), _time(row["p90_s"]), str(row["only_kin"]), str(row["nothing"]),
         )  # fmt: skip
-    console.print(alarms)
+    print_table(console, alarms)
     alike = Table(
         "look-alike", "trials", "called smoke alarm", "called CO alarm", "named right", "nothing said"
     )
     keys = ("trials", "called smoke_alarm", "called co_alarm", "named", "nothing said")
     for name, row in figures["look-alikes"].items():
         alike.add_row(name, *(str(row[key]) for key in keys))
-    console.print(alike)
+    print_table(console, alike)
     other = figures["other sound"]
     console.print(
         f"false alarms in {other['hours']:g} h of other sound: {other['false_alarms']} "
@@ -107,12 +110,12 @@ def _show_scenes(console: Console, figures: Figures) -> None:
         for system, row in found["systems"].items():
             scores = [f"{row['text'][metric]:.3f}" if metric in row["text"] else "–" for metric in metrics]
             table.add_row(system, *scores, f"{row['events']['micro']['f1']:.3f}")
-        console.print(table)
+        print_table(console, table)
 
 
 def _show_plainly(console: Console, figures: Figures) -> None:
     text = yaml.safe_dump(_rounded(figures), sort_keys=False, allow_unicode=True, width=110)
-    console.print(text, highlight=False, markup=False)
+    console.print(text)
 
 
 def _rounded(value: Any) -> Any:

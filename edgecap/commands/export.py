@@ -1,10 +1,11 @@
 """export: a checkpoint becomes a bundle."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from ..console import note, say
 
 
 def export(
@@ -88,7 +89,7 @@ def export(
         ) from missing
 
     def progress(step: str) -> None:
-        print(f"{step} …", file=sys.stderr)
+        note(f"{step} …")
 
     wanted = Options(
         target=target,
@@ -110,4 +111,4 @@ def export(
         if "sentences" in manifest.parity:
             same = manifest.parity["sentences"]["agreement"]
             proof += f", {same:.0%} of the sentences the same"
-    print(f"{output}: {manifest.name} {manifest.version}, {target}; {proof}")
+    say(f"{output}: {manifest.name} {manifest.version}, {target}; {proof}")

@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgecap.runtime.names import visible
+
+from ..console import say
+from ..streams import print_json
 from . import options
 
 if TYPE_CHECKING:
@@ -25,8 +29,8 @@ def inspect(
 
         files = opened.manifest.files.keys() | {graph.file for graph in opened.graphs_and_engines()}
         sizes = {file: opened.size(file) for file in sorted(files)}
-        facts = {"path": str(opened.path), "bytes": sizes, **msgspec.to_builtins(opened.manifest)}
-        print(msgspec.json.encode(facts).decode())
+        facts = {"path": visible(opened.path), "bytes": sizes, **msgspec.to_builtins(opened.manifest)}
+        print_json(msgspec.json.encode(facts))
         return
     _print_facts(opened)
 
@@ -38,7 +42,7 @@ def _print_facts(bundle: "Bundle") -> None:
     manifest, sound = bundle.manifest, bundle.manifest.audio
     window_s = manifest.window * sound.chunk * sound.hop / sound.rate
     files = (*(graph.file for graph in bundle.graphs_and_engines()), *manifest.files)
-    print(f"{bundle.title}  {bundle.path}")
+    say(f"{bundle.title}  {bundle.path}")
     rows = {
         "made": manifest.created,
         "licence": manifest.licence,
@@ -48,15 +52,15 @@ def _print_facts(bundle: "Bundle") -> None:
         **manifest.training,
     }
     for name, value in rows.items():
-        print(f"  {name:<10}  {value}")
+        say(f"  {name:<10}  {value}")
     for name, graph in (*manifest.graphs.items(), *manifest.engines.items()):
-        print()
+        say()
         _print_graph(name, graph, bundle.size(graph.file))
-    print()
+    say()
     if manifest.parity:
         _print_parity(manifest.parity)
     else:
-        print("It was not compared with the model that it was exported from.")
+        say("It was not compared with the model that it was exported from.")
 
 
 def _print_graph(name: str, graph: "GraphFile", size: int) -> None:
@@ -64,11 +68,11 @@ def _print_graph(name: str, graph: "GraphFile", size: int) -> None:
     if graph.build:
         gpus = ", ".join(graph.build.capabilities) or "any it supports"
         form += f"version {graph.build.version} for compute capability {gpus}, "
-    print(f"{name}  {form}{size / 1e6:.2f} MB, sha256 {graph.sha256[:16]}")
+    say(f"{name}  {form}{size / 1e6:.2f} MB, sha256 {graph.sha256[:16]}")
     sides = {"in": _ports(graph.inputs), "out": _ports(graph.outputs), "state": _state(graph)}
     for side, ports in sides.items():
         if ports:
-            print(f"  {side:<10}  {ports}")
+            say(f"  {side:<10}  {ports}")
 
 
 def _ports(ports: "tuple[Tensor, ...]") -> str:
@@ -87,9 +91,9 @@ def _print_parity(parity: dict[str, dict[str, float]]) -> None:
     minutes = parity.get("stream", {}).get("seconds", 0.0) / 60
     same = parity.get("sentences", {}).get("agreement")
     said = "" if same is None else f", {same:.0%} of the sentences the same"
-    print(f"compared with torch over {minutes:.1f} minutes of sound{said}")
-    print(f"  {'tensor':<30}" + "".join(f"{head:>12}" for head in FIGURES))
+    say(f"compared with torch over {minutes:.1f} minutes of sound{said}")
+    say(f"  {'tensor':<30}" + "".join(f"{head:>12}" for head in FIGURES))
     for tensor, figures in parity.items():
         if "cosine" in figures:
             cells = (f"{figures[key]:.6g}" if key in figures else "" for key in FIGURES.values())
-            print(f"  {tensor:<30}" + "".join(f"{cell:>12}" for cell in cells))
+            say(f"  {tensor:<30}" + "".join(f"{cell:>12}" for cell in cells))

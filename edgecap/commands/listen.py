@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgecap.runtime.names import visible
+
+from ..console import note
 from . import options
 
 if TYPE_CHECKING:
     from edgecap.client import Received, Subscriber
     from edgecap.runtime.telling.keys import ReaderKeys
-    from edgecap.runtime.telling.wire import CaptionMessage
 
 SILENCE_S = 5.0
 """A daemon that is there says its status every second; after so many without, say that it is not."""
@@ -19,7 +21,9 @@ INTERRUPTED = 130
 
 
 def listen(
-    endpoint: Annotated[str, typer.Argument(metavar="[ENDPOINT]")] = "tcp://127.0.0.1:7310",
+    endpoint: Annotated[
+        str, typer.Argument(metavar="[ENDPOINT]", help="Or HOST, HOST:PORT, or a PORT of this machine.")
+    ] = "tcp://127.0.0.1:7310",
     json: options.Json = False,
     room: Annotated[str, typer.Option(metavar="NAME", help="This room alone, where there are several.")] = "",
     history: Annotated[
@@ -39,7 +43,13 @@ def listen(
     ] = None,
 ) -> None:
     """Print the captions of a daemon that runs elsewhere; follows restarts, fills gaps."""
-    raise typer.Exit(follow(endpoint, json, room, history, replay, reader_keys(secret, server)))
+    from edgecap.client import address
+    from edgecap.runtime.errors import UsageError
+
+    if visible(room) != room:
+        raise UsageError(f"--room {room} is no room's name", why="it holds what can't be seen")
+    where, asked = address(endpoint), address(replay) if replay else None
+    raise typer.Exit(follow(where, json, room, history, asked, reader_keys(secret, server)))
 
 
 def reader_keys(secret: Path | None, server: Path | None) -> "ReaderKeys | None":
@@ -73,10 +83,9 @@ def follow(
     missed captions are asked for; None is the port after the endpoint's. keys: for a room that wants them.
     """
     from edgecap.client import Subscriber, replay_beside
-    from edgecap.terminal import logs_to_stderr
 
     asked = replay or replay_beside(endpoint)
-    with logs_to_stderr(), Subscriber(endpoint, asked, room, history=history, keys=keys) as subscriber:
+    with Subscriber(endpoint, asked, room, history=history, keys=keys) as subscriber:
         states: dict[str, str | None] = {}  # of each room heard of
         try:
             first = subscriber.receive(SILENCE_S)
@@ -84,7 +93,7 @@ def follow(
                 if first is not None:
                     _show_until_silence(subscriber, first, json_lines, states)
                     states = dict.fromkeys(states)  # known rooms, of which nothing is known any more
-                _say(f"nothing from {endpoint}. Is `edgecap run` running there? Still trying.")
+                note(f"nothing from {endpoint}. Is `edgecap run` running there? Still trying.")
                 first = subscriber.receive()
         except KeyboardInterrupt:
             return INTERRUPTED
@@ -102,14 +111,14 @@ def _show_until_silence(
     message: Received | None = first
     with view("json" if json_lines else "auto") as shown:
         while message is not None:
-            if not json_lines:
-                message = _for_eyes(message, names_room=bool(states.keys() - {message.room}))
+            if not json_lines and states.keys() - {message.room}:
+                message = _with_room(message)
             if subscriber.lost > lost:
-                _say(f"{subscriber.lost - lost} captions were lost on the way.")
+                note(f"{subscriber.lost - lost} captions were lost on the way.")
                 lost = subscriber.lost
             if isinstance(message, StatusMessage):
                 if not view_tells_state and states.get(message.room) != message.state:
-                    _say(f"{_printable(message.room)}: {STATES[message.state][1]}")
+                    note(f"{message.room}: {STATES[message.state][1]}")
                 if message.live is not None and message.room not in states:
                     shown.show(message.live)  # it began before we came
                 states[message.room] = message.state
@@ -118,30 +127,12 @@ def _show_until_silence(
             message = subscriber.receive(SILENCE_S)
 
 
-def _for_eyes(message: "Received", names_room: bool) -> "Received":
-    """The message as a terminal may show it, with the room before the sentence where there are several."""
+def _with_room(message: "Received") -> "Received":
+    """The message with the room before the sentence, where there are several."""
     import msgspec
 
     from edgecap.runtime.telling.wire import StatusMessage
 
-    room = _printable(message.room)
     if isinstance(message, StatusMessage):
-        live = message.live and _caption_for_eyes(message.live, names_room)
-        return msgspec.structs.replace(message, room=room, live=live)
-    return _caption_for_eyes(message, names_room)
-
-
-def _caption_for_eyes(caption: "CaptionMessage", names_room: bool) -> "CaptionMessage":
-    import msgspec
-
-    room, text = _printable(caption.room), _printable(caption.text)
-    return msgspec.structs.replace(caption, room=room, text=f"{room}: {text}" if names_room else text)
-
-
-def _printable(text: str) -> str:
-    """What comes over a network must not steer the terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
-def _say(sentence: str) -> None:
-    print(f"edgecap: {sentence}", file=sys.stderr, flush=True)
+        return msgspec.structs.replace(message, live=message.live and _with_room(message.live))
+    return msgspec.structs.replace(message, text=f"{message.room}: {message.text}")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..console import say
 from .train import Cache, Corpus, progress_bar, room
 
 
@@ -65,7 +66,7 @@ def prepare(
     )  # fmt: skip
     with progress_bar() as progress:
         summary = make(order, progress)
-    print(
+    say(
         f"{output}: {summary.scenes} scenes and {summary.singles} of one sound, {summary.hours:g} hours; "
         f"{summary.accepted} of {summary.captions} captions ({summary.share:.0%}) are understood in full"
     )

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ..console import say
+
 Corpus = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Clips: a folder with clips.csv, labels.csv and the audio.")
 ]
@@ -76,14 +78,14 @@ def train(
     if isinstance(plan, PaperRecipe):
         with progress_bar() as progress:
             folder = train_paper(plan, corpus, weights, output, progress, anew=anew, scored=split.value)
-        print(f"{folder}: trained. What it says of the held-out recordings: {output / 'captions.csv'}")
+        say(f"{folder}: trained. What it says of the held-out recordings: {output / 'captions.csv'}")
         return
     with progress_bar() as progress:
         papers = {"MODEL_CARD.md": recipe.with_suffix(".card.md"), "LICENSE": recipe.with_suffix(".license")}
         papers = {name: paper for name, paper in papers.items() if paper.is_file()}
         bundle = Bundle.open(start) if start else None
         folder = run(plan, corpus, teacher, output, cache, papers, scenes, bundle, progress, anew=anew)
-    print(f"{folder}: trained. Next: edgecap export {folder} -o BUNDLE")
+    say(f"{folder}: trained. Next: edgecap export {folder} -o BUNDLE")
 
 
 @contextmanager

@@ -5,7 +5,6 @@ Every refusal has the key's path (`rooms[1].source.kind`), what was found there,
 
 import dataclasses
 import difflib
-import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
@@ -13,6 +12,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from ..errors import ConfigError
+from ..names import visible
 from ..options import Captions, Declared, declared
 from ..telling.endpoint import is_local
 from .schema import ENDPOINT, Config
@@ -122,7 +122,7 @@ class _Reader:
         least, most, pattern = key.key.least, key.key.most, key.key.pattern
         if least is not None and most is not None and not least <= value <= most:  # NaN is nowhere
             raise self._refusal(key, found, path)
-        if pattern and not re.fullmatch(pattern, value):
+        if pattern and not (re.fullmatch(pattern, value) and visible(value) == value):
             raise self._refusal(key, found, path)
         return value
 
@@ -133,7 +133,8 @@ class _Reader:
         if key.may_be_null and not flag:
             allowed += ", or null for the bundle's own"
         fix = EXPLAINED
-        if key.kind is str and isinstance(found, int | float):  # YAML reads 12, and true, as no text
+        if key.kind is str and not isinstance(found, str | list | dict | None):
+            # YAML reads 12, true and 2026-01-31 as no text.
             fix = f'write it in quotes: {key.name}: "{str(found).lower()}"'
         return ConfigError(
             f"{self._where}: {flag or path} is {shown(found)}", why=f"allowed is {allowed}", fix=fix
@@ -218,10 +219,12 @@ def _check_endpoint(config: Config, name: str, where: str) -> None:
 def _endpoint_problem(endpoint: str) -> str:
     """Why ZeroMQ could not bind there; empty if it could."""
     scheme, _, address = endpoint.partition("://")
+    if visible(endpoint) != endpoint:
+        return "it holds what can't be seen"
     if scheme == "ipc":
         if not address:
             return "the path is missing"
-        return "the path is longer than 107 bytes" if len(os.fsencode(address)) > 107 else ""
+        return "the path is longer than 107 bytes" if len(address.encode()) > 107 else ""
     if scheme != "tcp":
         return "the scheme is neither tcp:// nor ipc://"
     host, _, port = address.rpartition(":")

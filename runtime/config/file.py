@@ -2,15 +2,17 @@
 
 import copy
 import dataclasses
-import os
+import logging
+import stat
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ..errors import ConfigError
+from ..errors import ConfigError, InputMissingError
 from ..options import Declared, declared
+from ..paths import status, user_folder
 from .check import convert, refuse_unsafe, shown
 from .schema import Config, RoomConfig, flags
 
@@ -23,18 +25,29 @@ EXAMPLE = """\
 #     captions: {level: -50.0}
 """
 """What `rooms` looks like, where there are none."""
+log = logging.getLogger(__name__)
+
 COMPARE = "compare with the output of `edgecap config`"
 
 
-def places() -> tuple[Path, Path]:
-    """Where a configuration is looked for when none is named: the user's, then the system's."""
-    home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(home) / "edgecap" / "config.yaml", Path("/etc/edgecap/config.yaml")
+def places() -> list[Path]:
+    """Where a configuration is looked for when none is named: in the user's home, if any; the system's."""
+    folders = user_folder("XDG_CONFIG_HOME", ".config"), Path("/etc")
+    return [folder / "edgecap" / "config.yaml" for folder in folders if folder]
 
 
 def find() -> Path | None:
-    """The user's configuration file, else the system's, else None."""
-    return next((path for path in places() if path.is_file()), None)
+    """The user's configuration file, else the system's, else None. A folder that may not be entered, as the
+    home of somebody else, is passed over with a word."""
+    for path in places():
+        try:
+            found = status(path)
+        except InputMissingError as closed:
+            log.warning("%s: %s. Going on without it.", closed.what, closed.why)
+            continue
+        if found and stat.S_ISREG(found.st_mode):
+            return path
+    return None
 
 
 def load(path: Path | None = None, overrides: Mapping[str, object] | None = None) -> Config:

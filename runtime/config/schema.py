@@ -19,8 +19,8 @@ RoomName = Annotated[
     Key(
         "The room's name, in every topic and message.",
         "NAME",
-        "1 to 64 characters without spaces, dots or slashes",
-        pattern=r"[^\s./\x00-\x1f]{1,64}",
+        "1 to 64 characters that can be seen, without spaces, dots or slashes",
+        pattern=r"[^\s./]{1,64}",
     ),
 ]
 Listening = Annotated[Source, Key("Where sound comes from.")]

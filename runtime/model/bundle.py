@@ -13,6 +13,7 @@ from typing import get_args
 import msgspec
 
 from ..errors import BundleError, InputMissingError
+from ..paths import check_readable, expanded, status
 from .bundle_files import COPY_AGAIN, Files, FolderFiles, open_files
 from .manifest import (
     FORMAT,
@@ -114,11 +115,12 @@ class Bundle:
 def find(name: str | Path) -> Path:
     """Where a bundle lies: a path, or else the name of one that ships with edgecap.
 
-    Raises InputMissingError if it is neither.
+    Raises InputMissingError if it is neither, or may not be opened.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     shipped = SHIPPED / Path(name).name
-    if (path / MANIFEST_FILE).exists() or path.is_file():
+    check_readable(path)
+    if status(path / MANIFEST_FILE) or path.is_file():
         return path
     if path.name == str(name) and (shipped / MANIFEST_FILE).exists():
         return shipped

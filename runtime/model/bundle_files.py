@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from ..errors import BundleError
+from ..paths import check_readable
 
 COPY_AGAIN = "copy the bundle again from where it came"
 MOST_BYTES = 4 << 30
@@ -33,7 +34,8 @@ class FolderFiles:
         self.path = path
 
     def read(self, file: str) -> bytes:
-        """The whole of a file. Raises BundleError if it is missing, unreadable or outside."""
+        """The whole of a file. Raises BundleError if it is missing, damaged or outside, InputMissingError
+        if it may not be opened."""
         try:
             return self.locate(file).read_bytes()
         except OSError as error:
@@ -44,8 +46,10 @@ class FolderFiles:
         return self.locate(file).stat().st_size
 
     def locate(self, file: str) -> Path:
-        """Where a file really lies. Raises BundleError if that is outside the folder, or nowhere."""
+        """Where a file really lies. Raises BundleError if that is outside the folder, or nowhere,
+        InputMissingError if it may not be opened."""
         check_name(self.path, file)
+        check_readable(self.path / file)  # before resolve, which some links lead round in circles
         real = (self.path / file).resolve()
         if not real.is_relative_to(self.path.resolve()):
             raise _outside(self.path, file, f"it is a link to {real}")

@@ -6,6 +6,7 @@ says once why not where they don't.
 Not run on a GPU here: it is written to NVIDIA's documented API, and its refusals are tested.
 """
 
+import contextlib
 import importlib
 import logging
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from ..errors import BundleError, UnavailableError
+from ..paths import user_folder
 from .bundle import Bundle
 from .cuda import Device, DeviceArray
 from .engine import Array, Engine, Provider, State, zero_state
@@ -86,11 +88,13 @@ class TensorRtEngine:
         settings = self._engine.create_runtime_config()
         settings.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         self._kernels = settings.create_runtime_cache()
-        file = f"{self.graph.sha256[:16]}-{self._device.capability}.kernels"
-        self._kernels_file = _state_folder() / file
-        self._is_warm = self._kernels_file.is_file()
-        if self._is_warm:
-            self._kernels.deserialize(self._kernels_file.read_bytes())  # refuses another driver's by itself
+        folder = _state_folder()
+        self._kernels_file = folder and folder / f"{self.graph.sha256[:16]}-{self._device.capability}.kernels"
+        self._is_warm = self._kernels_file is None
+        if self._kernels_file:
+            with contextlib.suppress(OSError):  # the first start, or not ours to read
+                self._kernels.deserialize(self._kernels_file.read_bytes())  # refuses another driver's itself
+                self._is_warm = True
         settings.set_runtime_cache(self._kernels)
         return self._engine.create_execution_context(settings)
 
@@ -163,6 +167,8 @@ class TensorRtEngine:
     def _keep_kernels(self) -> None:
         """The first run compiled for this very GPU: the next start need not."""
         self._is_warm = True
+        if self._kernels_file is None:
+            return
         try:
             self._kernels_file.parent.mkdir(parents=True, exist_ok=True)
             self._kernels_file.write_bytes(bytes(self._kernels.serialize()))
@@ -202,9 +208,10 @@ def check_build(file: str, build: Build, version: str, capability: str) -> None:
         )
 
 
-def _state_folder() -> Path:
-    """systemd's StateDirectory, else the user's."""
+def _state_folder() -> Path | None:
+    """systemd's StateDirectory, else the user's; None for a user without a home."""
     given = os.environ.get("STATE_DIRECTORY")
     if given:
         return Path(given)
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "edgecap"
+    folder = user_folder("XDG_STATE_HOME", ".local/state")
+    return folder and folder / "edgecap"

@@ -1,5 +1,6 @@
 """Files: recordings as blocks of mono 32 kHz, read as a stream."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import soundfile
 
 from ..errors import DataError, InputMissingError
+from ..paths import check_readable
 from .blocks import BLOCK_S, Block, Converter
 from .pipe import UNKNOWN_LENGTH
 
@@ -42,6 +44,7 @@ def file_blocks(path: Path) -> Iterator[Block]:
 
 
 def _open(path: Path) -> soundfile.SoundFile:
+    check_readable(path)
     if not path.exists():
         raise InputMissingError(f"{path} does not exist", fix="check the path")
     if path.is_dir():
@@ -49,7 +52,7 @@ def _open(path: Path) -> soundfile.SoundFile:
     try:
         if path.stat().st_size == 0:
             raise _empty(path)
-        sound = soundfile.SoundFile(path)
+        sound = soundfile.SoundFile(os.fsencode(path))
     except OSError as refused:
         raise DataError(f"{path} can't be read", why=refused.strerror or str(refused)) from refused
     except soundfile.LibsndfileError as refused:

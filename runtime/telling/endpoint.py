@@ -1,5 +1,6 @@
 """Where the publisher may be reached: binding a ZeroMQ socket, and what can go wrong with it."""
 
+import contextlib
 import errno
 import fcntl
 import ipaddress
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import zmq
 
-from ..errors import ConfigError, UnavailableError
+from ..errors import ConfigError, InputMissingError, UnavailableError
+from ..paths import status
 
 GROUP_MAY_CONNECT = 0o660
 
@@ -45,7 +47,8 @@ def bind(socket: "zmq.Socket[bytes]", endpoint: str, flag: str) -> int | None:
 def release(endpoint: str, lock: int | None) -> None:
     """Remove the socket file that ZeroMQ leaves behind, then let the next one have the path."""
     if lock is not None:
-        _path(endpoint).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder has gone, or is no longer ours
+            _path(endpoint).unlink(missing_ok=True)
         os.close(lock)
 
 
@@ -55,7 +58,11 @@ def _bind_path(socket: "zmq.Socket[bytes]", endpoint: str, flag: str) -> int | N
     if path.name.startswith("@") and path.parent == Path():  # no file: the kernel's abstract namespace
         _bind(socket, endpoint, flag)
         return None
-    if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
+    try:
+        found = status(path)
+    except InputMissingError as closed:
+        raise _no_socket(endpoint, flag, closed.why) from closed
+    if found and not stat.S_ISSOCK(found.st_mode):
         raise ConfigError(
             f"{flag} {endpoint}: something that is no socket is there",
             why="binding would delete it",
@@ -71,11 +78,7 @@ def _bind_path(socket: "zmq.Socket[bytes]", endpoint: str, flag: str) -> int | N
                 why="locking would follow it to a file that may be another's",
                 fix=f"remove it, or choose another path with {flag}",
             ) from refused
-        raise ConfigError(
-            f"{flag} {endpoint}: no socket can be made there",
-            why=refused.strerror or "",
-            fix=f"make the folder {path.parent} writable, or choose another path with {flag}",
-        ) from refused
+        raise _no_socket(endpoint, flag, refused.strerror or "") from refused
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _bind(socket, endpoint, flag)
@@ -89,12 +92,22 @@ def _bind_path(socket: "zmq.Socket[bytes]", endpoint: str, flag: str) -> int | N
     return lock
 
 
+def _no_socket(endpoint: str, flag: str, why: str) -> ConfigError:
+    return ConfigError(
+        f"{flag} {endpoint}: no socket can be made there",
+        why=why,
+        fix=f"make the folder {_path(endpoint).parent} writable, or choose another path with {flag}",
+    )
+
+
 def _bind(socket: "zmq.Socket[bytes]", endpoint: str, flag: str) -> None:
     try:
         socket.bind(endpoint)
     except zmq.ZMQError as refused:
         if refused.errno == errno.EADDRINUSE:
             raise _taken(endpoint, flag) from refused
+        if endpoint.startswith("ipc://"):
+            raise _no_socket(endpoint, flag, refused.strerror) from refused
         if refused.errno == errno.EACCES:
             raise UnavailableError(
                 f"{flag} {endpoint}: this user may not listen there",

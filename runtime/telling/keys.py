@@ -4,6 +4,7 @@ Key files are pyzmq's certificates, as zmq.auth.create_certificates(folder, "kit
 kitchen.key is public, kitchen.key_secret is not.
 """
 
+import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import zmq
 from zmq.auth import load_certificate, load_certificates
 
-from ..errors import ConfigError
+from ..errors import ConfigError, InputMissingError
+from ..paths import check_readable, status
 
 if TYPE_CHECKING:
     from zmq.auth.thread import ThreadAuthenticator
@@ -59,7 +61,8 @@ def admit(context: "zmq.Context[zmq.Socket[bytes]]", keys: ServerKeys) -> "Threa
     """Start the check of readers, before any socket is bound; `stop` it before the context ends."""
     from zmq.auth.thread import ThreadAuthenticator  # brings asyncio, which nobody else needs
 
-    if not keys.clients.is_dir():
+    found = _looked_at(keys.clients)
+    if found is None or not stat.S_ISDIR(found.st_mode):
         raise ConfigError(
             f"{keys.clients}: no such folder of readers' keys",
             why="without it nobody could connect",
@@ -101,7 +104,17 @@ def _secret(path: Path) -> tuple[bytes, bytes]:
     return public, secret
 
 
+def _looked_at(path: Path) -> os.stat_result | None:
+    """What lies there. Raises ConfigError where this user may not know, or not read it."""
+    try:
+        check_readable(path)
+        return status(path)
+    except InputMissingError as closed:
+        raise ConfigError(closed.what, why=closed.why, fix=closed.fix) from closed
+
+
 def _load(path: Path) -> tuple[bytes, bytes | None]:
+    _looked_at(path)
     try:
         return load_certificate(path)
     except (OSError, ValueError) as unreadable:

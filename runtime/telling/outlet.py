@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, nullcontext
 from threading import Condition, Thread
 from typing import Generic, TypeVar
 
+from ..errors import EdgecapError
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -96,6 +98,8 @@ class Outlet(Generic[T]):
 
 
 def _reason(failed: Exception) -> str:
+    if isinstance(failed, EdgecapError):
+        return failed.why or failed.what
     if isinstance(failed, BrokenPipeError):
         return "its reader has gone"
     if isinstance(failed, OSError) and failed.strerror:

@@ -1,5 +1,6 @@
 """The Subscriber: every caption once and in order, whatever the way between does to them."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecap.client import Received, Subscriber, replay_beside
+from edgecap.client import Received, Subscriber, address, replay_beside
 from edgecap.runtime.errors import UnavailableError, UsageError
 from edgecap.runtime.events import Caption
 from edgecap.runtime.telling import wire
@@ -315,3 +316,41 @@ def test_a_replay_that_never_answers_holds_up_one_hole_and_no_timeout() -> None:
     finally:
         room.close()
         context.destroy(linger=0)
+
+
+@pytest.mark.parametrize(
+    ("words", "endpoint"),
+    [
+        ("7310", "tcp://127.0.0.1:7310"),
+        ("7411", "tcp://127.0.0.1:7411"),
+        ("kitchen", "tcp://kitchen:7310"),
+        ("kitchen.local", "tcp://kitchen.local:7310"),
+        ("kitchen.local:7411", "tcp://kitchen.local:7411"),
+        ("192.168.1.7", "tcp://192.168.1.7:7310"),
+        ("192.168.1.7:7411", "tcp://192.168.1.7:7411"),
+        (":7411", "tcp://127.0.0.1:7411"),
+        ("::1", "tcp://[::1]:7310"),
+        ("fe80::1%eth0", "tcp://[fe80::1%eth0]:7310"),
+        ("[::1]", "tcp://[::1]:7310"),
+        ("[::1]:7411", "tcp://[::1]:7411"),
+        ("/run/edgecap/captions", "ipc:///run/edgecap/captions"),
+        ("./captions", "ipc://./captions"),
+        ("tcp://kitchen:7411", "tcp://kitchen:7411"),
+        ("ipc://@captions", "ipc://@captions"),
+    ],
+)
+def test_an_address_may_be_as_people_write_it(words: str, endpoint: str) -> None:
+    assert address(words) == endpoint
+    assert address(endpoint) == endpoint
+
+
+@pytest.mark.parametrize("words", ["0", "99999", "kitchen:", "kitchen:http", "[::1]:0", "kitchen:-1", "٣"])
+def test_a_port_that_is_none_is_refused(words: str) -> None:
+    with pytest.raises(UsageError, match="is no port"):
+        address(words)
+
+
+@given(st.text())
+def test_any_words_are_an_endpoint_or_refused(words: str) -> None:
+    with contextlib.suppress(UsageError):
+        assert "://" in address(words)

@@ -3,15 +3,13 @@
 import csv
 import io
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecap.formats import Entry, clock, csv_text, fold, json_line, srt, table, vtt, write_whole
+from edgecap.formats import Entry, clock, csv_text, fold, json_line, srt, table_head, table_row, vtt
 from edgecap.runtime.audio import RATE
-from edgecap.runtime.errors import UnavailableError
 from edgecap.runtime.events import Caption, Sound
 
 DOG = (Sound("dog", 0.91),)
@@ -40,7 +38,7 @@ entries = st.lists(
 
 
 def test_a_caption_is_one_entry_with_its_last_wording() -> None:
-    assert fold("a.wav", EVENTS) == [
+    assert [*fold("a.wav", EVENTS)] == [
         Entry("a.wav", 1.0, 3.0, "A dog barks.", 0.83, (("dog", 0.91),)),
         Entry("a.wav", 4.0, 70.0, "Rain is falling.", 0.7, ()),
     ]
@@ -57,7 +55,7 @@ def test_json_has_the_wires_fields_and_the_file() -> None:
 
 
 def test_srt() -> None:
-    assert srt(fold("a.wav", EVENTS)) == (
+    assert srt([*fold("a.wav", EVENTS)]) == (
         "1\n00:00:01,000 --> 00:00:03,000\nA dog barks.\n\n"
         "2\n00:00:04,000 --> 00:01:10,000\nRain is falling.\n"
     )  # fmt: skip
@@ -76,30 +74,58 @@ def test_a_subtitle_stays_two_seconds_unless_the_next_one_comes() -> None:
     assert "00:00:10,000 --> 00:00:12,000" in text
 
 
+def test_subtitles_that_begin_at_once_are_shown_one_after_the_other() -> None:
+    times = [block.split("\n")[1] for block in srt([entry(1.0, 1.0)] * 3).split("\n\n")]
+    assert times == [
+        "00:00:01,000 --> 00:00:02,000",
+        "00:00:02,000 --> 00:00:03,000",
+        "00:00:03,000 --> 00:00:05,000",
+    ]
+
+
 @given(entries)
-def test_subtitles_never_overlap_and_fit_their_lines(some: list[Entry]) -> None:
+def test_subtitles_can_be_read_never_overlap_and_fit_their_lines(some: list[Entry]) -> None:
     ends = 0.0
-    for block in srt(some).split("\n\n"):
-        if not block.strip():
-            continue
+    blocks = [block for block in srt(some).split("\n\n") if block.strip()]
+    assert len(blocks) == len(some)
+    for block, one in zip(blocks, some, strict=True):
         _, times, *lines = block.strip("\n").split("\n")
         start, end = (_seconds(stamp) for stamp in times.split(" --> "))
-        assert ends - 1e-3 <= start <= end
+        assert ends <= start <= end - 0.999
+        assert start >= one.start - 1e-3
         ends = end
-        assert all(len(line) <= 42 for line in lines) or len(lines) == 1
+        assert all(len(line) <= 42 or " " not in line for line in lines)
 
 
 @given(entries)
-def test_csv_reads_back(some: list[Entry]) -> None:
+def test_csv_reads_back_and_computes_nothing(some: list[Entry]) -> None:
     rows = list(csv.DictReader(io.StringIO(csv_text(some), newline="")))
-    assert [row["text"] for row in rows] == [e.text for e in some]
+    assert [row["text"].removeprefix("'") for row in rows] == [e.text.removeprefix("'") for e in some]
+    assert not [cell for row in rows for cell in row.values() if cell[:1] in "=+-@\t\r" and cell]
     assert [float(row["start"]) for row in rows] == pytest.approx([e.start for e in some], abs=5e-4)
 
 
-def test_the_table_names_the_file_only_where_there_are_several() -> None:
-    assert [column.header for column in table([entry(0, 1)]).columns] == ["from", "to", "caption", "sure"]
-    several = table([entry(0, 1), entry(0, 1)._replace(file="b.wav")])
-    assert several.columns[0].header == "file"
+@given(entries, st.integers(1, 200) | st.none())
+def test_a_table_of_any_width_holds_every_word_and_figure(some: list[Entry], width: int | None) -> None:
+    for one in some:
+        text = table_row(one, width)
+        words = text.split()
+        for word in (*one.text.split(), clock(one.start), clock(one.end), "83%"):
+            assert word in words
+            words.remove(word)
+        assert words == []
+        longest = max(map(len, [*one.text.split(), clock(one.end)]))
+        for line in text.splitlines():  # what is wider than its place is a single word
+            assert width is None or len(line) <= max(width, 28 + longest)
+
+
+def test_a_narrow_table_stands_below_its_times() -> None:
+    one = entry(4, 8.3, "Someone knocks on a door.")
+    assert table_row(one, 20) == "0:04.0 0:08.3 83%\nSomeone knocks on a\ndoor.\n"
+    assert table_head(20) == ""
+    head, row = table_head(60), table_row(one, 60)
+    assert [head.index("sure") + 4, head.index("caption")] == [row.index("83%") + 3, row.index("Someone")]
+    assert row == "   0:04.0     0:08.3  Someone knocks on a door.          83%\n"
 
 
 @pytest.mark.parametrize(
@@ -107,19 +133,6 @@ def test_the_table_names_the_file_only_where_there_are_several() -> None:
 )
 def test_clock(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "out.srt"
-    write_whole(path, "first")
-    write_whole(path, "second")
-    assert path.read_text() == "second"
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(path, "half \ud800")
-    assert path.read_text() == "second"
-    assert [p.name for p in tmp_path.iterdir()] == ["out.srt"]
-    with pytest.raises(UnavailableError, match="can't be written"):
-        write_whole(tmp_path / "nowhere" / "out.srt", "x")
 
 
 def _seconds(stamp: str) -> float:

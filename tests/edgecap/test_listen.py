@@ -13,8 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Literal
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from edgecap.runtime.events import Caption
+from edgecap.runtime.names import visible
 from edgecap.runtime.telling.wire import CaptionMessage
 from tests.station import Station
 
@@ -51,14 +54,14 @@ class Room:
 
     def rounds_until(self, stream: IO[str], text: str) -> str:
         """Poll, and say how the room is, until the stream has shown the text; what it has shown."""
-        shown, deadline = "", time.monotonic() + PATIENCE_S
-        while text not in shown:
+        shown, deadline = b"", time.monotonic() + PATIENCE_S
+        while text.encode() not in shown:
             assert time.monotonic() < deadline, shown
             self.publisher.poll()
             self.status()
             if select.select([stream], [], [], 0.02)[0]:
-                shown += os.read(stream.fileno(), 65_536).decode()
-        return shown
+                shown += os.read(stream.fileno(), 65_536)
+        return shown.decode()
 
 
 @pytest.fixture
@@ -142,7 +145,41 @@ def test_what_comes_over_the_network_does_not_steer_the_terminal(room: Room) -> 
         out, err = streams(listener)
         room.rounds_until(err, "listening\n")
         room.caption(1, "A dog\x1b[2J\nbarks\x9b.")
-        assert room.rounds_until(out, "\n") == f"{local(START)}  A dog [2J barks .\n"
+        assert room.rounds_until(out, "\n") == f"{local(START)}  A dog\\x1b[2J\\nbarks\\x9b.\n"
+
+
+@settings(
+    max_examples=3,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=[Phase.reuse, Phase.generate],
+)
+@given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=30, max_size=60))
+@pytest.mark.parametrize("style", [(), ("json",)], ids=["lines", "json"])
+def test_whatever_comes_over_the_network_is_shown_and_never_obeyed(
+    style: tuple[str, ...], room: Room, texts: list[str]
+) -> None:
+    """Sentences, and the names of rooms beside which they stand."""
+    hostile = Room()
+    try:
+        with listening(hostile, *style) as listener:
+            out, err = streams(listener)
+            hostile.rounds_until(err, "listening\n")
+            for number, text in enumerate(texts):
+                hostile.publisher.log.room = f"attic{text}"
+                hostile.caption(number, text)
+            hostile.publisher.log.room = "kitchen"
+            hostile.caption(len(texts), "That was all.")
+            shown = hostile.rounds_until(out, "That was all.")
+    finally:
+        hostile.publisher.close()
+    *lines, _ = shown.split("\n")
+    assert all(line.isprintable() or visible(line) == line for line in lines)
+    if style:
+        assert [json.loads(line)["text"] for line in lines[: len(texts)]] == texts
+    else:
+        assert [line.endswith(visible(text)) for line, text in zip(lines, texts, strict=False)] == [
+            True
+        ] * len(texts)
 
 
 def test_silence_is_said_and_waited_out(room: Room) -> None:

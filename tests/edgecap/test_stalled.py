@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import zmq
 
 from edgecap.runtime.telling import wire
 from tests import handmade
+from tests.pseudo_terminal import take_for_control
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
@@ -45,13 +46,13 @@ main()
 class Stalled:
     """The running command, its sound by a pipe, and a subscriber in this process."""
 
-    def __init__(self, stdout: int, *flags: str) -> None:
+    def __init__(self, stdout: int, *flags: str, before: Callable[[], object] | None = None) -> None:
         told, tell = os.pipe()
         heard, self._sound = os.pipe()
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN, str(tell), *flags],
             stdin=heard, stdout=stdout, stderr=stdout, cwd=ROOT, pass_fds=[tell],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}, preexec_fn=before,
         )  # fmt: skip
         os.close(tell)
         os.close(heard)
@@ -118,8 +119,8 @@ def check_that_the_room_goes_on(room: Stalled) -> None:
 
 
 @contextmanager
-def stalled(stdout: int, *flags: str) -> Iterator[Stalled]:
-    room = Stalled(stdout, *flags)
+def stalled(stdout: int, *flags: str, before: Callable[[], object] | None = None) -> Iterator[Stalled]:
+    room = Stalled(stdout, *flags, before=before)
     try:
         yield room
     finally:
@@ -162,3 +163,33 @@ def test_a_reader_that_leaves_stops_nothing_else() -> None:
             check_that_the_room_goes_on(room)
     finally:
         os.close(writing)
+
+
+def test_a_terminal_that_is_closed_ends_the_room_and_its_captions() -> None:
+    """An ssh link that breaks, a window that is closed: SIGHUP, and a terminal that can't be written."""
+    ours, theirs = pty.openpty()
+    with stalled(theirs, before=lambda: take_for_control(theirs)) as room:
+        os.close(theirs)
+        room.next_status()
+        room.play(handmade.silence(1), handmade.dog(2))
+        assert room.next_new() == "A dog barks."
+        os.close(ours)
+        messages = []
+        while not (messages and messages[-1].type == "status" and messages[-1].state == "stopping"):
+            messages.append(wire.decode(room.sub.recv_multipart()[1]))
+        assert [message.event for message in messages if message.type == "caption"][-1] == "end"
+        assert room.process.wait(PATIENCE_S) == 0
+
+
+def test_under_nohup_a_terminal_that_is_closed_ends_nothing() -> None:
+    ours, theirs = pty.openpty()
+
+    def nohup() -> None:
+        take_for_control(theirs)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    with stalled(theirs, before=nohup) as room:
+        os.close(theirs)
+        room.next_status()
+        os.close(ours)
+        check_that_the_room_goes_on(room)
