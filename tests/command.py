@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,6 @@ def finish(process: "subprocess.Popen[bytes]") -> tuple[int, bytes, str]:
     assert "Traceback" not in said, said
     assert "Exception ignored" not in said, said
     return process.returncode, out or b"", said
-
-
-def finish_all(processes: "Sequence[subprocess.Popen[bytes]]") -> list[tuple[int, bytes, str]]:
-    """Of several that run at once: all are over before one of them is looked at."""
-    with ThreadPoolExecutor(len(processes)) as waiting:
-        return [each.result() for each in [waiting.submit(finish, process) for process in processes]]
 
 
 def edgecap(*arguments: "str | bytes | Path", **how: Any) -> tuple[int, bytes, str]:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigError, InputMissingError
+from ..names import visible
 from ..options import Declared, declared
 from ..paths import status, user_folder
 from .check import convert, refuse_unsafe, shown
@@ -125,8 +126,10 @@ def _render_room(room: RoomConfig, config: Config) -> list[str]:
 
 
 def _scalar(held: object) -> str:
-    """The value as one line of YAML."""
-    return yaml.safe_dump(held, allow_unicode=True, width=10_000).removesuffix("...\n").removesuffix("\n")
+    """The value as one line of YAML; with escapes for what could not be seen in it."""
+    is_plain = not isinstance(held, str) or visible(held) == held
+    text = yaml.safe_dump(held, allow_unicode=is_plain, default_style=None if is_plain else '"', width=10_000)
+    return text.removesuffix("...\n").removesuffix("\n")
 
 
 def _refuse_single(overrides: Mapping[str, object], spelling: Mapping[str, str], several: str) -> None:

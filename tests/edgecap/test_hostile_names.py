@@ -55,7 +55,7 @@ def told(said: str) -> list[str]:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.reuse, Phase.generate],  # to make an example smaller would take minutes
 )
-@given(st.lists(file_names, min_size=20, max_size=40, unique=True))
+@given(st.lists(file_names, min_size=15, max_size=25, unique=True))
 def test_recordings_of_any_name(bundle: Path, tmp_path: Path, more: list[bytes]) -> None:
     """Every one is captioned and told by its name, in every style, on standard output and in a folder."""
     room = tmp_path / "room"
@@ -129,7 +129,7 @@ COMMANDS = [
 """With a name that is none of what they want, or one that they only show."""
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(KNOWN) | file_names)
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
 def test_a_name_that_is_none_is_told_in_a_sentence(

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -126,6 +127,12 @@ def test_a_printed_configuration_can_be_read_whatever_the_encoding(room: Path) -
     ]
     assert "room: küche\n" in printed[0].decode()
     assert {*printed} == {printed[0]}
+
+
+def test_ports_that_were_not_named_are_told(room: Path) -> None:
+    anywhere = ["--publish", "tcp://127.0.0.1:*", "--replay", "tcp://127.0.0.1:*"]
+    _, _, said = edgecap(*COMMANDS["run"], *anywhere, cwd=room, env=environment(room))
+    assert re.search(r"Published on tcp://127\.0\.0\.1:\d+, replay tcp://127\.0\.0\.1:\d+\.", said)
 
 
 def test_what_is_closed_is_given_to_nobody_else(room: Path) -> None:

@@ -16,14 +16,15 @@ from edgecap.cli import app
 from edgecap.runtime.config.file import find, load, places, render
 from edgecap.runtime.config.schema import Config, RoomConfig, flags
 from edgecap.runtime.errors import ConfigError
+from edgecap.runtime.names import visible
 from edgecap.runtime.options import Captions
 from edgecap.runtime.sound.source import Source
 from edgecap.runtime.telling.key_files import Keys
 
 ROOT = Path(__file__).parents[3]
 unit = st.floats(0, 1)
-names = st.from_regex(r"\A[^\s./\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,20}\Z")
-texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30)
+names = st.from_regex(r"\A[^\s./]{1,20}\Z").filter(lambda name: visible(name) == name)
+texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
 
 
 def sources(*kinds: str) -> st.SearchStrategy[Source]:
