@@ -56,6 +56,7 @@ class Written:
     def __init__(self, targets: Sequence[Path], head: str = "") -> None:
         self._targets = iter(targets)
         self._begun: set[Path] = set()
+        self._kept: dict[tuple[int, int], Path] = {}  # what was begun, by what it is on the disk
         self._head = head
         self._texts: list[str] = []
         self._target = Path()
@@ -63,9 +64,17 @@ class Written:
     def begin(self) -> None:
         self._texts.clear()
         self._target = next(self._targets)
-        if is_folder(self._target):
+        found = _status(self._target)
+        if found and stat.S_ISDIR(found.st_mode):
             raise OutputError(
                 f"{self._target} can't be written", why="it is a folder", fix="take another place"
+            )
+        kept = found and self._kept.get((found.st_dev, found.st_ino))
+        if kept and kept != self._target:  # where rec.srt and REC.srt are one, or by a link made meanwhile
+            raise OutputError(
+                f"{self._target} can't be written",
+                why=f"it is {kept}, which holds the captions of another recording",
+                fix="caption them into different folders, or rename one",
             )
 
     def put(self, text: str) -> None:
@@ -75,9 +84,11 @@ class Written:
         text = "".join(self._texts)
         if self._target in self._begun:
             append_whole(self._target, text)
-        else:
-            write_whole(self._target, self._head + text)
-            self._begun.add(self._target)
+            return
+        write_whole(self._target, self._head + text)
+        self._begun.add(self._target)
+        if found := _status(self._target):
+            self._kept[found.st_dev, found.st_ino] = self._target
 
 
 def plan(recordings: Sequence[Path], output: Path, suffix: str) -> list[Path]:

@@ -175,6 +175,22 @@ def test_every_recording_that_is_done_is_kept_and_no_other(
         assert kept == expected
 
 
+def test_what_turns_out_to_be_one_file_is_not_written_over(tmp_path: Path) -> None:
+    """As rec.srt and REC.srt are on some file systems; here by a link that is made meanwhile."""
+    one, other = tmp_path / "rec.srt", tmp_path / "REC.srt"
+    results = Written([one, other, one])
+    results.begin()
+    results.put("one")
+    results.done()
+    other.symlink_to(one)
+    with pytest.raises(OutputError, match=r"REC\.srt can't be written: it is .*rec\.srt, which holds"):
+        results.begin()
+    results.begin()
+    results.put(" more")
+    results.done()
+    assert one.read_text() == "one more"
+
+
 # --- through the command ----------------------------------------------------------------------------
 
 

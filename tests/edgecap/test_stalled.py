@@ -81,7 +81,12 @@ def test_a_reader_that_leaves_stops_nothing_else() -> None:
 def test_a_terminal_that_is_closed_ends_the_room_and_its_captions() -> None:
     """An ssh link that breaks, a window that is closed: SIGHUP, and a terminal that can't be written."""
     ours, theirs = pty.openpty()
-    with stalled(theirs, before=lambda: take_for_control(theirs)) as room:
+
+    def as_a_shell_does() -> None:
+        take_for_control(theirs)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup themselves
+
+    with stalled(theirs, before=as_a_shell_does) as room:
         os.close(theirs)
         room.next_status()
         room.play(handmade.silence(1), handmade.dog(2))
