@@ -186,7 +186,7 @@ def test_what_can_t_be_read_is_told_by_its_line_and_the_rest_stored(tmp_path: Pa
         (("history", "--format", "srt", "--json"), 2, "choose one"),
         (("history", "--digest", "--room", "hall"), 2, "leave --room out"),
         (("search", "after:yesterdya", "dog"), 2, "'yesterdya' is no time"),
-        (("history", "-o", "none/x", "--format", "csv"), 69, "can't be written"),
+        (("history", "-o", "none/x", "--format", "csv"), 74, "can't be written"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 OpenTab = Callable[..., browser.Tab]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> "Iterator[Browser]":
     browser.need()
     with browser.launched() as opened:
