@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 OpenTab = Callable[..., browser.Tab]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # while it runs, an event loop does: no other could in this thread
 def chromium() -> "Iterator[Browser]":
     browser.need()
     with browser.launched() as opened:
