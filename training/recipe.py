@@ -13,6 +13,7 @@ from .data.licences import Licence
 from .models.gpt import GptSizes
 from .models.see import AdapterConfig
 from .papers.order import Order
+from .papers.retrieval import RetrievalRecipe
 from .papers.see import PaperRecipe, train_paper
 from .room.encoder import EncoderSettings
 from .room.head import HeadSettings
@@ -51,7 +52,7 @@ class Recipe(
     seed: int = 1
 
 
-AnyRecipe = Recipe | PaperRecipe
+AnyRecipe = Recipe | PaperRecipe | RetrievalRecipe
 PAPERS: Mapping[type, Callable[[Any, Order], Path]] = {PaperRecipe: train_paper}
 """Kind of recipe -> what trains it; returns the folder of what was made."""
 
