@@ -40,7 +40,9 @@ def of_each_query(
     cosine = _unit(queries) @ _unit(answers).T
     order = np.argsort(-cosine, axis=1, kind="stable")[:, : max(RANKS)]
     ten = np.take_along_axis(right, order, axis=1)
-    scores: dict[str, NDArray[np.float64]] = {f"R@{k}": ten[:, :k].any(1) * 1.0 for k in RANKS}
+    scores: dict[str, NDArray[np.float64]] = {
+        f"R@{k}": np.asarray(ten[:, :k].any(1), np.float64) for k in RANKS
+    }
     precision = ten.cumsum(1) / np.arange(1, ten.shape[1] + 1)
     possible = np.minimum(right.sum(1), max(RANKS))
     scores["mAP@10"] = np.asarray((precision * ten).sum(1) / possible)
