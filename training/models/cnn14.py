@@ -1,4 +1,4 @@
-"""CNN14 (Kong et al. 2020, PANNs), under the names of its public checkpoint, 84 tensors; BLAT's copy of it too.
+"""CNN14 (Kong et al. 2020, PANNs) under the names of its public checkpoint, 84 tensors, and of BLAT's.
 
 80,753,615 parameters and 1,083,456 fixed numbers of the front end: 32 kHz, 64 mel bins, centred frames.
 A frame of features every 32 of the front end's: 31 at 10 s.
@@ -54,7 +54,7 @@ class Cnn14Trunk(nn.Module):
         return x.mean(3).transpose(1, 2)
 
     def clip_vector(self, frames: Tensor, valid: Tensor | None = None) -> Tensor:
-        """(B, t, 2048) -> (B, 2048): max + mean over the valid frames, then fc1 and ReLU; valid (B, t) bool."""
+        """(B, t, 2048) -> (B, 2048): max + mean over the valid frames, then fc1; valid (B, t) bool."""
         if valid is None:
             pooled = frames.amax(1) + frames.mean(1)
         else:

@@ -29,6 +29,9 @@ class Sizes(NamedTuple):
     heads: tuple[int, ...] = (4, 8, 16, 32)
 
 
+PUBLISHED = Sizes()
+
+
 class Mlp(nn.Module):
     """Four times as wide inside."""
 
@@ -125,7 +128,9 @@ class Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:
             x = block(x)
-        return x if self.downsample is None else self.downsample(x, self.side)
+        if self.downsample is not None:
+            x = self.downsample(x, self.side)
+        return x
 
 
 class PatchEmbedding(nn.Module):
@@ -144,7 +149,7 @@ class PatchEmbedding(nn.Module):
 class Htsat(nn.Module):
     """As `HTSAT_AudioSet_Saved_1.ckpt` holds it under `sed_model.`; `head` is there and not used."""
 
-    def __init__(self, sizes: Sizes = Sizes(), sounds: int = 527) -> None:
+    def __init__(self, sizes: Sizes = PUBLISHED, sounds: int = 527) -> None:
         super().__init__()
         self.spectrogram_extractor = CentredStft()
         self.logmel_extractor = CentredMel(MELS)
@@ -178,7 +183,8 @@ class Htsat(nn.Module):
         for layer in self.layers:
             x = layer(x)
         x = self.norm(x).transpose(1, 2).reshape(clips, self.width, FOLDS, -1, self.side)
-        return x.transpose(2, 3).reshape(clips, self.width, -1, FOLDS * self.side)
+        found: Tensor = x.transpose(2, 3).reshape(clips, self.width, -1, FOLDS * self.side)
+        return found
 
     def columns(self, log_mel: Tensor) -> Tensor:
         """(B, T, 64) in dB, T at most 1,024 -> (B, 32, 768): the mean of the mel groups."""
@@ -186,7 +192,7 @@ class Htsat(nn.Module):
 
     def features(self, samples: Tensor) -> Tensor:
         """(B, N) samples -> (B, 32 k, 768): of a clip of more than 10 s, crops of 10 s in turn (EDTC-1)."""
-        crops = samples.split(10 * 32_000, dim=1)
+        crops = torch.split(samples, 10 * 32_000, dim=1)
         if len(crops) > 1 and crops[-1].shape[1] < 32_000:  # less than a second is no crop of its own
             crops = crops[:-1]
         return torch.cat([self.columns(self.log_mel(crop)) for crop in crops], dim=1)

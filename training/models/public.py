@@ -38,7 +38,7 @@ HTSAT = Public(
 )
 CONVNEXT = Public("convnext_tiny_465mAP_BL_AC_70kit.pth", WindowedConvNeXt, "zenodo.org/record/8020843, MIT")
 EXTRACTORS = {"cnn14": CNN14, "htsat": HTSAT, "convnext": CONVNEXT}
-"""What hears, by name: each has `features(samples)`, and `log_mel` and `columns`, which are its two halves."""
+"""What hears, by name: each has `features(samples)`, in two halves `log_mel` and `columns`."""
 
 TEXTS = {
     "bart-base": "facebook/bart-base, Apache-2.0",
@@ -58,8 +58,9 @@ def find(folder: Path | None, files: Iterable[Public], texts: Iterable[str], pap
     wanted |= {f"{name}/": TEXTS[name] for name in texts}
     missing = [name for name in wanted if folder is None or not (folder / name).exists()]
     if missing:
+        lacks = f"{folder} has no {' and no '.join(missing)}"
         raise InputMissingError(
-            f"{paper} needs public weights" if folder is None else f"{folder} has no {' and no '.join(missing)}",
+            f"{paper} needs public weights" if folder is None else lacks,
             why=f"{paper} begins with " + "; ".join(f"{name} ({wanted[name]})" for name in missing),
             fix="put them into one folder and name it with --weights",
         )  # fmt: skip
@@ -93,8 +94,8 @@ def fill_empty(build: Callable[[], M], tensors: dict[str, torch.Tensor], source:
 def open_text(folder: Path, kind: str) -> Any:
     """A text model of transformers' class `kind`, from a folder in its layout, in eval mode.
 
-    Raises UnavailableError without transformers, InputMissingError where the folder holds no model, BundleError
-    where its tensors don't fit what its configuration says.
+    Raises UnavailableError without transformers, InputMissingError where the folder holds no model,
+    BundleError where its tensors don't fit what its configuration says.
     """
     try:
         import transformers

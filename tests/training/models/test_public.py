@@ -1,4 +1,4 @@
-"""Public checkpoints: their names and shapes, written down here from their publications, fill our networks."""
+"""Public checkpoints: their names and shapes, written down here as published, fill our networks."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +56,9 @@ def blat_audio() -> Shapes:
     return cnn14_trunk((64, 128, 256, 512, 1024, 2048)) | mel
 
 
-def htsat(width: int = 96, depths: tuple[int, ...] = (2, 2, 6, 2), heads: tuple[int, ...] = (4, 8, 16, 32)) -> Shapes:  # fmt: skip
+def htsat(
+    width: int = 96, depths: tuple[int, ...] = (2, 2, 6, 2), heads: tuple[int, ...] = (4, 8, 16, 32)
+) -> Shapes:
     shapes = FRONT_END | batch_norm("bn0", 64) | linear("patch_embed.proj", width, 1, 4, 4)
     shapes |= norm("patch_embed.norm", width)
     side = 64
@@ -155,7 +157,7 @@ TOYS: dict[str, tuple[public.Public, Shapes, int, int]] = {
 def test_a_file_under_its_public_name_hears(
     toy: public.Public, shapes: Shapes, steps: int, width: int, tmp_path: Path
 ) -> None:
-    """At toy size: the file with its wrapper and prefix, what else lies in it left alone, a forward, scores."""
+    """At toy size: wrapper and prefix are found, what else lies in the file is left alone; it hears."""
     torch.manual_seed(0)
     whole = toy.build().state_dict()
     assert {name: tuple(tensor.shape) for name, tensor in whole.items()} == shapes
