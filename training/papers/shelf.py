@@ -1,0 +1,53 @@
+"""What the small tables have in common: scenes as frozen encoders heard them, sentences, and a place."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from ...runtime.model.bundle import Bundle
+from ..data.corpus import Corpus, Split
+from ..loop import Progress
+from ..sentence import sentence_digest, sentence_model
+from . import ears
+from .ears import Ear
+from .scenes import Scenes, Sentences, choose, hear, open_scenes
+
+
+class Shelf:
+    """Scenes and sentences, heard and embedded the first time they are asked for.
+
+    corpus, plans: the clips, and a folder of train, val and test by `edgecap prepare`. weights: the folder of
+    mn04 and YAMNet. count: so many scenes of each split; None: all.
+    """
+
+    def __init__(
+        self, corpus: Corpus, plans: Path, weights: Path, bundle: Bundle, folder: Path,
+        count: int | None = None, progress: Progress = lambda done, what: None,
+    ) -> None:  # fmt: skip
+        self.corpus, self.bundle, self.folder = corpus, bundle, folder
+        self._plans, self._weights, self._count, self._progress = plans, weights, count, progress
+
+    ears = ("ours", "mn04", "yamnet")
+    """The encoders that every paper may stand on."""
+
+    def ear(self, name: str) -> Ear:
+        """One of `ears`. Raises InputMissingError where its weights are not there."""
+        makers: dict[str, Callable[[], Ear]] = {
+            "ours": lambda: ears.ours(self.bundle),
+            "mn04": lambda: ears.mn04(self._weights),
+            "yamnet": lambda: ears.yamnet(self._weights),
+        }
+        return makers[name]()
+
+    def scenes(self, split: Split, names: Sequence[str], more: Sequence[Ear] = ()) -> Scenes:
+        """A split's scenes as these encoders heard them, and `more`, which are a paper's own."""
+        plans = choose(self._plans, split, self._count)
+        folder = self.folder / "heard" / split
+        all_ears = [*(self.ear(name) for name in names), *more]
+        hear(self.corpus, split, plans, all_ears, folder, self._progress)
+        return open_scenes(split, plans, [one.name for one in all_ears], folder)
+
+    @cached_property
+    def sentences(self) -> Sentences:
+        """The packaged sentence model's vectors of texts."""
+        return Sentences(self.folder / "heard" / "sentences.npz", sentence_model(), sentence_digest())
