@@ -49,6 +49,7 @@ def read_tensors(path: Path, wrapper: str = "model") -> dict[str, Tensor]:
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
     """Load `tensors` into the module; each name and shape must be the module's own.
 
+    A module on the meta device, which has shapes and no memory, takes them over as they are.
     Raises BundleError that names what is missing, extra or misshapen.
     """
     own = module.state_dict()
@@ -66,7 +67,9 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None
             why="; ".join(wrong),
             fix="use the checkpoint with the configuration it was trained with",
         )
-    module.load_state_dict(dict(tensors))
+    is_empty = any(tensor.is_meta for tensor in own.values())
+    fitting = {name: tensors[name].to(tensor.dtype) for name, tensor in own.items()}
+    module.load_state_dict(fitting, assign=is_empty)
 
 
 def _shape(tensor: Tensor) -> str:
