@@ -76,3 +76,13 @@ def supervised_contrastive(audio: Tensor, text: Tensor, same: Tensor, temperatur
         share = matching / matching.sum(1, keepdim=True)
         total = total - (share * scores.log_softmax(1)).sum(1).mean()
     return total
+
+
+def clip_contrastive(one: Tensor, other: Tensor, scale: Tensor | float) -> Tensor:
+    """CLIP's loss: cross-entropy of both directions, half of each (CLIP-AAC eq. 1 to 5 with λ = 0.5).
+
+    one, other: (N, d), length 1, row i of one belonging to row i of the other. scale: 1 / temperature.
+    """
+    similar = scale * one @ other.T
+    own = torch.arange(len(similar), device=similar.device)
+    return 0.5 * (F.cross_entropy(similar, own) + F.cross_entropy(similar.T, own))
