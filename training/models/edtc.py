@@ -330,7 +330,9 @@ class Edtc(nn.Module):
         return logits, translated.last
 
 
-def new_bart(sizes: BartSizes, vocabulary: int, pad: int = 0, bos: int = 1, eos: int = 2, first: int = 1) -> Any:
+def new_bart(
+    sizes: BartSizes, vocabulary: int, pad: int = 0, bos: int = 1, eos: int = 2, first: int = 1
+) -> Any:
     """A BART with random weights. first: the token before a caption's first."""
     from transformers import BartConfig, BartForConditionalGeneration
 
