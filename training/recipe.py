@@ -12,6 +12,7 @@ from ..runtime.errors import ConfigError, InputMissingError
 from .data.licences import Licence
 from .models.gpt import GptSizes
 from .models.see import AdapterConfig
+from .papers.clip_aac import ClipAacRecipe
 from .papers.order import Order
 from .papers.retrieval import RetrievalRecipe
 from .papers.see import PaperRecipe, train_paper
@@ -52,7 +53,7 @@ class Recipe(
     seed: int = 1
 
 
-AnyRecipe = Recipe | PaperRecipe | RetrievalRecipe
+AnyRecipe = Recipe | PaperRecipe | RetrievalRecipe | ClipAacRecipe
 PAPERS: Mapping[type, Callable[[Any, Order], Path]] = {PaperRecipe: train_paper}
 """Kind of recipe -> what trains it; returns the folder of what was made."""
 

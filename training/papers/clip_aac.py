@@ -1,0 +1,265 @@
+"""CLIP-AAC: caption and contrastive loss at once; at our scale on planned scenes, with its small tables.
+
+Table 2 (α and batch) is on vectors of the frozen trunk, table 1 (what the audio head begins with) on the
+trunk's last stage. What edgecap asks of the paper, one joint stage or SEE's two, is in joint.py.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+import torch
+from msgspec import Meta
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..data.corpora import Name
+from ..data.corpus import Label, Split
+from ..frontend import LogMel
+from ..loop import Loss, Progress, Stage, fit
+from ..losses import clip_contrastive, next_token
+from ..models import clip_aac
+from ..models.clip_aac import ClipAac, FrameAudio, Memory, StageAudio, TextHeadConfig
+from ..models.convnext import CausalConvNeXt
+from ..models.gpt import GptConfig, GptSizes
+from ..room.warm_start import begin_from
+from ..run_folder import Run
+from ..torch_engine import decoder_from
+from . import joint
+from .captioning import LONGEST, Taught
+from .ears import CHUNK_S, Ear
+from .scenes import padded
+from .shelf import Shelf
+from .trial import ONCE, Claim, Scores, Trial
+
+
+class ClipAacRecipe(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind", tag="clip-aac"
+):
+    """Everything that decides a captioner, besides the sounds. The defaults are the paper's."""
+
+    name: str
+    version: str
+    licence: str
+    audio: Literal["audioclip", "ours", "stage", "random stage"] = "audioclip"
+    """AudioCLIP's head on waveforms of `corpora`; or, on planned scenes, vectors of our frozen trunk, the
+    trunk's last stage, or a random trunk's."""
+    corpora: tuple[Name, ...] = ("clotho",)
+    memory: Memory = "vector"
+    width: Annotated[int, Meta(ge=1)] = 1024
+    """L, of A and of the text's place."""
+    channels: Annotated[int, Meta(ge=1)] = 256
+    """Of the map of a frozen trunk's vectors; AudioCLIP's has 2,048."""
+    text: TextHeadConfig = TextHeadConfig()
+    """At our scale its vocabulary is the captions'."""
+    decoder: GptSizes = GptSizes(width=512, heads=8, hidden=2048, layers=2, max_tokens=32)
+    """CAAC-2."""
+    alpha: Annotated[float, Meta(ge=0, le=1)] = 0.2
+    contrast_steps: Annotated[int, Meta(ge=0)] = 0
+    """Steps of the contrastive loss alone before the joint ones: what AudioCLIP's weights bring along."""
+    is_frozen: bool = False
+    """Whether both heads stand still in the joint steps (system 3)."""
+    epochs: Annotated[float, Meta(gt=0)] = 40
+    warmup_epochs: Annotated[float, Meta(ge=0)] = 5
+    batch: Annotated[int, Meta(ge=2)] = 8
+    heads_rate: Annotated[float, Meta(gt=0)] = 1e-5
+    decoder_rate: Annotated[float, Meta(gt=0)] = 1e-3
+    smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    seed: int = 1
+
+
+def warmed(steps: int, recipe: ClipAacRecipe) -> Callable[[int], float]:
+    """Linear warm-up over so many epochs, then as it is."""
+    warmup = max(1, round(steps * recipe.warmup_epochs / recipe.epochs))
+    return lambda step: min(1.0, (step + 1) / warmup)
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """sound, valid: as the audio head takes them; tokens: the decoder's; text, lengths: the text head's."""
+
+    sound: Tensor
+    valid: Tensor | None
+    tokens: Tensor
+    text: Tensor
+    lengths: Tensor
+
+
+def train_joint(
+    model: ClipAac, recipe: ClipAacRecipe, batches: Callable[[int], Iterator[Batch]], steps: int,
+    run: Run | None, progress: Progress = lambda done, what: None,
+) -> None:  # fmt: skip
+    """Contrastive steps where the recipe has some, then so many joint ones (eq. 7)."""
+    heads = [*model.audio.parameters(), *model.text.parameters(), model.logit_scale_at]
+    speaker = [*model.memory.parameters(), *model.decoder.parameters()]
+
+    def contrast(batch: Batch) -> Tensor:
+        heard = model.audio(batch.sound, batch.valid)
+        text = model.text(batch.text, batch.lengths)
+        return clip_contrastive(F.normalize(heard.vector, dim=-1), F.normalize(text, dim=-1), model.scale)
+
+    def alone(batch: Batch) -> Loss:
+        value = contrast(batch)
+        return value, {"contrastive": value.detach()}
+
+    def joint(batch: Batch) -> Loss:
+        audio, text, logits = model(batch.sound, batch.valid, batch.tokens, batch.text, batch.lengths)
+        words = next_token(logits, batch.tokens, recipe.smoothing)
+        near = clip_contrastive(audio, text, model.scale)
+        return recipe.alpha * near + (1 - recipe.alpha) * words, {
+            "contrastive": near.detach(), "words": words.detach()
+        }  # fmt: skip
+
+    if recipe.contrast_steps:
+        before = Stage(
+            steps=recipe.contrast_steps, optimiser=torch.optim.Adam(heads, recipe.decoder_rate),
+            schedule=lambda step: 1.0, clip=1.0, run=run and Run(run.folder, "contrast"), progress=progress,
+        )  # fmt: skip
+        fit(model.train(), batches, alone, before)
+    for parameter in heads:
+        parameter.requires_grad_(not recipe.is_frozen)
+    groups = [{"params": speaker, "lr": recipe.decoder_rate}]
+    if not recipe.is_frozen:
+        groups.append({"params": heads, "lr": recipe.heads_rate})
+    fit(model.train(), batches, joint, Stage(
+        steps=steps, optimiser=torch.optim.Adam(groups), schedule=warmed(steps, recipe), clip=1.0, run=run,
+        progress=progress,
+    ))  # fmt: skip
+
+
+def stage_ear(name: str, encoder: CausalConvNeXt, digest: str) -> Ear:
+    """What comes before an encoder's last stage, a vector a chunk; StageAudio goes on from it."""
+    front_end = LogMel(encoder.mels)
+
+    @torch.inference_mode()
+    def hear(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        whole = max(1, round(len(samples) / (CHUNK_S * 32_000)))
+        samples = np.pad(samples, (0, max(0, whole * 10_240 - len(samples))))[: whole * 10_240]
+        x = encoder.before_last_stage(front_end(torch.from_numpy(samples)[None]))  # (1, C, n, M)
+        return x[0].transpose(0, 1).flatten(1).numpy()
+
+    size = encoder.size
+    return Ear(name, size.widths[-1] * encoder.mels // 32, CHUNK_S, digest, hear)
+
+
+def trunk_of(shelf: Shelf) -> CausalConvNeXt:
+    """The bundle's encoder in torch."""
+    labels = [Label(label.label, label.phrase, label.category) for label in shelf.bundle.labels]
+    encoder = CausalConvNeXt("atto", shelf.bundle.manifest.audio.mels, len(labels))
+    begin_from(encoder, shelf.bundle, labels)
+    return encoder.eval()
+
+
+def random_trunk(like: CausalConvNeXt) -> CausalConvNeXt:
+    """An encoder of the same size that was taught nothing; what it hears is normalised as the other's."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = CausalConvNeXt("atto", like.mels, like.sounds)
+    encoder.bn0.load_state_dict(like.bn0.state_dict())
+    return encoder.eval()
+
+
+def batches_of(taught: Taught, recipe: ClipAacRecipe, ear: str) -> Callable[[int], Iterator[Batch]]:
+    """Planned scenes for `train_joint`."""
+    vectors = taught.taught.heard[ear]
+
+    def found(begin: int) -> Iterator[Batch]:
+        torch.manual_seed(recipe.seed + begin)
+        for rows, captions in taught.draw((recipe.seed, begin), recipe.batch):
+            sound, valid = padded([vectors[row] for row in rows], LONGEST)
+            tokens = taught.tokenizer.encode(captions, recipe.decoder.max_tokens)
+            yield Batch(sound, valid, tokens, tokens, (tokens > 0).sum(1))
+
+    return found
+
+
+def build(recipe: ClipAacRecipe, taught: Taught, trunk: CausalConvNeXt, ear: str) -> ClipAac:
+    """The net of a recipe of our scale, seeded by it; a stage begins as the trunk's that left the vectors."""
+    torch.manual_seed(recipe.seed)
+    inputs = taught.taught.heard[ear][0].shape[1]
+    audio: FrameAudio | StageAudio
+    if recipe.audio == "ours":
+        audio = FrameAudio(inputs, recipe.channels, recipe.width)
+    else:
+        audio = StageAudio("atto", recipe.channels, recipe.width)
+        if recipe.audio == "stage":
+            audio.stage.load_state_dict(trunk.stages[-1].state_dict())
+            audio.norm.load_state_dict(trunk.norm.state_dict())
+    words = len(taught.tokenizer)
+    text = msgspec.structs.replace(recipe.text, vocabulary=words, context=recipe.decoder.max_tokens)
+    decoder = GptConfig(vocabulary=words, **msgspec.structs.asdict(recipe.decoder))
+    return ClipAac(audio, text, decoder, recipe.memory, recipe.width)
+
+
+EARS: Mapping[str, str] = {"ours": "ours", "stage": "ours-stage", "random stage": "random-stage"}
+"""A recipe's audio -> who heard it."""
+
+
+def small_table(shelf: Shelf, recipe: ClipAacRecipe, split: Split, steps: int | None = None) -> Trial:
+    """Table 2 (α, batch), table 1 (where the audio head begins), and joint against two stages."""
+    clips = round(recipe.epochs * len(shelf.plans("train")))
+
+    def steps_of(batch: int) -> int:
+        return steps or max(1, clips // batch)
+
+    rows: dict[str, dict[str, Any]] = {
+        f"α {alpha}, batch {batch}": {"alpha": alpha, "batch": batch}
+        for alpha, batch in ((0.0, 8), (0.1, 8), (0.2, 8), (0.3, 8), (0.2, 4), (0.2, 16), (0.2, 48))
+    }
+    rows["α 0.2, batch 8, map"] = {"memory": "map"}
+    stage = {"audio": "stage", "heads_rate": recipe.decoder_rate / 100}
+    rows |= {
+        "1 random": stage | {"audio": "random stage"},
+        "2 audio only": stage,
+        "3 audio-text, frozen": stage | {"contrast_steps": steps_of(recipe.batch) // 2, "is_frozen": True},
+        "4 audio-text, trained": stage | {"contrast_steps": steps_of(recipe.batch) // 2},
+    }
+    rows |= {row: {"sizes": joint.SIZES} for row in joint.ROWS}
+    trunk = trunk_of(shelf)
+    more = [
+        stage_ear("ours-stage", trunk, shelf.bundle.manifest.graphs["encoder"].sha256),
+        stage_ear("random-stage", random_trunk(trunk), "random, atto, seed 0"),
+    ]
+    taught = Taught(*(shelf.scenes(name, ("ours",), more) for name in ("train", split)))
+
+    def score(row: str, seed: int, folder: Path, progress: Progress) -> Scores:
+        began = time.process_time()
+        if row in joint.ROWS:
+            ear = "ours"
+            speaker, seconds = joint.train(row, seed, taught, shelf.sentences, folder, steps, progress)
+        else:
+            settings = msgspec.structs.replace(recipe, seed=seed, **rows[row])
+            ear = EARS[settings.audio]
+            model = build(settings, taught, trunk, ear)
+            train_joint(
+                model,
+                settings,
+                batches_of(taught, settings, ear),
+                steps_of(settings.batch),
+                Run(folder, "joint"),
+                progress,
+            )
+            seconds = time.process_time() - began
+            inputs = taught.taught.heard[ear][0].shape[1]
+            speaker = decoder_from(clip_aac.graphs(model, inputs), taught.tokenizer.words)
+        return {**taught.score(speaker, ear), f"CPU seconds{ONCE}": np.array([seconds])}
+
+    best = "α 0.2, batch 8"
+    claims = [
+        Claim("α 0.1, batch 8", "α 0.0, batch 8", "CIDEr-D", "0.379 > 0.368"),
+        Claim(best, "α 0.0, batch 8", "CIDEr-D", "0.394 > 0.368"),
+        Claim(best, "α 0.3, batch 8", "CIDEr-D", "0.394 > 0.380"),
+        Claim(best, "α 0.2, batch 4", "CIDEr-D", "0.394 > 0.372"),
+        Claim("α 0.2, batch 16", best, "CIDEr-D", "0.407 > 0.394"),
+        Claim("α 0.2, batch 8, map", best, "CIDEr-D"),
+        Claim("2 audio only", "1 random", "CIDEr-D", "0.217 > 0.060"),
+        Claim("3 audio-text, frozen", "2 audio only", "CIDEr-D", "0.333 > 0.217"),
+        Claim("4 audio-text, trained", "3 audio-text, frozen", "CIDEr-D", "0.394 > 0.333"),
+        Claim(joint.JOINT, joint.TWO_STAGES, "CIDEr-D"),
+    ]
+    ears = ("ours", "ours-stage", "random-stage")
+    causes = {"recipe": recipe, "steps": steps or 0, "heard": shelf.heard(("train", split), ears)}
+    return Trial(paper="clip-aac", rows=rows, score=score, claims=claims, causes=causes)
