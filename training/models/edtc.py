@@ -220,7 +220,7 @@ class StepLayer(nn.Module):
     def forward(
         self, x: Tensor, whole: Tensor, known: Tensor, encoded: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """x, whole, encoded (B, T, d), known: h₋₁ (B, 1, d) -> what it says (B, T, d), and every h (B, T, d)."""
+        """x, whole, encoded (B, T, d), known: h₋₁ (B, 1, d) -> what it says and every h, (B, T, d) each."""
         context, read = self.context(x), self.looking.read(whole)
         width, h = x.shape[2], known
         before: list[Tensor] = []  # aₙ, aₙ₋₁, …
@@ -330,7 +330,9 @@ class Edtc(nn.Module):
         return logits, translated.last
 
 
-def new_bart(sizes: BartSizes, vocabulary: int, pad: int = 0, bos: int = 1, eos: int = 2, first: int = 1) -> Any:
+def new_bart(
+    sizes: BartSizes, vocabulary: int, pad: int = 0, bos: int = 1, eos: int = 2, first: int = 1
+) -> Any:
     """A BART with random weights. first: the token before a caption's first."""
     from transformers import BartConfig, BartForConditionalGeneration
 
@@ -348,7 +350,8 @@ def new_bart(sizes: BartSizes, vocabulary: int, pad: int = 0, bos: int = 1, eos:
 
 def clip_loss(sound: Tensor, text: Tensor, scale: Tensor) -> Tensor:
     """Eq. 5, 6 as CLIP has them: both directions, halved; scale: its logarithm, at most ln 100."""
-    similar = F.normalize(sound, dim=-1) @ F.normalize(text, dim=-1).T * scale.clamp(max=math.log(100)).exp()
+    times = scale.clamp(max=math.log(100)).exp()
+    similar: Tensor = F.normalize(sound, dim=-1) @ F.normalize(text, dim=-1).T * times
     own = torch.arange(len(similar), device=similar.device)
     return 0.5 * (F.cross_entropy(similar, own) + F.cross_entropy(similar.T, own))
 
