@@ -46,8 +46,8 @@ class Rehearsed(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.name}: {STEPS} steps of {self.parameters / 1e6:.1f} M parameters, loss {self.first:.3f} to "
-            f"{self.last:.3f}, {self.step_s:.2f} s a step, {self.gib:.1f} GiB of {LIMIT_GIB:.0f}"
+            f"{self.name}: {STEPS} steps of {self.parameters / 1e6:.1f} M parameters, loss {self.first:.3f} "
+            f"to {self.last:.3f}, {self.step_s:.2f} s a step, {self.gib:.1f} GiB of {LIMIT_GIB:.0f}"
         )
 
 
