@@ -12,18 +12,23 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from edgecap.runtime.errors import EdgecapError
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.training.data.corpus import Split, open_corpus
+from edgecap.training.papers import retrieval
 from edgecap.training.papers import trial as trials
 from edgecap.training.papers.shelf import Shelf
 from edgecap.training.papers.trial import Trial
+from edgecap.training.recipe import read_recipe
 
-TRIALS: dict[str, Callable[[Shelf, Split, int | None], Trial]] = {}
-"""Paper -> its small table: of a shelf, the split to score, and how many steps instead of the recipe's."""
+TRIALS: dict[str, Callable[[Shelf, Any, Split, int | None], Trial]] = {"retrieval": retrieval.small_table}
+"""Paper -> its small table: of a shelf, the recipe PAPER-small.yaml, the split to score, and how many steps
+instead of the recipe's."""
+RECIPES = Path(__file__).parents[1] / "training" / "recipes"
 
 
 def main() -> None:
@@ -55,7 +60,9 @@ def main() -> None:
             for split in ("train", "val", "test"):
                 shelf.scenes(split, shelf.ears)
             return
-        trial = TRIALS[arguments.paper](shelf, arguments.split, arguments.steps)
+        trial = TRIALS[arguments.paper](
+            shelf, read_recipe(RECIPES / f"{arguments.paper}-small.yaml"), arguments.split, arguments.steps
+        )
         if names := [name.strip() for name in arguments.rows.split(",") if name.strip()]:
             trial = trial.only(names)
         scores = trials.run(

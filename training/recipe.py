@@ -1,7 +1,8 @@
-"""What a recipe file says, and how it is read: `kind: room` for what ships, `kind: see` for the paper's."""
+"""What a recipe file says, and how it is read: `kind: room` for what ships, else the name of a paper."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
@@ -11,7 +12,9 @@ from ..runtime.errors import ConfigError, InputMissingError
 from .data.licences import Licence
 from .models.gpt import GptSizes
 from .models.see import AdapterConfig
-from .papers.see import PaperRecipe
+from .papers.order import Order
+from .papers.retrieval import RetrievalRecipe
+from .papers.see import PaperRecipe, train_paper
 from .room.encoder import EncoderSettings
 from .room.head import HeadSettings
 from .room.see_stages import StageSettings
@@ -49,8 +52,13 @@ class Recipe(
     seed: int = 1
 
 
-def read_recipe(path: Path) -> Recipe | PaperRecipe:
-    """A recipe file, of the kind that it names: `room`, or `see` for the paper's.
+AnyRecipe = Recipe | PaperRecipe | RetrievalRecipe
+PAPERS: Mapping[type, Callable[[Any, Order], Path]] = {PaperRecipe: train_paper}
+"""Kind of recipe -> what trains it; returns the folder of what was made."""
+
+
+def read_recipe(path: Path) -> AnyRecipe:
+    """A recipe file, of the kind that it names: `room`, or a paper's.
 
     Raises InputMissingError, or ConfigError with the key's path where something in it is wrong.
     """
@@ -59,7 +67,8 @@ def read_recipe(path: Path) -> Recipe | PaperRecipe:
             f"there is no recipe {path}", fix="see training/recipes for those that come along"
         )
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Recipe | PaperRecipe)
+        found: AnyRecipe = msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), AnyRecipe)
+        return found
     except (yaml.YAMLError, msgspec.ValidationError) as error:
         raise ConfigError(
             f"{path} is not a recipe", why=str(error), fix="see the comments in training/recipes"

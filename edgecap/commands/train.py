@@ -51,20 +51,24 @@ def train(
 
     It resumes where it was stopped; a stage that was made from other settings or inputs is refused, with what
     changed. FOLDER/model is what `edgecap export` takes; every stage draws its
-    curves into FOLDER/STAGE/curves.png. A recipe of the paper (clotho-ref.yaml) learns from a public corpus
-    and ends with its scores in FOLDER/scores.json.
+    curves into FOLDER/STAGE/curves.png. A paper's recipe (clotho-ref.yaml) learns from a public corpus and
+    public weights, one of our own scale (-small) from prepared scenes; both end with scores in FOLDER.
     """
     from edgecap.runtime.model.bundle import Bundle
 
     with room("train"):
-        from edgecap.training.papers.see import PaperRecipe, train_paper
-        from edgecap.training.recipe import read_recipe
+        from edgecap.training.papers.order import Order
+        from edgecap.training.recipe import PAPERS, Recipe, read_recipe
         from edgecap.training.train import train as run
     plan = read_recipe(recipe)
-    if isinstance(plan, PaperRecipe):
+    if not isinstance(plan, Recipe):
         with progress_bar() as progress:
-            folder = train_paper(plan, corpus, weights, output, progress, anew=anew)
-        print(f"{folder}: trained. What it says of the held-out recordings: {output / 'captions.csv'}")
+            order = Order(
+                corpus, output, weights, scenes, start or "room-small", cache, progress=progress, anew=anew
+            )
+            folder = PAPERS[type(plan)](plan, order)
+        made = ", ".join(str(path) for path in sorted(output.glob("*.csv")) + sorted(output.glob("*.json")))
+        print(f"{folder}: trained. What it says of the held-out recordings, and its scores: {made}")
         return
     with progress_bar() as progress:
         papers = {"MODEL_CARD.md": recipe.with_suffix(".card.md"), "LICENSE": recipe.with_suffix(".license")}

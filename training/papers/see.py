@@ -29,6 +29,7 @@ from ..run_folder import Run
 from ..sentence import sentence_digest, sentence_model
 from ..tokenizer import CaptionTokenizer, build_tokenizer
 from ..torch_engine import decoder_of
+from .order import Order
 
 
 class PaperRecipe(
@@ -67,20 +68,16 @@ class PaperCaptioner(nn.Module):
         self.decoder = GptDecoder(config.decoder)
 
 
-def train_paper(
-    recipe: PaperRecipe, corpus_folder: Path, weights: Path | None, output: Path,
-    progress: Progress = lambda done, what: None, *, anew: bool = False,
-) -> Path:  # fmt: skip
+def train_paper(recipe: PaperRecipe, order: Order) -> Path:
     """Run the stages that are not done yet, then score; returns the folder of the checkpoint.
 
-    weights: a folder with the extractor's file and the sentence model's folder.
-    anew: a stage that was made from something else is made again; else UsageError says what changed.
+    The order's weights hold the extractor's file and the sentence model's folder.
     Raises InputMissingError that says what is to be put where.
     """
-    workers = team()
+    output, progress, workers = order.output, order.progress, team()
     torch.manual_seed(recipe.seed)
-    extractor_file, sentence_folder = _weights(recipe, weights)
-    corpora = read_corpora(corpus_folder, recipe.corpora)
+    extractor_file, sentence_folder = _weights(recipe, order.weights)
+    corpora = read_corpora(order.corpus, recipe.corpora)
     _say(corpora, progress)
     extractor = load_public(extractor_file)
     with workers.leader_first():
@@ -99,7 +96,7 @@ def train_paper(
 
     def stage(name: str, **causes: Any) -> Run:
         with workers.leader_first():
-            made_from.claim(output / name, causes, anew=anew)
+            made_from.claim(output / name, causes, anew=order.anew)
         return Run(output, name)
 
     causes = {

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ...runtime.model.bundle import Bundle
+from .. import made_from
 from ..data.corpus import Corpus, Split
 from ..loop import Progress
 from ..sentence import sentence_digest, sentence_model
@@ -46,6 +47,11 @@ class Shelf:
         all_ears = [*(self.ear(name) for name in names), *more]
         hear(self.corpus, split, plans, all_ears, folder, self._progress)
         return open_scenes(split, plans, [one.name for one in all_ears], folder)
+
+    def heard(self, splits: Sequence[Split], names: Sequence[str]) -> str:
+        """A digest of what these encoders heard, of which plans: after `scenes`."""
+        folders = [self.folder / "heard" / split / name for split in splits for name in names]
+        return made_from.digest([made_from.of_files(folder / made_from.NOTE) for folder in folders])
 
     @cached_property
     def sentences(self) -> Sentences:

@@ -18,6 +18,7 @@ from .. import made_from
 from ..loop import Progress
 from .statistics import compare, mean_and_deviation
 
+ONCE = "_once"
 Scores = Mapping[str, NDArray[np.float64]]
 """Figure -> (items,) of the held-out split. The same items in every row and seed."""
 
@@ -37,8 +38,8 @@ class Trial:
     """A small table, to be run.
 
     rows: name -> what decides it (settings), for the record. score: trains a row with a seed in a folder of
-    its own, and scores it on the held-out split; figures that are not of items (seconds) go under names that
-    end in "_once" and have one number.
+    its own, and scores it on the held-out split; a figure that is not of items (seconds) has a name that ends
+    in ONCE, and one number.
     """
 
     paper: str
@@ -62,7 +63,10 @@ class Trial:
 def run(
     trial: Trial, seeds: Sequence[int], folder: Path, progress: Progress = lambda done, what: None
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """Row -> figure -> (seeds, items). Seed by seed, so that a table that was stopped has whole seeds."""
+    """Row -> figure -> (seeds, items). Seed by seed, so that a table that was stopped has whole seeds.
+
+    Rows need not have the same figures.
+    """
     jobs = [(seed, row) for seed in seeds for row in trial.rows]
     found: dict[str, list[Scores]] = {row: [] for row in trial.rows}
     for done, (seed, row) in enumerate(jobs):
@@ -89,14 +93,17 @@ def run(
 
 def table(trial: Trial, scores: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> str:
     """Markdown: mean ± deviation over seeds of each row, then each claim with its interval and verdict."""
-    figures = list(next(iter(scores.values())))
-    seeds = len(next(iter(next(iter(scores.values())).values())))
-    items = max(values.shape[1] for values in next(iter(scores.values())).values())
+    figures = list(dict.fromkeys(figure for by_figure in scores.values() for figure in by_figure))
+    shapes = [values.shape for by_figure in scores.values() for values in by_figure.values()]
+    seeds, items = shapes[0][0], max(shape[1] for shape in shapes)
     lines = [f"{items} items, {seeds} seeds; mean ± standard deviation over seeds.", ""]
-    lines.append(f"| row | {' | '.join(name.removesuffix('_once') for name in figures)} |")
+    lines.append(f"| row | {' | '.join(name.removesuffix(ONCE) for name in figures)} |")
     lines.append(f"|---{'|---:' * len(figures)}|")
     for row, by_figure in scores.items():
-        cells = [f"{mean:.3f} ± {sd:.3f}" for mean, sd in map(mean_and_deviation, by_figure.values())]
+        cells = [
+            "{:.3f} ± {:.3f}".format(*mean_and_deviation(by_figure[name])) if name in by_figure else "–"
+            for name in figures
+        ]
         lines.append(f"| {row} | {' | '.join(cells)} |")
     lines.append("")
     for claim in trial.claims:

@@ -22,6 +22,7 @@ from edgecap.training.models import gpt, see
 from edgecap.training.models.checkpoint import write_tensors
 from edgecap.training.models.convnext import WindowedConvNeXt
 from edgecap.training.models.room import RoomConfig
+from edgecap.training.papers.order import Order
 from edgecap.training.papers.see import PaperCaptioner, PaperRecipe, train_paper
 from edgecap.training.recipe import read_recipe
 from edgecap.training.room import see_stages as captioner
@@ -232,7 +233,7 @@ VARIANTS = {
 @pytest.mark.parametrize("name", VARIANTS)
 def test_paper_mode_runs_start_to_end(name: str, clotho: Path, weights: Path, tmp_path: Path) -> None:
     recipe = msgspec.convert(VARIANTS[name], PaperRecipe)
-    folder = train_paper(recipe, clotho, weights, tmp_path)
+    folder = train_paper(recipe, Order(clotho, tmp_path, weights))
     said = list(csv.reader((tmp_path / "captions.csv").read_text().splitlines()))
     assert [row[0] for row in said[1:]] == ["clotho/evaluation/evaluation 0, outside.wav",
                                             "clotho/evaluation/evaluation 1, outside.wav"]  # fmt: skip
@@ -253,14 +254,16 @@ def test_the_command_runs_a_recipe_of_the_paper_and_asks_for_weights(
     with pytest.raises(
         InputMissingError, match=r"needs public weights: the extractor extractor\.safetensors"
     ):
-        train_paper(msgspec.convert(SMALL, PaperRecipe), clotho, None, tmp_path / "other")
+        train_paper(msgspec.convert(SMALL, PaperRecipe), Order(clotho, tmp_path / "other"))
 
 
 def test_a_stage_of_the_paper_that_was_made_from_something_else_is_refused(
     clotho: Path, weights: Path, tmp_path: Path
 ) -> None:
     def paper(anew: bool = False, **changes: dict[str, object]) -> None:
-        train_paper(msgspec.convert(variant(**changes), PaperRecipe), folder, weights_here, output, anew=anew)
+        train_paper(
+            msgspec.convert(variant(**changes), PaperRecipe), Order(folder, output, weights_here, anew=anew)
+        )
 
     folder, weights_here = (
         Path(shutil.copytree(path, tmp_path / name))
