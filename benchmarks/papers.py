@@ -19,13 +19,16 @@ import torch
 from edgecap.runtime.errors import EdgecapError
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.training.data.corpus import Split, open_corpus
-from edgecap.training.papers import retrieval
+from edgecap.training.papers import edtc_table, retrieval
 from edgecap.training.papers import trial as trials
 from edgecap.training.papers.shelf import Shelf
 from edgecap.training.papers.trial import Trial
 from edgecap.training.recipe import read_recipe
 
-TRIALS: dict[str, Callable[[Shelf, Any, Split, int | None], Trial]] = {"retrieval": retrieval.small_table}
+TRIALS: dict[str, Callable[[Shelf, Any, Split, int | None], Trial]] = {
+    "edtc": edtc_table.small_table,
+    "retrieval": retrieval.small_table,
+}
 """Paper -> its small table: of a shelf, the recipe PAPER-small.yaml, the split to score, and how many steps
 instead of the recipe's."""
 RECIPES = Path(__file__).parents[1] / "training" / "recipes"

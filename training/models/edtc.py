@@ -353,7 +353,8 @@ def clip_loss(sound: Tensor, text: Tensor, scale: Tensor) -> Tensor:
     times = scale.clamp(max=math.log(100)).exp()
     similar: Tensor = F.normalize(sound, dim=-1) @ F.normalize(text, dim=-1).T * times
     own = torch.arange(len(similar), device=similar.device)
-    return 0.5 * (F.cross_entropy(similar, own) + F.cross_entropy(similar.T, own))
+    to_text, to_sound = F.cross_entropy(similar, own), F.cross_entropy(similar.T, own)
+    return (to_text + to_sound) / 2
 
 
 def to_steps(heard: Tensor, steps: int, valid: Tensor | None = None) -> Tensor:

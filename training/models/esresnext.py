@@ -113,7 +113,10 @@ class EsResNeXt(nn.Module):
         for number, (planes, blocks) in enumerate(zip(WIDTHS, stages, strict=True), 1):
             after = planes * EXPANSION
             stride = 1 if number == 1 else 2
-            layer = [Bottleneck(before, planes, stride), *(Bottleneck(after, planes, 1) for _ in range(blocks - 1))]
+            layer = [
+                Bottleneck(before, planes, stride),
+                *(Bottleneck(after, planes, 1) for _ in range(blocks - 1)),
+            ]
             self.add_module(f"layer{number}", nn.Sequential(*layer))
             self.add_module(f"att{number}", Branch(before, after, (3, 1) if number % 2 else (1, 5)))
             before = after

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from .. import made_from
 from ..data.corpus import Split
 from ..evaluation.metrics.text import cider_d, tokenise
 from ..evaluation.metrics.words import Names, related
 from ..loop import Progress
-from ..models.edtc import BartSizes, Edtc, EdtcConfig, new_bart
+from ..models.edtc import Edtc, new_bart
 from ..run_folder import Run
 from ..tokenizer import PAD
 from .edtc import EdtcRecipe, caption_clips, own_language, scene_batches, scene_clips, train_captioner
@@ -22,13 +22,6 @@ from .scenes import Scenes
 from .shelf import Shelf
 from .trial import Claim, Trial
 
-STEPS = 300
-SIZES: dict[str, Any] = {
-    "text": 384, "steps": 12, "width": 128, "heads": 4, "hidden": 512, "fusions": 2, "squeeze": 48,
-    "encoders": 1, "decoders": 1, "kernel": 23,
-    "bart": BartSizes(width=128, layers=2, heads=4, hidden=512, positions=64),
-}  # fmt: skip
-"""Of every row. Of 12 steps a kernel of 23 sees all, as one of 45 would."""
 THREE = ("mn04", "yamnet", "ours")
 ALONE: dict[str, Any] = {"fuser": "none", "translator": "none"}
 ROWS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
@@ -52,44 +45,41 @@ CLAIMS = (
 )
 
 
-def recipe_of(row: str, seed: int, epochs: int) -> EdtcRecipe:
-    """A row as a recipe."""
+def recipe_of(recipe: EdtcRecipe, row: str, seed: int) -> EdtcRecipe:
+    """A row as a recipe: the small one, with these encoders and parts."""
     ears, parts = ROWS[row]
-    model = EdtcConfig(inputs=tuple(WIDTHS[ear] for ear in ears), **{**SIZES, **parts})
-    return EdtcRecipe(
-        name=f"edtc-{row}", version="0", licence="for research", ears=ears, bart="", text="", model=model,
-        epochs=epochs, checks=0, learning_rate=7e-4, least_count=3, seed=seed,
-    )  # fmt: skip
+    model = replace(recipe.model, inputs=tuple(WIDTHS[ear] for ear in ears), **parts)
+    return replace(recipe, ears=ears, model=model, checks=0, seed=seed)
 
 
-def trial(shelf: Shelf, split: Split, steps: int | None) -> Trial:
+def small_table(shelf: Shelf, recipe: EdtcRecipe, split: Split, steps: int | None = None) -> Trial:
     """The table over a shelf's scenes: CIDEr-D to people's captions, and how well the sounds are named."""
     taught, held_out = shelf.scenes("train", THREE), shelf.scenes(split, THREE)
     names = Names(shelf.corpus.labels)
 
     def score(row: str, seed: int, folder: Path, progress: Progress) -> Mapping[str, NDArray[np.float64]]:
         torch.manual_seed(seed)
-        recipe = recipe_of(row, seed, 1)
-        clips = scene_clips(taught, recipe.ears, recipe.model.steps)
-        language = own_language(recipe, [said for captions in clips.captions for said in captions])
+        settings = recipe_of(recipe, row, seed)
+        clips = scene_clips(taught, settings.ears, settings.model.steps)
+        language = own_language(settings, [said for captions in clips.captions for said in captions])
         assert language.tokenizer is not None
-        model = Edtc(recipe.model, new_bart(recipe.model.bart, len(language.tokenizer)))
-        batches = scene_batches(clips, recipe, language, seed)
-        run = Run(folder, "captioner")
-        train_captioner(model, recipe, batches, steps or STEPS, PAD, run, lambda: 0.0, progress)
-        asked = scene_clips(held_out, recipe.ears, recipe.model.steps)
-        said = caption_clips(model, asked, language, recipe.beam)
+        model = Edtc(settings.model, new_bart(settings.model.bart, len(language.tokenizer)))
+        batches, run = scene_batches(clips, settings, language, seed), Run(folder, "captioner")
+        per_epoch = max(1, len(clips.captions) // settings.batch)
+        if steps:
+            settings, per_epoch = replace(settings, epochs=1), steps
+        train_captioner(model, settings, batches, per_epoch, PAD, run, lambda: 0.0, progress)
+        asked = scene_clips(held_out, settings.ears, settings.model.steps)
+        said = caption_clips(model, asked, language, settings.beam)
         references = [[tokenise(one) for one in captions] for captions in asked.captions]
         return {
             "CIDEr-D": cider_d([tokenise(one) for one in said], references),
             "event F1": event_f1(said, held_out, names),
         }
 
-    return Trial(
-        paper="edtc", rows={row: msgspec.to_builtins(recipe_of(row, 0, 1)) for row in ROWS}, score=score,
-        claims=CLAIMS, groups=held_out.alike(),
-        causes={"scenes": made_from.digest([plan.id for plan in held_out.plans]), "steps": steps or STEPS},
-    )  # fmt: skip
+    causes = {"steps": steps or 0, "heard": shelf.heard(("train", split), THREE)}
+    rows = {row: msgspec.to_builtins(recipe_of(recipe, row, 0)) for row in ROWS}
+    return Trial(paper="edtc", rows=rows, score=score, claims=CLAIMS, groups=held_out.alike(), causes=causes)
 
 
 def event_f1(said: list[str], scenes: Scenes, names: Names) -> NDArray[np.float64]:
