@@ -54,7 +54,7 @@ def train(
         bool,
         typer.Option(
             "--smoke",
-            help="Of a paper's recipe: twenty steps at full size on random features, and the memory they take.",
+            help="Of a paper's recipe: twenty steps at full size on random features, and their memory.",
         ),
     ] = False,
     anew: Annotated[
