@@ -4,7 +4,7 @@
     channels, dB -> a ResNeXt-50 (3, 4, 6, 3 blocks), each stage times an attention branch -> (B, 1024)
 
 32,104,771 parameters with 1,024 outputs. The CLIP-AAC paper prints another second path (max-pool, conv 3×3,
-conv 1×1, batch norm, no sigmoid) and three blocks a stage; the weights decide, and they have what is here (CAAC-5).
+conv 1×1, batch norm, no sigmoid) and three blocks a stage; the weights have what is here (CAAC-5).
 """
 
 import math
@@ -124,7 +124,7 @@ class EsResNeXt(nn.Module):
         self.fc = nn.Linear(before, width)
 
     def spectrogram(self, samples: Tensor) -> Tensor:
-        """(B, N) float32 at 44.1 kHz in [-1, 1] -> (B, 3, 341, n) in dB, three bands of frequency as channels."""
+        """(B, N) float32 at 44.1 kHz in [-1, 1] -> (B, 3, 341, n) in dB: bands of frequency as channels."""
         # The published chain takes int16 and maps -32768 … 32767 to -1 … 1.
         scaled = (samples * 32768.0 + 32768.0) * (2.0 / 65535.0) - 1.0
         length = scaled.shape[-1]
