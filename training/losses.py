@@ -79,7 +79,8 @@ def supervised_contrastive(audio: Tensor, text: Tensor, same: Tensor, temperatur
 
 
 def clip_contrastive(one: Tensor, other: Tensor, scale: Tensor | float) -> Tensor:
-    """CLIP's loss: cross-entropy of both directions, half of each (CLIP-AAC eq. 1 to 5 with λ = 0.5).
+    """CLIP's loss: cross-entropy of both directions, half of each (CLIP-AAC eq. 1 to 5 with λ = 0.5; EDTC
+    eq. 5, 6; BLAT).
 
     one, other: (N, d), length 1, row i of one belonging to row i of the other. scale: 1 / temperature.
     """

@@ -179,6 +179,11 @@ class Blat(nn.Module):
         self.text_proj = nn.Linear(bert.config.hidden_size, width)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
+    @property
+    def times(self) -> Tensor:
+        """What cosines are multiplied with, at most a hundred."""
+        return self.logit_scale.clamp(max=math.log(100)).exp()
+
     def hear(self, samples: Tensor, valid: Tensor | None = None) -> Tensor:
         """(B, N) samples at 32 kHz, valid (B, t) bool of its frames -> (B, 1024), length 1."""
         frames = self.audio_encoder.features(samples)
@@ -220,6 +225,11 @@ class Towers(nn.Module):
         self.audio_proj = nn.Linear(config.audio, config.width)
         self.text_proj = nn.Linear(config.text, config.width)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    @property
+    def times(self) -> Tensor:
+        """What cosines are multiplied with, at most a hundred."""
+        return self.logit_scale.clamp(max=math.log(100)).exp()
 
     def hear(self, pooled: Tensor) -> Tensor:
         """(B, audio), max + mean over a clip's frames -> (B, width), length 1."""

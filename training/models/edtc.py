@@ -291,12 +291,18 @@ class Edtc(nn.Module):
         """Logarithm of what similarities are multiplied with (EDTC-8)."""
         self.bart = bart
 
+    @property
+    def times(self) -> Tensor:
+        """What cosines are multiplied with, at most a hundred."""
+        return self.scale.clamp(max=math.log(100)).exp()
+
     def fuse(self, heard: list[Tensor]) -> Tensor:
         """Each encoder's (B, T, dᵢ) -> (B, T, d)."""
         streams = [entry(x) for entry, x in zip(self.entries, heard, strict=False)]
         if self.fuser is None:
             return torch.stack(streams).mean(0)
-        return self.fuser(streams if len(streams) == STREAMS else streams * STREAMS)
+        fused: Tensor = self.fuser(streams if len(streams) == STREAMS else streams * STREAMS)
+        return fused
 
     def translate(self, heard: list[Tensor]) -> Translated:
         """What BART's encoder is given. Without a TRANSLATOR it is the fused, and its mean the last state."""
@@ -346,15 +352,6 @@ def new_bart(
             decoder_start_token_id=first, forced_eos_token_id=None,
         )
     )  # fmt: skip
-
-
-def clip_loss(sound: Tensor, text: Tensor, scale: Tensor) -> Tensor:
-    """Eq. 5, 6 as CLIP has them: both directions, halved; scale: its logarithm, at most ln 100."""
-    times = scale.clamp(max=math.log(100)).exp()
-    similar: Tensor = F.normalize(sound, dim=-1) @ F.normalize(text, dim=-1).T * times
-    own = torch.arange(len(similar), device=similar.device)
-    to_text, to_sound = F.cross_entropy(similar, own), F.cross_entropy(similar.T, own)
-    return (to_text + to_sound) / 2
 
 
 def to_steps(heard: Tensor, steps: int, valid: Tensor | None = None) -> Tensor:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from msgspec import Meta
 from torch import Tensor
+from torch.nn import functional as F
 
 from ...runtime.model.bundle import Bundle
 from .. import made_from
@@ -24,13 +25,13 @@ from ..distributed import Team, team
 from ..evaluation.metrics.text import cider_d, tokenise
 from ..evaluation.metrics.text_scores import score_text
 from ..loop import Loss, Progress, Stage, decayed, fit
-from ..losses import next_token
+from ..losses import clip_contrastive, next_token
 from ..models import edtc_files, public
-from ..models.edtc import Edtc, EdtcConfig, clip_loss, new_bart, to_steps
+from ..models.edtc import Edtc, EdtcConfig, new_bart, to_steps
 from ..run_folder import Run
 from ..sentence import token_model
 from ..tokenizer import PAD, CaptionTokenizer, build_tokenizer
-from .listening import Heard, Listener, Online, open_listener
+from .listening import Decoded, Heard, Listener, open_listener
 from .order import Order, given
 from .scenes import Scenes, Vectors
 from .shelf import Shelf
@@ -128,7 +129,11 @@ def loss_of(model: Edtc, smoothing: float, pad: int) -> Callable[[Batch], Loss]:
         figures = {"words": words.detach()}
         if model.twin is None or batch.words is None:
             return words, figures
-        near = clip_loss(last.float(), model.read(batch.words).float(), model.scale)
+        near = clip_contrastive(
+            F.normalize(last.float(), dim=-1),
+            F.normalize(model.read(batch.words).float(), dim=-1),
+            model.times,
+        )
         return words + near, {**figures, "contrastive": near.detach()}
 
     return loss
@@ -335,11 +340,12 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
     splits = {
         split: [r for r in corpora.recordings if r.split == split] for split in ("train", "val", "test")
     }
-    online = Online(splits["train"], listener, recipe.batch, augment=recipe.spec_augment)
+    decoded = Decoded(splits["train"], recipe.batch)
 
     def batches(begin: int) -> Iterator[Batch]:
         torch.manual_seed(recipe.seed + begin + 1_000_003 * workers.rank)
-        for heard, said in online.batches([recipe.seed, begin, workers.rank]):
+        for _, sounds, said in decoded.batches(recipe.seed, begin, workers.rank):
+            heard = listener.hear(sounds, recipe.spec_augment)
             words = language.words(said).to(workers.device) if recipe.model.translator == "twin" else None
             yield Batch(heard, language.encode(said).to(workers.device), words)
 
@@ -348,7 +354,7 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
     def judge() -> float:
         return cider_of(model, checked, language)
 
-    per_epoch = max(1, online.pairs // (recipe.batch * workers.size))
+    per_epoch = max(1, decoded.pairs // (recipe.batch * workers.size))
     train_captioner(model, recipe, batches, per_epoch, language.pad, run, judge, order.progress)
     folder = order.output / "model"
     if workers.leads:

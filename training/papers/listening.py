@@ -120,35 +120,32 @@ def sound_of(recording: Recording) -> Tensor:
     return F.pad(torch.from_numpy(samples), (0, max(0, SHORTEST_S * RATE - len(samples))))
 
 
-class Online:
+class Decoded:
     """Training's recordings in batches, for ever, decoded ahead; every (clip, caption) pair once an epoch."""
 
-    def __init__(
-        self, recordings: Sequence[Recording], listener: Listener, batch: int, *, augment: bool
-    ) -> None:
-        self._recordings, self._listener, self._batch, self._augment = recordings, listener, batch, augment
+    def __init__(self, recordings: Sequence[Recording], batch: int) -> None:
+        self._recordings = recordings
         self._rows = [(row, n) for row, found in enumerate(recordings) for n in range(len(found.captions))]
-        self.pairs = len(self._rows)
+        self.pairs, self._batch = len(self._rows), min(batch, len(self._rows))
 
-    def batches(self, seed: Sequence[int]) -> Iterator[tuple[list[Tensor], list[str]]]:
-        """What each encoder hears (B, T, d), and the captions."""
+    def batches(self, *seed: int) -> Iterator[tuple[list[Recording], list[Tensor], list[str]]]:
+        """Recordings, their samples and a caption of each."""
         rng = np.random.default_rng(list(seed))
-        size = min(self._batch, self.pairs)
         with ThreadPoolExecutor(DECODERS) as pool:
-            waiting: deque[tuple[list[Future[Tensor]], list[str]]] = deque()
-            for chosen in self._orders(rng, size):
-                pairs = [(self._recordings[row], n) for row, n in chosen]
-                futures = [pool.submit(sound_of, recording) for recording, _ in pairs]
-                waiting.append((futures, [recording.captions[n] for recording, n in pairs]))
+            waiting: deque[tuple[list[Recording], list[Future[Tensor]], list[str]]] = deque()
+            for chosen in self._orders(rng):
+                recordings = [self._recordings[row] for row, _ in chosen]
+                said = [recording.captions[n] for recording, (_, n) in zip(recordings, chosen, strict=True)]
+                waiting.append((recordings, [pool.submit(sound_of, one) for one in recordings], said))
                 if len(waiting) > AHEAD:
-                    decoding, said = waiting.popleft()
-                    yield self._listener.hear([one.result() for one in decoding], self._augment), said
+                    ready, decoding, said = waiting.popleft()
+                    yield ready, [one.result() for one in decoding], said
 
-    def _orders(self, rng: np.random.Generator, size: int) -> Iterator[list[tuple[int, int]]]:
+    def _orders(self, rng: np.random.Generator) -> Iterator[list[tuple[int, int]]]:
         while True:
             order = rng.permutation(self.pairs)
-            for start in range(0, self.pairs - size + 1, size):
-                yield [self._rows[i] for i in order[start : start + size]]
+            for start in range(0, self.pairs - self._batch + 1, self._batch):
+                yield [self._rows[i] for i in order[start : start + self._batch]]
 
 
 class Heard(NamedTuple):

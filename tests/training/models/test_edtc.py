@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from edgecap.runtime.errors import BundleError
 from edgecap.runtime.model.bundle import Bundle
+from edgecap.training.losses import clip_contrastive
 from edgecap.training.models import edtc_files
 from edgecap.training.models.edtc import (
     BartSizes,
@@ -15,7 +16,6 @@ from edgecap.training.models.edtc import (
     EdtcConfig,
     StepLayer,
     Translator,
-    clip_loss,
     new_bart,
 )
 from edgecap.training.tokenizer import build_tokenizer
@@ -122,17 +122,10 @@ def test_every_variant_learns(changed: dict[str, object], streams: int) -> None:
     assert last.shape == (3, 16)
     loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
     if model.twin is not None:
-        loss = loss + clip_loss(last, model.read(torch.randn(3, 8, 12)), model.scale)
+        loss = loss + clip_contrastive(last, model.read(torch.randn(3, 8, 12)), model.times)
     loss.backward()
     parts = [model.entries, *(part for part in (model.fuser, model.translator, model.twin) if part)]
     assert all(any(w.grad is not None and w.grad.any() for w in part.parameters()) for part in parts)
-
-
-def test_the_contrastive_loss_is_clip_s() -> None:
-    """Both directions, halved; the scale is capped at a hundred."""
-    sound, text = F.normalize(torch.randn(4, 5), dim=1), F.normalize(torch.randn(4, 5), dim=1)
-    wanted = torch.stack([-(100 * sound @ text.T).log_softmax(axis).diag().mean() for axis in (0, 1)]).mean()
-    torch.testing.assert_close(clip_loss(3 * sound, text, torch.tensor(9.0)), wanted)
 
 
 def test_a_checkpoint_says_what_the_model_said(tiny_bundle: Path, tmp_path: Path) -> None:
