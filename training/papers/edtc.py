@@ -129,11 +129,8 @@ def loss_of(model: Edtc, smoothing: float, pad: int) -> Callable[[Batch], Loss]:
         figures = {"words": words.detach()}
         if model.twin is None or batch.words is None:
             return words, figures
-        near = clip_contrastive(
-            F.normalize(last.float(), dim=-1),
-            F.normalize(model.read(batch.words).float(), dim=-1),
-            model.times,
-        )
+        heard, read = (F.normalize(x.float(), dim=-1) for x in (last, model.read(batch.words)))
+        near = clip_contrastive(heard, read, model.times)
         return words + near, {**figures, "contrastive": near.detach()}
 
     return loss
