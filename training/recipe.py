@@ -12,6 +12,8 @@ from ..runtime.errors import ConfigError, InputMissingError
 from .data.licences import Licence
 from .models.gpt import GptSizes
 from .models.see import AdapterConfig
+from .papers import blat_published, blat_small
+from .papers.blat import BlatRecipe, smoke_blat
 from .papers.edtc import EdtcRecipe, smoke_edtc, train_edtc
 from .papers.order import Order
 from .papers.retrieval import RetrievalRecipe
@@ -54,10 +56,25 @@ class Recipe(
     seed: int = 1
 
 
-AnyRecipe = Recipe | PaperRecipe | RetrievalRecipe | EdtcRecipe
-PAPERS: Mapping[type, Callable[[Any, Order], Path]] = {PaperRecipe: train_paper, EdtcRecipe: train_edtc}
+AnyRecipe = Recipe | PaperRecipe | RetrievalRecipe | EdtcRecipe | BlatRecipe
+
+
+def train_blat(recipe: BlatRecipe, order: Order) -> Path:
+    """As published, on its corpora; without any, on prepared scenes."""
+    return (blat_published.train_published if recipe.corpora else blat_small.train_small)(recipe, order)
+
+
+PAPERS: Mapping[type, Callable[[Any, Order], Path]] = {
+    PaperRecipe: train_paper,
+    EdtcRecipe: train_edtc,
+    BlatRecipe: train_blat,
+}
 """Kind of recipe -> what trains it; returns the folder of what was made."""
-SMOKES: Mapping[type, Callable[[Any], Iterator[Rehearsal]]] = {PaperRecipe: smoke_see, EdtcRecipe: smoke_edtc}
+SMOKES: Mapping[type, Callable[[Any], Iterator[Rehearsal]]] = {
+    PaperRecipe: smoke_see,
+    EdtcRecipe: smoke_edtc,
+    BlatRecipe: smoke_blat,
+}
 """Kind of recipe -> its stages, to be rehearsed on random features."""
 
 

@@ -1,6 +1,6 @@
 """BLAT on scenes of ours: mn04's frames and MiniLM's sentences, frozen; tags are the sounds that a scene has.
 
-scenes with captions -> captioner -> sentences for scenes that have tags only -> towers, on those, then on pairs
+scenes with captions -> captioner -> sentences for scenes with tags only -> towers, on those, then on pairs
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +16,14 @@ from torch import Tensor
 
 from ...runtime.model.bundle import Bundle
 from .. import made_from
-from ..data.corpus import open_corpus
+from ..data.corpus import Corpus, open_corpus
 from ..evaluation.questions.retrieval import of_each_query
 from ..loop import Progress
 from ..models.blat import TagCaptioner, Towers, TowersConfig
 from ..models.checkpoint import write_tensors
 from ..prepare.plan import Plan
 from ..run_folder import Run
+from ..sound.signals import PHRASES
 from ..tokenizer import CaptionTokenizer, build_tokenizer
 from .blat import BlatRecipe, Paired, PairStage, Spoken, indicator, known_tags, train_pairs, train_tagged
 from .order import Order, given
@@ -49,6 +50,12 @@ def pooled(vectors: Vectors) -> Tensor:
     """(scenes, 384): max + mean over each scene's steps, as BLAT pools CNN14's frames."""
     rows = (torch.from_numpy(one).float() for one in vectors)
     return torch.stack([row.amax(0) + row.mean(0) for row in rows])
+
+
+def tag_names(corpus: Corpus) -> list[str]:
+    """All that a scene may be tagged with: the corpus' labels, and the signals that are synthesised."""
+    labels = [label.name for label in corpus.labels]
+    return [*labels, *(name for name in PHRASES if name not in labels)]
 
 
 def tags_of(plans: Sequence[Plan], labels: Sequence[str]) -> list[tuple[int, ...]]:
@@ -148,7 +155,7 @@ def train_small(recipe: BlatRecipe, order: Order) -> Path:
     shelf = Shelf(corpus, plans, weights, Bundle.open(order.bundle), order.output, progress=order.progress)
     train, test = (shelf.scenes(split, [EAR]) for split in ("train", "test"))
     made_from.claim(order.output / "captioner", {"recipe": recipe}, anew=order.anew)
-    labels = [label.name for label in corpus.labels]
+    labels = tag_names(corpus)
     tags, heard = tags_of(train.plans, labels), train.heard[EAR]
     run = Run(order.output, "captioner")
     taught = teach(recipe, train.plans, heard, tags, len(labels), recipe.seed, run, progress=order.progress)

@@ -1,9 +1,9 @@
-"""BLAT's tables at our scale: what tags are worth to a captioner, what its sentences are to towers, unseen labels.
+"""BLAT's tables at our scale: what tags are to a captioner, and its sentences to towers; unseen labels.
 
 Three tables: "blat:captions", "blat:pairs" and "blat:unseen".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,8 +18,18 @@ from ..evaluation.metrics.text import cider_d, tokenise
 from ..loop import Progress
 from ..models.blat import Towers
 from ..room.teacher import Teacher
-from .blat import BlatRecipe, indicator, mean_average_precision
-from .blat_small import EAR, describe, figures_of, pair_batches, pooled, raise_towers, tags_of, teach
+from .blat import BlatRecipe, Paired, indicator, mean_average_precision
+from .blat_small import (
+    EAR,
+    describe,
+    figures_of,
+    pair_batches,
+    pooled,
+    raise_towers,
+    tag_names,
+    tags_of,
+    teach,
+)
 from .ears import MN04_FOLDER
 from .scenes import Scenes, Vectors
 from .shelf import Shelf
@@ -39,7 +49,7 @@ FOUND = 0.8
 def captions_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | None = None) -> Trial:
     """Table 3 in small: captions without tags, with mn04's, with the true ones."""
     train, asked = shelf.scenes("train", [EAR]), shelf.scenes(split, [EAR])
-    labels = [label.name for label in shelf.corpus.labels]
+    labels = tag_names(shelf.corpus)
     teacher = Teacher(shelf.weights / MN04_FOLDER)
     references = [[tokenise(one) for one in (plan.caption, *plan.others)] for plan in asked.plans]
 
@@ -84,7 +94,7 @@ def believed(teacher: Teacher, vectors: Vectors) -> list[tuple[int, ...]]:
 def pairs_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | None = None) -> Trial:
     """Table 4 in small: towers from scratch, and on sentences written for tagged scenes first."""
     train, asked = shelf.scenes("train", [EAR]), shelf.scenes(split, [EAR])
-    labels = [label.name for label in shelf.corpus.labels]
+    labels = tag_names(shelf.corpus)
     tags, heard = tags_of(train.plans, labels), train.heard[EAR]
     sound = pooled(heard)
     assert recipe.towers is not None
@@ -138,7 +148,9 @@ def pairs_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | Non
     )  # fmt: skip
 
 
-def _real(train: Scenes, chosen: Sequence[int], sound: Tensor, shelf: Shelf, batch: int, seed: int):  # type: ignore[no-untyped-def]
+def _real(
+    train: Scenes, chosen: Sequence[int], sound: Tensor, shelf: Shelf, batch: int, seed: int
+) -> Callable[[int], Iterator[Paired]]:
     """Batches of the chosen scenes with people's captions."""
     texts, of = train.captions(others=True)
     taken = np.isin(of, np.array(chosen))
@@ -157,7 +169,7 @@ def unseen_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | No
     held_out = [shelf.scenes(some, [EAR]) for some in others]
     plans = [plan for scenes in held_out for plan in scenes.plans]
     heard = [one for scenes in held_out for one in scenes.heard[EAR]]
-    labels = [label.name for label in shelf.corpus.labels]
+    labels = tag_names(shelf.corpus)
     tags, asked_tags = tags_of(train.plans, labels), tags_of(plans, labels)
     sound, asked = pooled(train.heard[EAR]), pooled(heard)
     hours = np.array([plan.chunks for plan in plans]) * 0.32 / 3600
@@ -211,7 +223,7 @@ def unseen_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | No
         sounding = indicator(asked_tags, len(labels)).numpy()[:, left_out] > 0
         precision, false = alert_figures(scores, sounding, hours)
         return {
-            "top-1 of 15": (scores[rows].argmax(1) == truth).astype(np.float64),
+            "top-1 of 15": np.asarray(scores[rows].argmax(1) == truth, np.float64),
             f"mAP of 15{ONCE}": np.array([mean_average_precision(scores[rows], right)]),
             "alert AP": precision, f"false alerts an hour{ONCE}": np.array([np.median(false)]),
         }  # fmt: skip
@@ -233,7 +245,7 @@ PROMPT, NEAREST = "the sound of", "nearest known label"
 def alert_figures(
     scores: NDArray[np.float32], sounding: NDArray[np.bool_], hours: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """scores, sounding (scenes, alerts) -> each alert's average precision, and false ones an hour at FOUND."""
+    """scores, sounding (scenes, alerts) -> each alert's average precision, false ones an hour at FOUND."""
     precision, false = [], []
     for score, here in zip(scores.T, sounding.T, strict=True):
         precision.append(mean_average_precision(score[:, None], here[:, None]))

@@ -26,7 +26,7 @@ class Shelf:
         count: int | None = None, progress: Progress = lambda done, what: None,
     ) -> None:  # fmt: skip
         self.corpus, self.bundle, self.folder = corpus, bundle, folder
-        self._plans, self._weights, self._count, self._progress = plans, weights, count, progress
+        self._plans, self.weights, self._count, self._progress = plans, weights, count, progress
 
     ears = ("ours", "mn04", "yamnet")
     """The encoders that every paper may stand on."""
@@ -35,8 +35,8 @@ class Shelf:
         """One of `ears`. Raises InputMissingError where its weights are not there."""
         makers: dict[str, Callable[[], Ear]] = {
             "ours": lambda: ears.ours(self.bundle),
-            "mn04": lambda: ears.mn04(self._weights),
-            "yamnet": lambda: ears.yamnet(self._weights),
+            "mn04": lambda: ears.mn04(self.weights),
+            "yamnet": lambda: ears.yamnet(self.weights),
         }
         return makers[name]()
 
