@@ -131,7 +131,7 @@ def beam_search(
     totals = torch.zeros(clips, beam, device=device)
     totals[:, 1:] = -torch.inf
     ended = torch.zeros(clips, beam, dtype=torch.bool, device=device)
-    lengths = torch.ones(clips, beam, device=device)
+    lengths = torch.zeros(clips, beam, device=device)
     for position in range(longest - 1):
         scores = following(tokens, rows).log_softmax(-1).view(clips, beam, -1)
         scores[..., [PAD, BOS, UNK]] = -torch.inf
