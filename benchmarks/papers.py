@@ -19,14 +19,18 @@ import torch
 from edgecap.runtime.errors import EdgecapError
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.training.data.corpus import Split, open_corpus
-from edgecap.training.papers import clip_aac, retrieval
+from edgecap.training.papers import blat_tables, clip_aac, edtc_table, retrieval
 from edgecap.training.papers import trial as trials
 from edgecap.training.papers.shelf import Shelf
 from edgecap.training.papers.trial import Trial
 from edgecap.training.recipe import read_recipe
 
 TRIALS: dict[str, Callable[[Shelf, Any, Split, int | None], Trial]] = {
+    "blat:captions": blat_tables.captions_table,
+    "blat:pairs": blat_tables.pairs_table,
+    "blat:unseen": blat_tables.unseen_table,
     "clip-aac": clip_aac.small_table,
+    "edtc": edtc_table.small_table,
     "retrieval": retrieval.small_table,
 }
 """Paper -> its small table: of a shelf, the recipe PAPER-small.yaml, the split to score, and how many steps
@@ -63,9 +67,8 @@ def main() -> None:
             for split in ("train", "val", "test"):
                 shelf.scenes(split, shelf.ears)
             return
-        trial = TRIALS[arguments.paper](
-            shelf, read_recipe(RECIPES / f"{arguments.paper}-small.yaml"), arguments.split, arguments.steps
-        )
+        recipe = read_recipe(RECIPES / f"{arguments.paper.partition(':')[0]}-small.yaml")
+        trial = TRIALS[arguments.paper](shelf, recipe, arguments.split, arguments.steps)
         if names := [name.strip() for name in arguments.rows.split(",") if name.strip()]:
             trial = trial.only(names)
         scores = trials.run(

@@ -48,6 +48,8 @@ class Stage:
     """Seconds of sound in a batch, where speed is to be told."""
     run: Run | None = None
     """Where checkpoints and log go; None: nowhere."""
+    after: Callable[[int], bool] = lambda step: False
+    """Called after each step with how many there were; True ends the training."""
     workers: Team = field(default_factory=alone)
     progress: Progress = lambda done, what: None
 
@@ -84,19 +86,21 @@ def fit(
         value, figures = _gradients(module, feed, loss, stage)
         nn.utils.clip_grad_norm_(module.parameters(), stage.clip)
         stage.optimiser.step()
+        is_last = stage.after(step + 1) or step + 1 == stage.steps
         average.update(module, step)
         if workers.leads:
-            is_last = step + 1 == stage.steps
             if step == begin or (step + 1) % LOGGED == 0 or is_last:
                 report.show(step + 1, {"loss": value.detach(), **figures})
             if run and ((step + 1) % KEPT == 0 or is_last):
                 run.save(
-                    step + 1,
+                    stage.steps if is_last else step + 1,
                     model=module.state_dict(),
                     optimiser=stage.optimiser.state_dict(),
                     average=average.weights,
                 )
                 run.curves()
+        if is_last:
+            break
     module.load_state_dict(average.weights)
     module.eval()
 
@@ -140,7 +144,9 @@ class Average:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.weights = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        state = module.state_dict()
+        # Without a decay it is the module's own weights, and no copy of them.
+        self.weights = {name: value.detach().clone() for name, value in state.items()} if decay else state
 
     def restore(self, weights: Mapping[str, Tensor]) -> None:
         """Go on from stored ones."""
@@ -150,6 +156,8 @@ class Average:
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
         """Take in the weights after a step; early steps count more, so that the start is forgotten."""
+        if not self.decay:
+            return
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, value in module.state_dict().items():
             if value.is_floating_point():

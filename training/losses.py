@@ -44,13 +44,13 @@ def aligned_words(logits: Tensor, tokens: Tensor, valid: Tensor | None = None) -
     return F.cross_entropy(logits[:, :both].flatten(0, 1), target.flatten(), ignore_index=PAD)
 
 
-def next_token(logits: Tensor, tokens: Tensor, smoothing: float = 0.1) -> Tensor:
+def next_token(logits: Tensor, tokens: Tensor, smoothing: float = 0.1, pad: int = PAD) -> Tensor:
     """Cross-entropy of each token given those before it, label smoothing, padding ignored (SEE stage 2).
 
     logits: (N, S - 1, V) after tokens[:, :-1]. tokens: (N, S) int64.
     """
     return F.cross_entropy(
-        logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=PAD, label_smoothing=smoothing
+        logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=pad, label_smoothing=smoothing
     )
 
 
@@ -79,7 +79,8 @@ def supervised_contrastive(audio: Tensor, text: Tensor, same: Tensor, temperatur
 
 
 def clip_contrastive(one: Tensor, other: Tensor, scale: Tensor | float) -> Tensor:
-    """CLIP's loss: cross-entropy of both directions, half of each (CLIP-AAC eq. 1 to 5 with λ = 0.5).
+    """CLIP's loss: cross-entropy of both directions, half of each (CLIP-AAC eq. 1 to 5 with λ = 0.5; EDTC
+    eq. 5, 6; BLAT).
 
     one, other: (N, d), length 1, row i of one belonging to row i of the other. scale: 1 / temperature.
     """

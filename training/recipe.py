@@ -1,6 +1,6 @@
 """What a recipe file says, and how it is read: `kind: room` for what ships, else the name of a paper."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,10 +12,14 @@ from ..runtime.errors import ConfigError, InputMissingError
 from .data.licences import Licence
 from .models.gpt import GptSizes
 from .models.see import AdapterConfig
+from .papers import blat_published, blat_small
+from .papers.blat import BlatRecipe, smoke_blat
 from .papers.clip_aac import ClipAacRecipe
+from .papers.edtc import EdtcRecipe, smoke_edtc, train_edtc
 from .papers.order import Order
 from .papers.retrieval import RetrievalRecipe
-from .papers.see import PaperRecipe, train_paper
+from .papers.see import PaperRecipe, smoke_see, train_paper
+from .papers.smoke import Rehearsal
 from .room.encoder import EncoderSettings
 from .room.head import HeadSettings
 from .room.see_stages import StageSettings
@@ -53,9 +57,26 @@ class Recipe(
     seed: int = 1
 
 
-AnyRecipe = Recipe | PaperRecipe | RetrievalRecipe | ClipAacRecipe
-PAPERS: Mapping[type, Callable[[Any, Order], Path]] = {PaperRecipe: train_paper}
+AnyRecipe = Recipe | PaperRecipe | RetrievalRecipe | EdtcRecipe | BlatRecipe | ClipAacRecipe
+
+
+def train_blat(recipe: BlatRecipe, order: Order) -> Path:
+    """As published, on its corpora; without any, on prepared scenes."""
+    return (blat_published.train_published if recipe.corpora else blat_small.train_small)(recipe, order)
+
+
+PAPERS: Mapping[type, Callable[[Any, Order], Path]] = {
+    PaperRecipe: train_paper,
+    EdtcRecipe: train_edtc,
+    BlatRecipe: train_blat,
+}
 """Kind of recipe -> what trains it; returns the folder of what was made."""
+SMOKES: Mapping[type, Callable[[Any], Iterator[Rehearsal]]] = {
+    PaperRecipe: smoke_see,
+    EdtcRecipe: smoke_edtc,
+    BlatRecipe: smoke_blat,
+}
+"""Kind of recipe -> its stages, to be rehearsed on random features."""
 
 
 def read_recipe(path: Path) -> AnyRecipe:

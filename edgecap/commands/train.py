@@ -1,11 +1,14 @@
 """train: from sounds to a checkpoint."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from edgecap.training.papers.smoke import Rehearsal
 
 Corpus = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Clips: a folder with clips.csv, labels.csv and the audio.")
@@ -17,10 +20,17 @@ Cache = Annotated[
 
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A file of training/recipes.")],
-    corpus: Corpus,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Clips: a folder with clips.csv, labels.csv and the audio; or a public corpus.",
+        ),
+    ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Checkpoints, logs, curves, the model.")
-    ],
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Checkpoints, logs, curves, the model."),
+    ] = None,
     teacher: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="The teacher's weights (efficientat-mn04); else labels alone."),
@@ -40,6 +50,13 @@ def train(
         ),
     ] = None,
     cache: Cache = Path("runs/cache"),
+    smoke: Annotated[
+        bool,
+        typer.Option(
+            "--smoke",
+            help="Of a paper's recipe: twenty steps at full size on random features, and their memory.",
+        ),
+    ] = False,
     anew: Annotated[
         bool,
         typer.Option(
@@ -54,13 +71,22 @@ def train(
     curves into FOLDER/STAGE/curves.png. A paper's recipe (clotho-ref.yaml) learns from a public corpus and
     public weights, one of our own scale (-small) from prepared scenes; both end with scores in FOLDER.
     """
+    from edgecap.runtime.errors import UsageError
     from edgecap.runtime.model.bundle import Bundle
 
     with room("train"):
         from edgecap.training.papers.order import Order
-        from edgecap.training.recipe import PAPERS, Recipe, read_recipe
+        from edgecap.training.recipe import PAPERS, SMOKES, Recipe, read_recipe
         from edgecap.training.train import train as run
     plan = read_recipe(recipe)
+    if smoke:
+        _rehearse(plan, SMOKES)
+        return
+    if corpus is None or output is None:
+        raise UsageError(
+            f"{recipe} is trained from a corpus into a folder",
+            fix="name both: --corpus FOLDER -o FOLDER; a paper's recipe can be rehearsed without, by --smoke",
+        )
     if not isinstance(plan, Recipe):
         with progress_bar() as progress:
             order = Order(
@@ -76,6 +102,19 @@ def train(
         bundle = Bundle.open(start) if start else None
         folder = run(plan, corpus, teacher, output, cache, papers, scenes, bundle, progress, anew=anew)
     print(f"{folder}: trained. Next: edgecap export {folder} -o BUNDLE")
+
+
+def _rehearse(plan: object, stages: "Mapping[type, Callable[[Any], Iterator[Rehearsal]]]") -> None:
+    """Twenty steps of every stage of a recipe, a line each."""
+    from edgecap.runtime.errors import UsageError
+    from edgecap.training.papers.smoke import rehearse
+
+    if type(plan) not in stages:
+        raise UsageError("--smoke is for the recipes of papers", fix="leave it out, and name --corpus and -o")
+    for stage in stages[type(plan)](plan):
+        with progress_bar() as progress:
+            done = rehearse(stage, progress)
+        print(done)
 
 
 @contextmanager

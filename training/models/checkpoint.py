@@ -17,9 +17,14 @@ NAMED_AT_MOST = 5
 
 
 def write_tensors(module: nn.Module, path: Path) -> None:
-    """Every tensor of the module's state dict, written beside the target and then renamed over it."""
+    """Every tensor of the module's state dict, written beside the target and then renamed over it.
+
+    One that the module has under several names is written under the first.
+    """
     partial = path.with_name(path.name + ".partial")
-    save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, partial)
+    again = _other_names(module)
+    state = {name: tensor for name, tensor in module.state_dict().items() if name not in again}
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial)
     partial.replace(path)
 
 
@@ -53,6 +58,8 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None
     Raises BundleError that names what is missing, extra or misshapen.
     """
     own = module.state_dict()
+    again = {name: first for name, first in _other_names(module).items() if name not in tensors}
+    tensors = {**tensors, **{name: tensors[first] for name, first in again.items() if first in tensors}}
     missing = [f"{name} is missing" for name in own if name not in tensors]
     extra = [f"{name} is not part of this model" for name in tensors if name not in own]
     misshapen = [
@@ -70,6 +77,13 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None
     is_empty = any(tensor.is_meta for tensor in own.values())
     fitting = {name: tensors[name].to(tensor.dtype) for name, tensor in own.items()}
     module.load_state_dict(fitting, assign=is_empty)
+
+
+def _other_names(module: nn.Module) -> dict[str, str]:
+    """Further names of parameters that the module has under several -> the first."""
+    first: dict[int, str] = {}
+    named = module.named_parameters(remove_duplicate=False)
+    return {name: seen for name, each in named if (seen := first.setdefault(id(each), name)) != name}
 
 
 def _shape(tensor: Tensor) -> str:

@@ -220,7 +220,7 @@ class StepLayer(nn.Module):
     def forward(
         self, x: Tensor, whole: Tensor, known: Tensor, encoded: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """x, whole, encoded (B, T, d), known: h₋₁ (B, 1, d) -> what it says (B, T, d), and every h (B, T, d)."""
+        """x, whole, encoded (B, T, d), known: h₋₁ (B, 1, d) -> what it says and every h, (B, T, d) each."""
         context, read = self.context(x), self.looking.read(whole)
         width, h = x.shape[2], known
         before: list[Tensor] = []  # aₙ, aₙ₋₁, …
@@ -291,12 +291,18 @@ class Edtc(nn.Module):
         """Logarithm of what similarities are multiplied with (EDTC-8)."""
         self.bart = bart
 
+    @property
+    def times(self) -> Tensor:
+        """What cosines are multiplied with, at most a hundred."""
+        return self.scale.clamp(max=math.log(100)).exp()
+
     def fuse(self, heard: list[Tensor]) -> Tensor:
         """Each encoder's (B, T, dᵢ) -> (B, T, d)."""
         streams = [entry(x) for entry, x in zip(self.entries, heard, strict=False)]
         if self.fuser is None:
             return torch.stack(streams).mean(0)
-        return self.fuser(streams if len(streams) == STREAMS else streams * STREAMS)
+        fused: Tensor = self.fuser(streams if len(streams) == STREAMS else streams * STREAMS)
+        return fused
 
     def translate(self, heard: list[Tensor]) -> Translated:
         """What BART's encoder is given. Without a TRANSLATOR it is the fused, and its mean the last state."""
@@ -346,13 +352,6 @@ def new_bart(
             decoder_start_token_id=first, forced_eos_token_id=None,
         )
     )  # fmt: skip
-
-
-def clip_loss(sound: Tensor, text: Tensor, scale: Tensor) -> Tensor:
-    """Eq. 5, 6 as CLIP has them: both directions, halved; scale: its logarithm, at most ln 100."""
-    similar = F.normalize(sound, dim=-1) @ F.normalize(text, dim=-1).T * scale.clamp(max=math.log(100)).exp()
-    own = torch.arange(len(similar), device=similar.device)
-    return 0.5 * (F.cross_entropy(similar, own) + F.cross_entropy(similar.T, own))
 
 
 def to_steps(heard: Tensor, steps: int, valid: Tensor | None = None) -> Tensor:

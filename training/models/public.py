@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ...runtime.errors import BundleError, InputMissingError, UnavailableError
+from .blat import public_blat
 from .checkpoint import fill, read_tensors
 from .cnn14 import Cnn14
 from .convnext import WindowedConvNeXt
@@ -37,6 +38,9 @@ HTSAT = Public(
     "HTSAT_AudioSet_Saved_1.ckpt", Htsat, "RetroCirce/HTS-Audio-Transformer, MIT", "state_dict", "sed_model."
 )
 CONVNEXT = Public("convnext_tiny_465mAP_BL_AC_70kit.pth", WindowedConvNeXt, "zenodo.org/record/8020843, MIT")
+BLAT = Public(
+    "blat_cnn14_bertm.pth", public_blat, "zenodo.org/record/8192397, no licence stated", "state_dict"
+)
 EXTRACTORS = {"cnn14": CNN14, "htsat": HTSAT, "convnext": CONVNEXT}
 """What hears, by name: each has `features(samples)`, in two halves `log_mel` and `columns`."""
 

@@ -74,7 +74,7 @@ def train(
     row: str, seed: int, taught: Taught, embed: Embed, folder: Path, steps: int | None, progress: Progress,
     sizes: Sizes = SIZES,
 ) -> tuple[Decoder, float]:  # fmt: skip
-    """One of ROWS, and the CPU seconds that its training took. steps: of each stage, instead of the sizes'."""
+    """One of ROWS, and the CPU seconds that its training took. steps: of each stage, not the sizes'."""
     torch.manual_seed(seed)
     tokenizer, examples = taught.tokenizer, SceneExamples(taught)
     width = sizes.width

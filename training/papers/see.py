@@ -4,13 +4,15 @@ recipe.yaml + corpus + public weights -> OUTPUT/{features,semantic,decoder}/ -> 
 """
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 import torch
 from msgspec import Meta
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ...runtime.errors import InputMissingError
 from .. import made_from
@@ -18,7 +20,8 @@ from ..data.corpora import Corpora, Name, read_corpora
 from ..data.features import Features, extract
 from ..distributed import team
 from ..evaluation.metrics.text_scores import score_text
-from ..loop import Progress
+from ..loop import Loss, Progress
+from ..losses import bag_of_words, info_nce, next_token
 from ..models import room
 from ..models.checkpoint import write_tensors
 from ..models.convnext import SIZES, load_public
@@ -30,6 +33,10 @@ from ..sentence import sentence_digest, sentence_model
 from ..tokenizer import CaptionTokenizer, build_tokenizer
 from ..torch_engine import decoder_of
 from .order import Order
+from .smoke import Rehearsal, random_tokens
+
+MELS, WORDS = 224, 4371
+"""Of a rehearsal: the extractor's bins, and Clotho's words."""
 
 
 class PaperRecipe(
@@ -120,6 +127,44 @@ def train_paper(recipe: PaperRecipe, order: Order) -> Path:
             features = Features(held_out, output / "features", width, mels)
             score(model, tokenizer, features, output, progress)
     return folder
+
+
+def smoke_see(recipe: PaperRecipe) -> Iterator[Rehearsal]:
+    """Both stages at their own sizes, on random features of the longest clips."""
+    config = room.RoomConfig(
+        encoder=recipe.size, adapter=recipe.adapter,
+        decoder=GptConfig(vocabulary=WORDS, **msgspec.structs.asdict(recipe.decoder)),
+    )  # fmt: skip
+    model, adapter = PaperCaptioner(config), recipe.adapter
+    width, longest = SIZES[recipe.size].widths[-1], recipe.decoder.max_tokens
+
+    def heard(device: torch.device, clips: int) -> tuple[Tensor, Tensor, Tensor]:
+        embeddings = torch.randn(clips, adapter.window, width, device=device)
+        spectrogram = torch.randn(clips, 8 * adapter.window, MELS, device=device)
+        return embeddings, spectrogram, random_tokens(device, clips, longest, WORDS)
+
+    def meaning(batch: tuple[Tensor, Tensor, Tensor]) -> Loss:
+        embeddings, _, tokens = batch
+        adapted = model.adapter(embeddings)
+        text = F.normalize(torch.randn_like(adapted.semantic), dim=-1)
+        other = torch.zeros(len(text), len(text), dtype=torch.bool, device=text.device)
+        words = bag_of_words(model.adapter.words(adapted.pooled).float(), tokens)
+        return info_nce(adapted.semantic.float(), text.float(), other) + words, {}
+
+    def sentence(batch: tuple[Tensor, Tensor, Tensor]) -> Loss:
+        embeddings, spectrogram, tokens = batch
+        memory = model.adapter(embeddings, None, spectrogram).memory
+        return next_token(model.decoder(tokens[:, :-1], memory).float(), tokens), {}
+
+    settings = recipe.semantic_stage
+    if adapter.layers:
+        clips = settings.batch
+        model.adapter.train().projection.requires_grad_(False)
+        yield Rehearsal("semantic", model, lambda on: heard(on, clips), meaning, settings.learning_rate)
+    settings = recipe.decoder_stage
+    model.adapter.requires_grad_(False).train_memory()
+    model.adapter.projection.requires_grad_(True)
+    yield Rehearsal("decoder", model, lambda on: heard(on, settings.batch), sentence, settings.learning_rate)
 
 
 def save(

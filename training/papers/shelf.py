@@ -27,7 +27,7 @@ class Shelf:
         count: int | None = None, progress: Progress = lambda done, what: None,
     ) -> None:  # fmt: skip
         self.corpus, self.bundle, self.folder = corpus, bundle, folder
-        self._folder_of_plans, self._weights, self._count, self._progress = plans, weights, count, progress
+        self._folder_of_plans, self.weights, self._count, self._progress = plans, weights, count, progress
 
     ears = ("ours", "mn04", "yamnet")
     """The encoders that every paper may stand on."""
@@ -36,8 +36,8 @@ class Shelf:
         """One of `ears`. Raises InputMissingError where its weights are not there."""
         makers: dict[str, Callable[[], Ear]] = {
             "ours": lambda: ears.ours(self.bundle),
-            "mn04": lambda: ears.mn04(self._weights),
-            "yamnet": lambda: ears.yamnet(self._weights),
+            "mn04": lambda: ears.mn04(self.weights),
+            "yamnet": lambda: ears.yamnet(self.weights),
         }
         return makers[name]()
 
