@@ -48,7 +48,7 @@ def caption(
     with _Progress(files) as progress:
         for file in files:
             try:
-                heard[file] = _caption_file(Session(model, settings.captions), file, progress)
+                heard[file] = _caption_file(Session(model, settings.captions, holds_all=True), file, progress)
             except EdgecapError as error:
                 if len(files) == 1 or isinstance(error, ConfigError):  # the same of all of them
                     raise
