@@ -15,7 +15,7 @@ LONGEST = 32
 """Steps of a scene that are heard: 10 s of ours."""
 LEAST_COUNT = 3
 """A word that comes less often in the captions taught is unknown."""
-SCORED = 400
+SCORED = 300
 """Scenes of the held-out split that are captioned."""
 
 

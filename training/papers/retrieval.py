@@ -221,10 +221,10 @@ def small_table(shelf: Shelf, recipe: RetrievalRecipe, split: Split, steps: int 
             Claim(of["graph"], of["none"], "mAP10", "23.9 > 23.2"),
             Claim(of["self"], of["graph"], "mAP10", "24.3 > 23.9"),
             Claim(of["self"], of["none"], "mAP10", "24.3 > 23.2"),
-            Claim(of["self, supervised, same clip"], of["self"], "mAP10", "24.4 > 24.3"),
-            Claim(of["self, supervised, same sounds"], of["self"], "same sounds mAP@10"),
         ]
     claims += [
+        Claim("ours: self, supervised, same clip", "ours: self", "mAP10", "24.4 > 24.3"),
+        Claim("ours: self, supervised, same sounds", "ours: self", "same sounds mAP@10"),
         Claim("ours: self", SHIPPED, "by the bundle's text encoder"),
         Claim("ours: self, supervised, same sounds", SHIPPED, "by the bundle's text encoder"),
     ]
