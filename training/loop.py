@@ -154,6 +154,16 @@ class _Best:
             self.score, self.weights = float(stored["score"]), dict(stored["weights"])
 
 
+def in_half(loss: Callable[[B], Loss], device: torch.device) -> Callable[[B], Loss]:
+    """The loss, computed in bfloat16 where it is on a GPU."""
+
+    def computed(batch: B) -> Loss:
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            return loss(batch)
+
+    return computed
+
+
 def _gradients(module: nn.Module, feed: Iterator[B], loss: Callable[[B], Loss], stage: Stage) -> Loss:
     """The mean gradients of a step's batches and of all processes; the last batch's loss and figures."""
     stage.optimiser.zero_grad()

@@ -32,6 +32,10 @@ class Taught:
             for row in self.asked
         ]
 
+    def width(self, ear: str) -> int:
+        """Numbers of a step of what an ear heard."""
+        return int(self.taught.heard[ear][0].shape[1])
+
     def draw(self, seed: Sequence[int], batch: int) -> Iterator[tuple[list[int], list[str]]]:
         """Scenes, all of them before one comes again, each with one of its captions."""
         rng = np.random.default_rng(list(seed))

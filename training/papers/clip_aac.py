@@ -17,12 +17,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...runtime.model.bundle import Bundle
+from .. import made_from
 from ..data.corpora import Name
-from ..data.corpus import Label, Split
+from ..data.corpus import Label, Split, open_corpus
+from ..distributed import team
 from ..frontend import LogMel
-from ..loop import Loss, Progress, Stage, fit
+from ..loop import Loss, Progress, Stage, fit, in_half
 from ..losses import clip_contrastive, next_token
 from ..models import clip_aac
+from ..models.checkpoint import write_tensors
 from ..models.clip_aac import ClipAac, FrameAudio, Memory, StageAudio, TextHeadConfig
 from ..models.convnext import CausalConvNeXt
 from ..models.gpt import GptConfig, GptSizes
@@ -32,7 +36,8 @@ from ..torch_engine import decoder_from
 from . import joint
 from .captioning import LONGEST, Taught
 from .ears import CHUNK_S, Ear
-from .scenes import padded
+from .order import Order, given
+from .scenes import Scenes, padded
 from .shelf import Shelf
 from .trial import ONCE, Claim, Scores, Trial
 
@@ -88,46 +93,58 @@ class Batch(msgspec.Struct, frozen=True):
     lengths: Tensor
 
 
-def train_joint(
-    model: ClipAac, recipe: ClipAacRecipe, batches: Callable[[int], Iterator[Batch]], steps: int,
-    run: Run | None, progress: Progress = lambda done, what: None,
-) -> None:  # fmt: skip
-    """Contrastive steps where the recipe has some, then so many joint ones (eq. 7)."""
-    heads = [*model.audio.parameters(), *model.text.parameters(), model.logit_scale_at]
-    speaker = [*model.memory.parameters(), *model.decoder.parameters()]
+def contrast_loss(model: ClipAac) -> Callable[[Batch], Loss]:
+    """The heads' loss alone."""
 
-    def contrast(batch: Batch) -> Tensor:
-        heard = model.audio(batch.sound, batch.valid)
-        text = model.text(batch.text, batch.lengths)
-        return clip_contrastive(F.normalize(heard.vector, dim=-1), F.normalize(text, dim=-1), model.scale)
-
-    def alone(batch: Batch) -> Loss:
-        value = contrast(batch)
+    def loss(batch: Batch) -> Loss:
+        audio = F.normalize(model.audio(batch.sound, batch.valid).vector.float(), dim=-1)
+        text = F.normalize(model.text(batch.text, batch.lengths).float(), dim=-1)
+        value = clip_contrastive(audio, text, model.scale)
         return value, {"contrastive": value.detach()}
 
-    def joint(batch: Batch) -> Loss:
-        audio, text, logits = model(batch.sound, batch.valid, batch.tokens, batch.text, batch.lengths)
-        words = next_token(logits, batch.tokens, recipe.smoothing)
-        near = clip_contrastive(audio, text, model.scale)
-        return recipe.alpha * near + (1 - recipe.alpha) * words, {
-            "contrastive": near.detach(), "words": words.detach()
-        }  # fmt: skip
+    return loss
 
+
+def joint_loss(model: ClipAac, recipe: ClipAacRecipe) -> Callable[[Batch], Loss]:
+    """Eq. 7."""
+
+    def loss(batch: Batch) -> Loss:
+        audio, text, logits = model(batch.sound, batch.valid, batch.tokens, batch.text, batch.lengths)
+        words = next_token(logits.float(), batch.tokens, recipe.smoothing)
+        near = clip_contrastive(audio.float(), text.float(), model.scale)
+        value = recipe.alpha * near + (1 - recipe.alpha) * words
+        return value, {"contrastive": near.detach(), "words": words.detach()}
+
+    return loss
+
+
+def train_joint(
+    model: ClipAac, recipe: ClipAacRecipe, batches: Callable[[int], Iterator[Batch]], steps: int,
+    run: Run, progress: Progress = lambda done, what: None,
+) -> None:  # fmt: skip
+    """Contrastive steps where the recipe has some, then so many joint ones."""
+    workers = team()
+    model.to(workers.device).train()
+    heads = [p for p in (*model.audio.parameters(), *model.text.parameters()) if p.requires_grad]
+    heads.append(model.logit_scale_at)
+    speaker = [*model.memory.parameters(), *model.decoder.parameters()]
     if recipe.contrast_steps:
         before = Stage(
             steps=recipe.contrast_steps, optimiser=torch.optim.Adam(heads, recipe.decoder_rate),
-            schedule=lambda step: 1.0, clip=1.0, run=run and Run(run.folder, "contrast"), progress=progress,
+            schedule=lambda step: 1.0, clip=1.0, run=Run(run.folder, "contrast"), workers=workers,
+            progress=progress,
         )  # fmt: skip
-        fit(model.train(), batches, alone, before)
+        fit(model, batches, in_half(contrast_loss(model), workers.device), before)
     for parameter in heads:
         parameter.requires_grad_(not recipe.is_frozen)
     groups = [{"params": speaker, "lr": recipe.decoder_rate}]
     if not recipe.is_frozen:
         groups.append({"params": heads, "lr": recipe.heads_rate})
-    fit(model.train(), batches, joint, Stage(
+    fit(model.train(), batches, in_half(joint_loss(model, recipe), workers.device), Stage(
         steps=steps, optimiser=torch.optim.Adam(groups), schedule=warmed(steps, recipe), clip=1.0, run=run,
-        progress=progress,
+        workers=workers, progress=progress,
     ))  # fmt: skip
+    model.cpu()
 
 
 def stage_ear(name: str, encoder: CausalConvNeXt, digest: str) -> Ear:
@@ -176,16 +193,16 @@ def batches_of(taught: Taught, recipe: ClipAacRecipe, ear: str) -> Callable[[int
     return found
 
 
-def build(recipe: ClipAacRecipe, taught: Taught, trunk: CausalConvNeXt, ear: str) -> ClipAac:
+def build(recipe: ClipAacRecipe, taught: Taught, trunk: CausalConvNeXt | None, ear: str) -> ClipAac:
     """The net of a recipe of our scale, seeded by it; a stage begins as the trunk's that left the vectors."""
     torch.manual_seed(recipe.seed)
-    inputs = taught.taught.heard[ear][0].shape[1]
+    inputs = taught.width(ear)
     audio: FrameAudio | StageAudio
     if recipe.audio == "ours":
         audio = FrameAudio(inputs, recipe.channels, recipe.width)
     else:
         audio = StageAudio("atto", recipe.channels, recipe.width)
-        if recipe.audio == "stage":
+        if recipe.audio == "stage" and trunk:
             audio.stage.load_state_dict(trunk.stages[-1].state_dict())
             audio.norm.load_state_dict(trunk.norm.state_dict())
     words = len(taught.tokenizer)
@@ -194,6 +211,52 @@ def build(recipe: ClipAacRecipe, taught: Taught, trunk: CausalConvNeXt, ear: str
     return ClipAac(audio, text, decoder, recipe.memory, recipe.width)
 
 
+def train_small(recipe: ClipAacRecipe, order: Order) -> Path:
+    """On prepared scenes; returns the folder of the checkpoint. Its captions and scores lie beside it."""
+    why = f"{recipe.name} learns from scenes and what encoders hear of them"
+    plans = given(order.scenes, "--scenes", recipe.name, why)
+    weights = given(order.weights, "--weights", recipe.name, why)
+    corpus, bundle = open_corpus(order.corpus, order.cache, order.progress), Bundle.open(order.bundle)
+    shelf = Shelf(corpus, plans, weights, bundle, order.output, progress=order.progress)
+    ear = EARS[recipe.audio]
+    trunk = None if recipe.audio == "ours" else trunk_of(shelf)
+    taught = Taught(*(hear_scenes(shelf, split, ear, trunk) for split in ("train", order.scored)))
+    causes = {"recipe": recipe, "heard": shelf.heard(("train",), (ear,))}
+    made_from.claim(order.output / "joint", causes, anew=order.anew)
+    model = build(recipe, taught, trunk, ear)
+    steps = max(1, round(recipe.epochs * len(taught.said) / recipe.batch))
+    batches = batches_of(taught, recipe, ear)
+    train_joint(model, recipe, batches, steps, Run(order.output, "joint"), order.progress)
+    folder = order.output / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(model, folder / FILE)
+    taught.tokenizer.save(folder)
+    speaker = decoder_from(clip_aac.graphs(model, taught.width(ear)), taught.tokenizer.words)
+    figures = {
+        order.scored: {
+            name.removesuffix(ONCE): float(each.mean()) for name, each in taught.score(speaker, ear).items()
+        }
+    }
+    (order.output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
+    return folder
+
+
+def hear_scenes(shelf: Shelf, split: Split, ear: str, trunk: CausalConvNeXt | None) -> Scenes:
+    """A split's scenes as one of the ears hears them that a recipe's audio names."""
+    if trunk is None:
+        return shelf.scenes(split, (ear,))
+    return shelf.scenes(split, (), [one for one in stage_ears(shelf, trunk) if one.name == ear])
+
+
+def stage_ears(shelf: Shelf, trunk: CausalConvNeXt) -> list[Ear]:
+    """What comes before the last stage of the bundle's trunk, and of one that was taught nothing."""
+    return [
+        stage_ear("ours-stage", trunk, shelf.bundle.manifest.graphs["encoder"].sha256),
+        stage_ear("random-stage", random_trunk(trunk), "random, atto, seed 0"),
+    ]
+
+
+FILE = "clip-aac.safetensors"
 STAGE_SHARE = 0.4
 """Of the clips, where the trunk's last stage is trained along: that costs five times as much a clip."""
 EARS: Mapping[str, str] = {"ours": "ours", "stage": "ours-stage", "random stage": "random-stage"}
@@ -223,11 +286,7 @@ def small_table(shelf: Shelf, recipe: ClipAacRecipe, split: Split, steps: int | 
     }
     rows |= {row: {"sizes": joint.SIZES} for row in joint.ROWS}
     trunk = trunk_of(shelf)
-    more = [
-        stage_ear("ours-stage", trunk, shelf.bundle.manifest.graphs["encoder"].sha256),
-        stage_ear("random-stage", random_trunk(trunk), "random, atto, seed 0"),
-    ]
-    taught = Taught(*(shelf.scenes(name, ("ours",), more) for name in ("train", split)))
+    taught = Taught(*(shelf.scenes(name, ("ours",), stage_ears(shelf, trunk)) for name in ("train", split)))
 
     def score(row: str, seed: int, folder: Path, progress: Progress) -> Scores:
         began = time.process_time()
@@ -247,8 +306,7 @@ def small_table(shelf: Shelf, recipe: ClipAacRecipe, split: Split, steps: int | 
                 progress,
             )
             seconds = time.process_time() - began
-            inputs = taught.taught.heard[ear][0].shape[1]
-            speaker = decoder_from(clip_aac.graphs(model, inputs), taught.tokenizer.words)
+            speaker = decoder_from(clip_aac.graphs(model, taught.width(ear)), taught.tokenizer.words)
         return {**taught.score(speaker, ear), f"CPU seconds{ONCE}": np.array([seconds])}
 
     best = "α 0.2, batch 8"
