@@ -31,6 +31,7 @@ from ..models.edtc import Edtc, EdtcConfig, new_bart, to_steps
 from ..run_folder import Run
 from ..sentence import token_model
 from ..tokenizer import PAD, CaptionTokenizer, build_tokenizer
+from .ears import copy_graphs
 from .listening import Decoded, Heard, Listener, open_listener
 from .order import Order, given
 from .scenes import Scenes, Vectors
@@ -316,6 +317,8 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
     folder = order.output / "model"
     if workers.leads:
         edtc_files.save(model, folder, language.tokenizer, recipe.ears, bundle, _about(recipe))
+        for ear in recipe.ears:
+            copy_graphs(ear, weights, folder)
         names = [plan.id for plan in heard["test"].plans]
         _score(caption_clips(model, clips["test"], language, recipe.beam), clips["test"], names, order.output)
     return folder
