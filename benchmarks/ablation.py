@@ -2,6 +2,10 @@
 
     python benchmarks/ablation.py runs/room-small --corpus ../shared/data --cache runs/cache --seeds 3
     python benchmarks/ablation.py runs/room-small --corpus ../shared/data --encoders atto,pico,windowed-atto
+    python benchmarks/ablation.py runs/ablation --bundle room-small --corpus ../shared/data --seeds 5
+
+With --bundle no training run is needed: RUN is a new folder, and the bundle's encoder hears three hours of
+composed streams for it.
 
 Every variant is trained small on what the run's frozen encoder heard (RUN/segments.npz) and says sentences
 of segments of held-out recordings, which that encoder hears in streams composed of the validation clips
@@ -26,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgecap.runtime.model.bundle import Bundle
 from edgecap.training.data.corpus import Corpus, Label, Split, open_corpus
 from edgecap.training.data.licences import LICENCES
 from edgecap.training.evaluation.metrics.text import cider_d, tokenise
@@ -39,6 +44,7 @@ from edgecap.training.room.encoder import EncoderSettings, train_encoder
 from edgecap.training.room.see_stages import StageSettings, train_decoder, train_semantic
 from edgecap.training.room.stream_features import Example, Segments
 from edgecap.training.room.teacher import Teacher
+from edgecap.training.room.warm_start import begin_from
 from edgecap.training.run_folder import Run
 from edgecap.training.sentence import Embed, sentence_model
 from edgecap.training.sound.compose import Composer
@@ -50,7 +56,9 @@ from edgecap.training.torch_engine import decoder_of
 FULL = Noise(layout="mix", where="pre", scale=0.1)
 VARIANTS: dict[str, dict[str, dict[str, object]]] = {
     "simple": {"adapter": {"layers": 0}},
+    "simple, all steps": {"adapter": {"layers": 0}},  # as many as both of ref's stages together
     "ref": {},
+    "words alone": {"semantic": {"contrastive": False}},
     "full": {"adapter": {"noise": FULL}},
     "ft pre": {"adapter": {"noise": msgspec.structs.replace(FULL, layout="ft")}},
     "tf pre": {"adapter": {"noise": msgspec.structs.replace(FULL, layout="tf")}},
@@ -58,12 +66,13 @@ VARIANTS: dict[str, dict[str, dict[str, object]]] = {
     "mix 0.03": {"adapter": {"noise": msgspec.structs.replace(FULL, scale=0.03)}},
     "mix 0.3": {"adapter": {"noise": msgspec.structs.replace(FULL, scale=0.3)}},
     "aligned": {"semantic": {"aligned": True}},
+    "concat heads": {"adapter": {"concat": "heads"}},
     "concat input": {"adapter": {"concat": "input"}},
     "prefix": {"decoder": {"prefix": True}},
     "mixup": {"stage": {"mixup": 0.4}},
 }
 """Name -> what it changes in "ref": SEE's semantic encoder without noise."""
-QUESTION = ("simple", "ref", "full")
+QUESTION = ("simple", "simple, all steps", "ref", "full")
 """The paper's order, lowest first."""
 WINDOWED = "windowed-"
 """Before a size: the encoder hears windows, and looks ahead in them."""
@@ -74,9 +83,10 @@ TAUGHT_HOURS = 3.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("run", type=Path, help="what edgecap train wrote")
+    parser.add_argument("--bundle", help="the encoder that hears, where RUN is no run of `edgecap train`")
     parser.add_argument("--corpus", type=Path, required=True, help="the clips that it was trained on")
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
-    parser.add_argument("--variants", default=",".join(QUESTION), help=f"of {', '.join(VARIANTS)}")
+    parser.add_argument("--variants", default=";".join(QUESTION), help=f"of {'; '.join(VARIANTS)}")
     parser.add_argument("--encoders", default="", help="sizes, such as atto,pico,windowed-atto")
     parser.add_argument("--encoder-steps", type=int, default=700)
     parser.add_argument("--teacher", type=Path, help="what teaches --encoders beside the labels")
@@ -87,12 +97,18 @@ def main() -> None:
     parser.add_argument("--segments", type=int, default=400, help="held-out segments to caption")
     parser.add_argument("--hours", type=float, default=0.5, help="of held-out streams")
     arguments = parser.parse_args()
-    names = [name.strip() for name in arguments.variants.split(",")]
+    names = [name.strip() for name in arguments.variants.split(";")]
     if unknown := set(names) - VARIANTS.keys():
         parser.error(f"there is no variant {', '.join(sorted(unknown))}; there are {', '.join(VARIANTS)}")
     folder = arguments.run / "ablation"
-    folder.mkdir(exist_ok=True)
-    labels, tokenizer = read_labels(arguments.run / "model"), open_tokenizer(arguments.run / "model")
+    folder.mkdir(parents=True, exist_ok=True)
+    bundle = Bundle.open(arguments.bundle) if arguments.bundle else None
+    if bundle:
+        labels = [Label(row.label, row.phrase, row.category) for row in bundle.labels]
+        (folder / "tokenizer.json").write_bytes(bundle.tokenizer())
+        tokenizer = open_tokenizer(folder)
+    else:
+        labels, tokenizer = read_labels(arguments.run / "model"), open_tokenizer(arguments.run / "model")
     corpus, embed = open_corpus(arguments.corpus, arguments.cache), sentence_model()
     sizes = {"steps": list(arguments.steps), "width": arguments.width, "layers": arguments.layers}
     if arguments.encoders:
@@ -102,7 +118,12 @@ def main() -> None:
         ]
         sizes |= {"encoder_steps": arguments.encoder_steps}
     else:
-        shipped = room.load(arguments.run / "model").encoder
+        if bundle:
+            shipped = CausalConvNeXt("atto", 64, len(labels))
+            begin_from(shipped, bundle, labels)
+            shipped.eval()
+        else:
+            shipped = room.load(arguments.run / "model").encoder
         grounds = [(name, "", shipped) for name in names]
     results, asked = folder / "results.jsonl", []
     for name, size, encoder in grounds:
@@ -217,7 +238,8 @@ def train(
     )
     model = PaperCaptioner(config)
     first = StageSettings(steps=arguments.steps[0], batch=48, learning_rate=1e-3, warmup=50, seed=seed)
-    second = msgspec.structs.replace(first, steps=arguments.steps[1])
+    steps = sum(arguments.steps) if name == "simple, all steps" else arguments.steps[1]
+    second = msgspec.structs.replace(first, steps=steps)
 
     def progress(done: float, what: str) -> None:
         print(f"\r{name}, seed {seed}: {what}, {done:.0%}  ", end="", file=sys.stderr)

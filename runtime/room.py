@@ -8,7 +8,7 @@ The session knows samples only; the timeline says when they were. All methods be
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from threading import Event
 
@@ -98,6 +98,10 @@ class Room:
         """Really stops capture: the device is closed within a second. Raises UsageError for what can't be."""
         self.feed.mute(on)
 
+    def held(self) -> Mapping[str, int]:
+        """Sound -> how often it was sure, yet not said, since it was said so often before."""
+        return self.session.policy.held
+
     def end(self) -> list[wire.Published]:
         """Close source and captions, whatever ended it; nothing the second time."""
         if self.is_over:
@@ -172,4 +176,5 @@ class Room:
             gaps=self.feed.lost,
             capture=self.feed.health,
             uptime=now - self._started_at,
+            held=sum(self.held().values()),
         )

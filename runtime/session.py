@@ -87,15 +87,16 @@ class Model:
 class Session:
     """One stream being captioned. Holds all that is remembered of it, and nothing that grows."""
 
-    def __init__(self, model: Model, options: Captions | None = None) -> None:
-        """options: the user's thresholds; what is None there is the bundle's."""
+    def __init__(self, model: Model, options: Captions | None = None, *, holds_all: bool = False) -> None:
+        """options: the user's thresholds; what is None there is the bundle's. holds_all: every sure event is
+        said, however often it came before: for a recording's captions, where a room's need not be."""
         options = options or Captions()
         thresholds = model.thresholds
         level = thresholds.level_db if options.level is None else options.level
         self.hearing = model.hearing()
         self.segmenter = Segmenter(model.window, level, thresholds.novelty, thresholds.segments)
         self.labels, self.decoder = model.labels, model.decoder
-        self.policy = Policy(model.labels, Limits.of(thresholds, options))
+        self.policy = Policy(model.labels, Limits.of(thresholds, options), holds_all)
         self.position = 0
         """Samples so far, lost ones included: where the stream is."""
         self.level_db = SILENT_DB

@@ -53,6 +53,9 @@ class Station:
             raise UsageError("a file can't be muted", why="it is no microphone", fix="end it instead")
         self.is_muted = on
 
+    def held(self) -> dict[str, int]:
+        return {}
+
     def close(self) -> None:
         self.publisher.close()
 

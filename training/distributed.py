@@ -1,13 +1,15 @@
 """Processes that train one model together, as torchrun starts them: weights shared, gradients averaged."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+
+T = TypeVar("T")
 
 
 class Team(NamedTuple):
@@ -32,6 +34,19 @@ class Team(NamedTuple):
         means = torch.split(together, [gradient.numel() for gradient in gradients])
         for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean.view_as(gradient) / self.size)
+
+    def gathered(self, values: Sequence[T]) -> list[T]:
+        """The values of all processes, the leader's first. They are pickled: small things."""
+        if self.size == 1:
+            return list(values)
+        each: list[list[T]] = [[] for _ in range(self.size)]
+        distributed.all_gather_object(each, list(values))
+        return [value for values in each for value in values]
+
+    def part(self, values: Sequence[T]) -> Sequence[T]:
+        """This process's part of what all of them drew alike, in runs of equal length."""
+        length = len(values) // self.size
+        return values[self.rank * length : (self.rank + 1) * length]
 
     def share(self, *tensors: Tensor) -> None:
         """Give every process the leader's values."""

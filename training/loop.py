@@ -30,6 +30,16 @@ B = TypeVar("B")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judge:
+    """What tells which step's weights are left in the end: those of the greatest score."""
+
+    score: Callable[[], float]
+    """Of the module as it stands, in eval mode: on validation, never on what is tested."""
+    every: int
+    """Steps between two scores; the last step has one too."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     """How a module is trained, besides batches and loss."""
 
@@ -46,6 +56,8 @@ class Stage:
     """Batches to a step."""
     sound_s: float = 0.0
     """Seconds of sound in a batch, where speed is to be told."""
+    judge: Judge | None = None
+    """None: the last weights are left."""
     run: Run | None = None
     """Where checkpoints and log go; None: nowhere."""
     after: Callable[[int], bool] = lambda step: False
@@ -75,8 +87,10 @@ def fit(
         stage.optimiser.load_state_dict(stored["optimiser"])
     workers.share(*module.state_dict().values())
     average = Average(module, stage.average)
+    best = _Best()
     if stored:
         average.restore(stored["average"])
+        best.restore(stored.get("best"))
     report = _Report(stage, begin)
     feed = iter(found)
     for step in range(begin, stage.steps):
@@ -89,7 +103,10 @@ def fit(
         is_last = stage.after(step + 1) or step + 1 == stage.steps
         average.update(module, step)
         if workers.leads:
-            if step == begin or (step + 1) % LOGGED == 0 or is_last:
+            is_judged = stage.judge is not None and ((step + 1) % stage.judge.every == 0 or is_last)
+            if stage.judge and is_judged:
+                figures = {**figures, "judged": torch.tensor(best.judge(module, average, stage.judge))}
+            if step == begin or (step + 1) % LOGGED == 0 or is_last or is_judged:
                 report.show(step + 1, {"loss": value.detach(), **figures})
             if run and ((step + 1) % KEPT == 0 or is_last):
                 run.save(
@@ -97,12 +114,54 @@ def fit(
                     model=module.state_dict(),
                     optimiser=stage.optimiser.state_dict(),
                     average=average.weights,
+                    **({"best": best.stored()} if stage.judge else {}),
                 )
                 run.curves()
         if is_last:
             break
-    module.load_state_dict(average.weights)
+    module.load_state_dict(best.weights or average.weights)
+    if stage.judge:
+        workers.share(*module.state_dict().values())  # only the leader judged
     module.eval()
+
+
+class _Best:
+    """The weights that were judged best so far."""
+
+    def __init__(self) -> None:
+        self.score, self.weights = -math.inf, dict[str, Tensor]()
+
+    def judge(self, module: nn.Module, average: "Average", judge: Judge) -> float:
+        """The score of the averaged weights; the module is left as it was."""
+        before = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        modes = {each: each.training for each in module.modules()}
+        module.load_state_dict(average.weights)
+        module.eval()
+        score = judge.score()
+        if score > self.score:
+            self.score = score
+            self.weights = {name: value.detach().clone() for name, value in average.weights.items()}
+        module.load_state_dict(before)
+        for each, mode in modes.items():
+            each.training = mode
+        return score
+
+    def stored(self) -> dict[str, Any]:
+        return {"score": self.score, "weights": self.weights}
+
+    def restore(self, stored: Mapping[str, Any] | None) -> None:
+        if stored:
+            self.score, self.weights = float(stored["score"]), dict(stored["weights"])
+
+
+def in_half(loss: Callable[[B], Loss], device: torch.device) -> Callable[[B], Loss]:
+    """The loss, computed in bfloat16 where it is on a GPU."""
+
+    def computed(batch: B) -> Loss:
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            return loss(batch)
+
+    return computed
 
 
 def _gradients(module: nn.Module, feed: Iterator[B], loss: Callable[[B], Loss], stage: Stage) -> Loss:
@@ -173,13 +232,14 @@ def decayed(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
-def cosine(steps: int, warmup: int) -> Callable[[int], float]:
-    """Linear warm-up, then half a cosine to zero."""
+def cosine(steps: int, warmup: int, least: float = 0.0) -> Callable[[int], float]:
+    """Linear warm-up, then half a cosine from 1 to `least`."""
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(steps - warmup, 1))))
+        falling = 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(steps - warmup, 1))))
+        return least + (1 - least) * falling
 
     return factor
 

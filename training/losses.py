@@ -7,17 +7,17 @@ from torch import Tensor
 from .tokenizer import EOS, PAD
 
 
-def info_nce(query: Tensor, text: Tensor, same: Tensor, temperature: float = 0.07) -> Tensor:
+def info_nce(query: Tensor, text: Tensor, same: Tensor, temperature: float = 0.07, first: int = 0) -> Tensor:
     """Audio to text, one direction: SEE eq. 5 as it is meant (docs/readings.md).
 
-    query, text: (N, d), length 1, row i of one belonging to row i of the other. same: (N, N) bool,
-    True where row j's text is as true of clip i as its own: those are no negatives.
+    query: (N, d), text: (M, d), length 1, row i of one belonging to row first + i of the other: M is more
+    than N where other processes' texts are negatives too. same: (N, M) bool, True where row j's text is as
+    true of clip i as its own: those are no negatives, an addition to the paper, whose captions differ.
     """
     similar = query @ text.T / temperature
-    own = torch.eye(len(query), dtype=torch.bool, device=query.device)
-    return F.cross_entropy(
-        similar.masked_fill(same & ~own, float("-inf")), torch.arange(len(query), device=query.device)
-    )
+    own = torch.arange(first, first + len(query), device=query.device)
+    others = same.index_put((own - first, own), torch.tensor(False, device=query.device))
+    return F.cross_entropy(similar.masked_fill(others, float("-inf")), own)
 
 
 def bag_of_words(logits: Tensor, tokens: Tensor) -> Tensor:

@@ -12,8 +12,9 @@ from ..runtime.errors import ConfigError, InputMissingError
 from .data.licences import Licence
 from .models.gpt import GptSizes
 from .models.see import AdapterConfig
-from .papers import blat_published, blat_small
+from .papers import blat_published, blat_small, clip_aac, clip_aac_published, retrieval, retrieval_published
 from .papers.blat import BlatRecipe, smoke_blat
+from .papers.clip_aac import ClipAacRecipe
 from .papers.edtc import EdtcRecipe, smoke_edtc, train_edtc
 from .papers.order import Order
 from .papers.retrieval import RetrievalRecipe
@@ -56,7 +57,18 @@ class Recipe(
     seed: int = 1
 
 
-AnyRecipe = Recipe | PaperRecipe | RetrievalRecipe | EdtcRecipe | BlatRecipe
+AnyRecipe = Recipe | PaperRecipe | RetrievalRecipe | EdtcRecipe | BlatRecipe | ClipAacRecipe
+
+
+def train_retrieval(recipe: RetrievalRecipe, order: Order) -> Path:
+    """As published, on a public corpus; without one, heads on prepared scenes."""
+    train = retrieval_published.train_published if recipe.corpora else retrieval.train_small
+    return train(recipe, order)
+
+
+def train_clip_aac(recipe: ClipAacRecipe, order: Order) -> Path:
+    """As published, on a public corpus; without one, on prepared scenes."""
+    return (clip_aac_published.train_published if recipe.corpora else clip_aac.train_small)(recipe, order)
 
 
 def train_blat(recipe: BlatRecipe, order: Order) -> Path:
@@ -68,12 +80,16 @@ PAPERS: Mapping[type, Callable[[Any, Order], Path]] = {
     PaperRecipe: train_paper,
     EdtcRecipe: train_edtc,
     BlatRecipe: train_blat,
+    ClipAacRecipe: train_clip_aac,
+    RetrievalRecipe: train_retrieval,
 }
 """Kind of recipe -> what trains it; returns the folder of what was made."""
 SMOKES: Mapping[type, Callable[[Any], Iterator[Rehearsal]]] = {
     PaperRecipe: smoke_see,
     EdtcRecipe: smoke_edtc,
     BlatRecipe: smoke_blat,
+    ClipAacRecipe: clip_aac_published.smoke_clip_aac,
+    RetrievalRecipe: retrieval_published.smoke_retrieval,
 }
 """Kind of recipe -> its stages, to be rehearsed on random features."""
 

@@ -4,7 +4,7 @@ What exported files are compared with, and how a captioner in training says what
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..runtime.model.engine import Array, Engine, State, zero_state
 from ..runtime.model.manifest import Graph, GraphFile
-from ..runtime.saying.decoder import Decoder, Vocabulary
+from ..runtime.saying.decoder import ON_THE_EDGE, Decoder, Search, Vocabulary
 from .models import room
 from .models.gpt import GptDecoder
 from .models.graph import ExportGraph, reduced
@@ -69,12 +69,19 @@ class TorchEngine:
 
 
 def decoder_of(
-    config: room.RoomConfig, adapter: SemanticAdapter, decoder: GptDecoder, words: list[str]
-) -> Decoder:
+    config: room.RoomConfig, adapter: SemanticAdapter, decoder: GptDecoder, words: list[str],
+    search: Search = ON_THE_EDGE,
+) -> Decoder:  # fmt: skip
     """The edge's decoder on a captioner's parts, which are on the CPU. words: every token, by its number."""
-    graphs = [room.adapter_graph(config, adapter), *room.decoder_graphs(config, decoder)]
+    return decoder_from(
+        [room.adapter_graph(config, adapter), *room.decoder_graphs(config, decoder)], words, search
+    )
+
+
+def decoder_from(graphs: Sequence[ExportGraph], words: list[str], search: Search = ON_THE_EDGE) -> Decoder:
+    """The edge's decoder on three graphs in torch: adapter, prefill and step, in this order."""
     adapt, prefill, step = (cast(Engine, TorchEngine(export)) for export in graphs)
-    return Decoder(adapt, prefill, step, Vocabulary(words))
+    return Decoder(adapt, prefill, step, Vocabulary(words), search)
 
 
 def devices() -> list[str]:

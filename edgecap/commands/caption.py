@@ -57,7 +57,7 @@ def caption(
     with _Progress(files) as progress:
         for file in files:
             try:
-                heard[file] = _caption_file(Session(model, settings.captions), file, progress)
+                heard[file] = _caption_file(Session(model, settings.captions, holds_all=True), file, progress)
                 if reworder:
                     heard[file] = _reworded(reworder, heard[file], file)
             except EdgecapError as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,13 @@ Corpus = Annotated[
 Cache = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Where decoded clips are kept between runs (4 MB a minute).")
 ]
+
+
+class Split(StrEnum):
+    """Recordings that were not taught."""
+
+    val = "val"
+    test = "test"
 
 
 def train(
@@ -63,13 +71,18 @@ def train(
             "--anew", help="Make a stage again whose settings or inputs changed; else it is refused."
         ),
     ] = False,
+    split: Annotated[
+        Split,
+        typer.Option(help="Which held-out recordings a recipe of the paper is scored on; test is counted."),
+    ] = Split.val,
 ) -> None:
     """Make a model: the streaming encoder, then SEE's semantic encoder, then the decoder of sentences.
 
     It resumes where it was stopped; a stage that was made from other settings or inputs is refused, with what
     changed. FOLDER/model is what `edgecap export` takes; every stage draws its
     curves into FOLDER/STAGE/curves.png. A paper's recipe (clotho-ref.yaml) learns from a public corpus and
-    public weights, one of our own scale (-small) from prepared scenes; both end with scores in FOLDER.
+    public weights, one of our own scale (-small) from prepared scenes; both end with scores in FOLDER: of
+    validation, unless the test split is asked for.
     """
     from edgecap.runtime.errors import UsageError
     from edgecap.runtime.model.bundle import Bundle
@@ -90,7 +103,7 @@ def train(
     if not isinstance(plan, Recipe):
         with progress_bar() as progress:
             order = Order(
-                corpus, output, weights, scenes, start or "room-small", cache, progress=progress, anew=anew
+                corpus, output, weights, scenes, start or "room-small", cache, progress, anew, split.value
             )
             folder = PAPERS[type(plan)](plan, order)
         made = ", ".join(str(path) for path in sorted(output.glob("*.csv")) + sorted(output.glob("*.json")))

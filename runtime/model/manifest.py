@@ -122,8 +122,8 @@ class PolicyThresholds(msgspec.Struct, frozen=True):
     """
 
     strong: float = 0.9
-    """From this probability on the first sentence comes a chunk sooner; chosen by hand (how much sooner:
-    "When to speak" of 1.4)."""
+    """From this probability on the first sentence comes a chunk sooner (how much sooner: "When to speak" of
+    1.4), and another sound may be said beside an event that is held back; chosen by hand."""
     arrival: float = 0.3
     """A sound whose evidence grew by more than this since the last sentence has arrived: it is told even
     where an older one is louder; chosen by hand."""

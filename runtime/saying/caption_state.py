@@ -14,7 +14,8 @@ So every `new` gets exactly one `end`; other words for the same meaning change n
 on is one caption. What need not be said again (cooldown.py) is never chosen.
 """
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -110,20 +111,29 @@ class Policy:
     """Decides when a sentence is asked for, and what is said. Its whole state is here, in the triggers
     and in the cooldown; times are samples of the stream."""
 
-    def __init__(self, labels: Labels, limits: Limits) -> None:
+    def __init__(self, labels: Labels, limits: Limits, holds_all: bool = False) -> None:
+        """holds_all: what was said often is said again: a recording's captions, not a room's."""
         self._labels, self._limits = labels, limits
-        self._cooldown = Cooldown(labels, limits.leaves)
+        self._cooldown = Cooldown(labels, limits.leaves, holds_all)
         self._triggers = Triggers(limits, self._cooldown)
         self._state: State = "silent"
         self._open: _Open | None = None
         self._uttered = 0
         self._last_end = 0
         self._last_labels: frozenset[int] = frozenset()
+        self._held: Counter[int] = Counter()
+        self._held_here: tuple[Segment | None, frozenset[int]] = None, frozenset()
 
     @property
     def live(self) -> Caption | None:
         """The caption that stands, as last said."""
         return self._open.caption if self._open else None
+
+    @property
+    def held(self) -> Mapping[str, int]:
+        """Sound -> in how many situations it was sure, yet not said, since it was said so often before; the
+        most frequent first."""
+        return {self._labels.names[label]: times for label, times in self._held.most_common()}
 
     def step(
         self,
@@ -193,6 +203,9 @@ class Policy:
             self._cooldown.suppressed(now),
         )
         choice = choose(hypotheses, segment.evidence(), self._labels, self._limits, known)
+        before = self._held_here[1] if self._held_here[0] is segment else frozenset()
+        self._held.update(choice.held - before)  # once a situation, however often it is described
+        self._held_here = segment, before | choice.held
         events: list[Caption] = []
         if choice.candidate:
             semantic = next((packed(each.semantic) for each in hypotheses if each.semantic.size), None)

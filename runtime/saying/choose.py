@@ -55,6 +55,8 @@ class Choice(NamedTuple):
 
     candidate: Candidate | None
     refusal: Refusal | None = None
+    held: frozenset[int] = frozenset()
+    """Sure, but suppressed: what would have been said, had it not been said so often."""
 
 
 class Known(NamedTuple):
@@ -74,7 +76,8 @@ def choose(
 
     The most probable, if it is news: what stands already may be said, else not what names suppressed
     sounds alone, nor, as a guess, what is not worth one. Where the most probable is no news but sure, the
-    most probable that is sure of something else.
+    most probable that is sure of something else: over a background what is as sure as anything that is said;
+    beside an event what is strong by itself, since a weaker one is most likely that event's look-alike.
     """
     found = _most_probable(hypotheses, evidence, labels, limits, limits.hedge)
     candidate = found.candidate
@@ -84,8 +87,11 @@ def choose(
     if candidate.labels != known.standing and candidate.labels <= old:
         if not candidate.is_sure:
             return Choice(None, "guess")
-        other = _most_probable(hypotheses, evidence, labels, limits, limits.confidence, known.suppressed)
-        return other if other.candidate else Choice(None, "dull")
+        held = candidate.labels & known.suppressed
+        is_background = candidate.labels <= labels.ambient
+        least = limits.confidence if is_background else max(limits.confidence, limits.policy.strong)
+        other = _most_probable(hypotheses, evidence, labels, limits, least, known.suppressed)
+        return Choice(other.candidate, None if other.candidate else "dull", held)
     if not candidate.labels <= known.suppressed:
         candidate = replace(candidate, labels=candidate.labels - known.suppressed)
     return Choice(candidate)

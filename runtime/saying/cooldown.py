@@ -3,7 +3,10 @@
     a background (ambient)   not again until it was gone for 10 minutes
     a guess ("Possibly …")   not again for 10 minutes after its sound was last heard; but said once it is sure
     anything said 5 times    not again until it was gone for 2 minutes
+    what calls somebody      said every time that it is sure: a knock, a doorbell, a phone
     what is urgent           said every time, be it as a guess
+
+A recording's captions hold every event: there nothing sure is held back (`holds_all`); a guess still is.
 
 "Heard" means that a chunk's score reached the level at which a sound counts as there (`Limits.leaves`).
 The times and the five are rules for people, chosen by hand (docs/decisions.md, "A background is named
@@ -40,9 +43,10 @@ class _Returning:
 class Cooldown:
     """Remembers what was said. Times are samples of the stream; sounds are numbers of labels."""
 
-    def __init__(self, labels: Labels, audible: float) -> None:
-        """audible: a sound with this score, 0 to 1, is there."""
-        self._labels, self._audible = labels, audible
+    def __init__(self, labels: Labels, audible: float, holds_all: bool = False) -> None:
+        """audible: a sound with this score, 0 to 1, is there.
+        holds_all: nothing that is sure is suppressed."""
+        self._labels, self._audible, self._holds_all = labels, audible, holds_all
         self._familiar: dict[int, int] = {}  # label -> until when its return is no news
         self._returning: dict[int, _Returning] = {}
 
@@ -66,18 +70,21 @@ class Cooldown:
             is_urgent = label in self._labels.urgent
             if label in self._labels.ambient or not (is_sure or is_urgent):
                 self._familiar[label] = end + FAMILIAR_SAMPLES
-            if not is_urgent:
+            if not (is_urgent or label in self._labels.calls):
                 before = self._returning.get(label)
                 times = before.times if before and before.away_at > start else 0
                 self._returning[label] = _Returning(times + 1, end + ABSENCE_SAMPLES)
 
     def no_guess(self, now: int) -> frozenset[int]:
         """Sounds that are not worth a guess: said before, as a background or a guess, or too often."""
-        return frozenset(label for label, until in self._familiar.items() if now < until) | self._often(now)
+        guessed = frozenset(label for label, until in self._familiar.items() if now < until)
+        return guessed if self._holds_all else guessed | self._often(now)
 
     def suppressed(self, now: int) -> frozenset[int]:
         """Sounds that are not worth saying, however sure: backgrounds and the too frequent; a part of
         `no_guess`."""
+        if self._holds_all:
+            return frozenset()
         return self.no_guess(now) & self._labels.ambient | self._often(now)
 
     def _often(self, now: int) -> frozenset[int]:

@@ -21,8 +21,20 @@ PAD, BOS, EOS, UNK = range(4)
 FREE = "<free>"
 """In the place of bos: the words that people used in the captions that a model learnt from, not ours."""
 BEAM = 3
-MIN_TOKENS, MAX_TOKENS = 2, 20
-"""Words of a caption. The papers ask for three at least (SEE-7), but "Birds chirp." is one too."""
+MAX_TOKENS = 20
+"""Words of a caption."""
+
+
+class Search(NamedTuple):
+    """How the beam looks for sentences. The defaults are the edge's; the papers' is (3, False)."""
+
+    least: int = 2
+    """Words of a caption at the least. The papers ask for three (SEE-7), but "Birds chirp." is one too."""
+    stops_early: bool = True
+    """Two sentences that already beat what is under way are choice enough: steps cost."""
+
+
+ON_THE_EDGE = Search()
 
 
 class Hypothesis(NamedTuple):
@@ -86,9 +98,16 @@ class _Beams:
 class Decoder:
     """Sentences for segments. Remembers nothing between calls."""
 
-    def __init__(self, adapter: Engine, prefill: Engine, step: Engine, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        adapter: Engine,
+        prefill: Engine,
+        step: Engine,
+        vocabulary: Vocabulary,
+        search: Search = ON_THE_EDGE,
+    ) -> None:
         self.adapter, self.prefill, self.step = adapter, prefill, step
-        self.vocabulary = vocabulary
+        self.vocabulary, self.search = vocabulary, search
         cache = int(step.graph.state[0].shape[3])  # (layers, beam, heads, max_tokens, d_head)
         self._longest = min(MAX_TOKENS, cache)
 
@@ -117,7 +136,7 @@ class Decoder:
     def beam_search(self, memory: Array, width: int, begin: int = BOS) -> list[tuple[tuple[int, ...], float]]:
         """Up to `width` token sequences with their mean log-probability, best first.
 
-        memory: (1, n, d). begin: the token before the first. At least MIN_TOKENS and at most MAX_TOKENS
+        memory: (1, n, d). begin: the token before the first. At least `search.least` and at most MAX_TOKENS
         tokens; a content word never comes twice.
         Source: docs/readings.md SEE-7, after the DCASE 2024 baseline's beam.
         """
@@ -139,8 +158,7 @@ class Decoder:
                 elif len(going) < width:
                     going.append((parent, token))
             ahead = max((totals[row] / (position + 1) for row in going), default=-np.inf)
-            # Two sentences that already beat what is under way are choice enough: steps cost.
-            beaten = len(done) > 1 and max(score for _, score in done) >= ahead
+            beaten = self.search.stops_early and len(done) > 1 and max(score for _, score in done) >= ahead
             if len(done) >= width or beaten or not going:
                 break
             beams = _advance(beams, going, totals)
@@ -158,7 +176,7 @@ class Decoder:
         outputs, beams.state = self.step.step(inputs, beams.state)
         log_probs: NDArray[np.float64] = outputs["log_probs"].astype(np.float64)
         log_probs[:, [PAD, BOS, UNK, self.vocabulary.free]] = -np.inf
-        if position < MIN_TOKENS:
+        if position < self.search.least:
             log_probs[:, EOS] = -np.inf
         for row, tokens in enumerate(beams.tokens):
             said = [token for token in tokens if self.vocabulary.content[token]]

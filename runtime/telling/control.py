@@ -24,6 +24,10 @@ class Controlled(Protocol):
     def mute(self, on: bool) -> None:
         """Close or open its microphone. Raises UsageError with the reason where it has none."""
 
+    def held(self) -> Mapping[str, int]:
+        """Sound -> how often it was heard for sure and yet not said."""
+        ...
+
 
 class Control:
     """Answers requests about these rooms. run: the daemon's start in UTC milliseconds."""
@@ -37,6 +41,7 @@ class Control:
             "replay": self._replay,
             "mute": lambda room, request: self._mute(room, request, True),
             "unmute": lambda room, request: self._mute(room, request, False),
+            "held": lambda room, _: self._held(room),
         }
 
     def poll(self, publisher: Publisher) -> int:
@@ -87,6 +92,10 @@ class Control:
     def _mute(self, room: Controlled, request: wire.Message, on: bool) -> list[wire.Message]:
         room.mute(on)
         return [wire.Ok(room=room.log.room, run=self._run, request=request.type)]
+
+    def _held(self, room: Controlled) -> list[wire.Message]:
+        sounds = tuple(wire.HeldSound(label, times) for label, times in room.held().items())
+        return [wire.HeldBack(room=room.log.room, run=self._run, sounds=sounds)]
 
     def _refusal(self, room: str, kind: str, why: str, fix: str) -> wire.Refused:
         self.refused += 1

@@ -65,9 +65,11 @@ class RoomLog:
         gaps: int,
         capture: wire.CaptureHealth,
         uptime: float,
+        held: int = 0,
     ) -> wire.StatusMessage:
         """How the room is. level: dB of full scale, not finite where nothing was heard yet. gaps: samples
-        lost in this run. capture: the watchdog's word. uptime: seconds."""
+        lost in this run. capture: the watchdog's word. uptime: seconds.
+        held: what was sure and not said, as often as it was."""
         self._statuses += 1
         return wire.StatusMessage(
             room=self.room,
@@ -83,6 +85,7 @@ class RoomLog:
             hop=HOP_S,
             model=self.model,
             uptime=round(uptime, 1),
+            held=held,
         )
 
     def heard(

@@ -85,6 +85,7 @@ class StatusMessage(msgspec.Struct, frozen=True, kw_only=True):
     hop: float
     model: str
     uptime: float
+    held: Count = 0
 
     def __post_init__(self) -> None:
         moment(self.at)
@@ -151,6 +152,31 @@ class UnmuteRequest(msgspec.Struct, frozen=True, kw_only=True):
     room: str
 
 
+class HeldRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Reader to ROUTER: what was heard for sure and yet not said, please, since it was said so often."""
+
+    v: Literal[1] = 1
+    type: Literal["held"] = "held"
+    room: str
+
+
+class HeldSound(msgspec.Struct, frozen=True):
+    """A sound, and in how many situations of this run it was held back."""
+
+    label: str
+    times: Count
+
+
+class HeldBack(msgspec.Struct, frozen=True, kw_only=True):
+    """ROUTER to reader: what was held back, the most frequent first."""
+
+    v: Literal[1] = 1
+    type: Literal["held-back"] = "held-back"
+    room: str
+    run: Run
+    sounds: tuple[HeldSound, ...]
+
+
 class Ok(msgspec.Struct, frozen=True, kw_only=True):
     """ROUTER to reader: what was asked for is done."""
 
@@ -174,8 +200,8 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Published = CaptionMessage | StatusMessage | HeardMessage
-Request = ReplayRequest | MuteRequest | UnmuteRequest
-Answer = ReplayEnd | Ok | Refused
+Request = ReplayRequest | MuteRequest | UnmuteRequest | HeldRequest
+Answer = ReplayEnd | HeldBack | Ok | Refused
 Message = Published | Request | Answer
 
 

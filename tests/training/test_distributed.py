@@ -23,6 +23,8 @@ workers.average_gradients(net)
 with workers.leader_first():
     order = Path(sys.argv[1], "order")
     order.write_text((order.read_text() if order.exists() else "") + str(workers.rank))
+assert workers.gathered([f"of {workers.rank}"]) == ["of 0", "of 1"]
+assert "".join(workers.part("abcd")) == ("ab", "cd")[workers.rank]
 torch.save([p.grad for p in net.parameters()], Path(sys.argv[1], f"{workers.rank}.pt"))
 torch.distributed.destroy_process_group()
 """

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from edgecap.runtime.audio import CHUNK_SAMPLES
 from edgecap.training import loop
-from edgecap.training.loop import Average, Loss, Stage, cosine, fit, linear
+from edgecap.training.loop import Average, Judge, Loss, Stage, cosine, fit, linear
 from edgecap.training.models.convnext import CausalConvNeXt
 from edgecap.training.models.gpt import GptConfig
 from edgecap.training.models.room import RoomConfig
@@ -159,7 +159,13 @@ X = torch.randn(8, 3, generator=torch.Generator().manual_seed(1))
 Y = X @ torch.tensor([[1.0], [-2.0], [0.5]])
 
 
-def line(run: Run | None, parts: int = 1, stop_after: int | None = None, average: float = 0.9) -> nn.Linear:
+def line(
+    run: Run | None,
+    parts: int = 1,
+    stop_after: int | None = None,
+    average: float = 0.9,
+    judge: Callable[[nn.Linear], float] | None = None,
+) -> nn.Linear:
     """A fit of 30 steps, in so many batches to a step; it breaks off once that many steps were begun."""
     torch.manual_seed(0)
     net = nn.Linear(3, 1)
@@ -175,6 +181,7 @@ def line(run: Run | None, parts: int = 1, stop_after: int | None = None, average
     stage = Stage(
         steps=30, optimiser=torch.optim.Adam(net.parameters(), lr=0.1), schedule=cosine(30, 3),
         average=average, accumulate=parts, clip=5.0, run=run,
+        judge=Judge(score=lambda: judge(net), every=5) if judge else None,
     )  # fmt: skip
     fit(net, batches, loss, stage)
     return net
@@ -193,6 +200,45 @@ def test_a_stage_that_was_stopped_anywhere_ends_as_one_that_was_not(
     found, whole = line(run, parts), line(None, parts)
     assert torch.equal(found.weight, whole.weight)
     assert torch.equal(found.bias, whole.bias)
+
+
+@pytest.mark.parametrize("stop_after", [None, 14, 22, 29])
+def test_the_weights_that_were_judged_best_are_left_wherever_it_was_stopped(
+    stop_after: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "KEPT", 7)
+    seen: list[Tensor] = []
+
+    def judge(net: nn.Linear) -> float:
+        assert not net.training
+        seen.append(net.weight.detach().clone())
+        return -abs(float(net.weight.detach()[0, 1]) + 1.0)  # passed on the way to -2
+
+    if stop_after is not None:
+        with pytest.raises(InterruptedError):
+            line(Run(tmp_path, "line"), stop_after=stop_after, judge=judge)
+    found = line(Run(tmp_path, "line"), judge=judge)
+    best = max(seen, key=lambda weight: -abs(float(weight[0, 1]) + 1.0))
+    assert torch.equal(found.weight, best)
+    assert not torch.equal(found.weight, seen[-1])
+    unjudged = line(None)
+    torch.testing.assert_close(seen[-1], unjudged.weight)  # judging changes no step
+
+
+def test_without_a_semantic_encoder_the_entry_layer_learns_with_the_decoder(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer(CAPTIONS)
+    config = RoomConfig(
+        encoder="nano", mels=32, sounds=4,
+        adapter=AdapterConfig(width=24, heads=2, hidden=64, layers=0, window=16, sentence=16),
+        decoder=GptConfig(vocabulary=len(tokenizer), width=32, heads=2, hidden=64, layers=1, max_tokens=12),
+    )  # fmt: skip
+    model = PaperCaptioner(config)
+    before = [parameter.detach().clone() for parameter in model.adapter.entry.parameters()]
+    assert before
+    train_decoder(model, Clips(32, 32), tokenizer, Run(tmp_path, "decoder"), FAST)
+    for was, parameter in zip(before, model.adapter.entry.parameters(), strict=True):
+        assert not torch.equal(was, parameter)
 
 
 def test_batches_to_a_step_are_one_batch_of_their_size() -> None:

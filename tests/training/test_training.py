@@ -322,6 +322,14 @@ def test_three_pulses_have_the_times_of_iso_8201() -> None:
         assert 1.2 < edges[6] - edges[5] < 2.3  # the longer pause after the third
 
 
+def test_info_nce_of_each_processs_part_is_that_of_the_whole_batch() -> None:
+    query, text = (torch.nn.functional.normalize(torch.randn(6, 5), dim=-1) for _ in range(2))
+    same = torch.eye(6, dtype=torch.bool)
+    same[0, 4] = same[4, 0] = True
+    parts = [losses.info_nce(query[at : at + 2], text, same[at : at + 2], first=at) for at in (0, 2, 4)]
+    torch.testing.assert_close(torch.stack(parts).mean(), losses.info_nce(query, text, same))
+
+
 def test_info_nce_ignores_equal_texts_and_falls_as_pairs_meet() -> None:
     torch.manual_seed(0)
     text = torch.nn.functional.normalize(torch.randn(4, 8), dim=1)

@@ -98,6 +98,16 @@ class TextHead(nn.Module):
         return last @ self.text_projection
 
 
+class AudioClip(TextHead):
+    """AudioCLIP without its image head, as its file names it: 95,795,011 parameters, and two scales."""
+
+    def __init__(self, text: TextHeadConfig = TextHeadConfig(), width: int = 1024) -> None:
+        super().__init__(text, width)
+        self.audio = EsResNeXt(width)
+        self.logit_scale = nn.Parameter(torch.tensor(SCALE).log())  # of text and images
+        self.logit_scale_at = nn.Parameter(torch.tensor(SCALE).log())
+
+
 class Heard(NamedTuple):
     """What an audio head makes of a batch."""
 
@@ -205,14 +215,17 @@ class _Adapter(nn.Module):
         return self.model.remember(heard)[0], F.normalize(heard.vector, dim=-1)
 
 
-def graphs(model: ClipAac, inputs: int) -> list[ExportGraph]:
-    """The captioning half of a model on a frozen trunk's vectors of `inputs` numbers, by the edge's names."""
+def graphs(model: ClipAac, inputs: int | None) -> list[ExportGraph]:
+    """The captioning half of a model by the edge's names: adapter, prefill, step.
+
+    inputs: numbers of a frozen trunk's vectors; None: the audio head takes samples, and runs in torch alone.
+    """
     positions = Extent(1, LONGEST, 12)
     decoder = model.decoder.config
     memory: tuple[str | int, ...] = ("batch", 1 if model.memory_of == "vector" else "n", decoder.width)
     graph = Graph(
         "adapter",
-        inputs=(Port("embeddings", ("batch", "n", inputs)),),
+        inputs=(Port("embeddings", ("batch", "n", *([inputs] if inputs else []))),),
         outputs=(Port("memory", memory), Port("semantic", ("batch", model.text.text_projection.shape[1]))),
     )
     adapter = ExportGraph(graph, _Adapter(model).eval(), {"batch": BATCH, "n": positions})

@@ -15,6 +15,7 @@ from torch import nn
 from ...runtime.errors import BundleError, InputMissingError, UnavailableError
 from .blat import public_blat
 from .checkpoint import fill, read_tensors
+from .clip_aac import AudioClip
 from .cnn14 import Cnn14
 from .convnext import WindowedConvNeXt
 from .htsat import Htsat
@@ -31,6 +32,8 @@ class Public(NamedTuple):
     wrapper: str = "model"
     prefix: str = ""
     """Of its tensors' names; what has another prefix is no part of the network."""
+    leaves: tuple[str, ...] = ()
+    """Beginnings of names that are left in the file: of another network there."""
 
 
 CNN14 = Public("Cnn14_mAP=0.431.pth", Cnn14, "zenodo.org/record/3987831, MIT")
@@ -41,6 +44,10 @@ CONVNEXT = Public("convnext_tiny_465mAP_BL_AC_70kit.pth", WindowedConvNeXt, "zen
 BLAT = Public(
     "blat_cnn14_bertm.pth", public_blat, "zenodo.org/record/8192397, no licence stated", "state_dict"
 )
+AUDIOCLIP = Public(
+    "AudioCLIP-Full-Training.pt", AudioClip, "AndreyGuzhov/AudioCLIP, release v0.1, MIT", "",
+    leaves=("visual.", "logit_scale_ai"),
+)  # fmt: skip
 EXTRACTORS = {"cnn14": CNN14, "htsat": HTSAT, "convnext": CONVNEXT}
 """What hears, by name: each has `features(samples)`, in two halves `log_mel` and `columns`."""
 
@@ -76,15 +83,19 @@ def open_file(public: Public, folder: Path) -> nn.Module:
     Raises InputMissingError if it is not there, BundleError that names each tensor that does not fit.
     """
     path = folder / public.file
-    return fit_layout(public.build, path, public.wrapper, public.prefix).eval()
+    return fit_layout(public.build, path, public.wrapper, public.prefix, public.leaves).eval()
 
 
-def fit_layout(build: Callable[[], M], path: Path, wrapper: str = "model", prefix: str = "") -> M:
-    """A network on the meta device, filled with the tensors of a file whose names begin with the prefix."""
+def fit_layout(
+    build: Callable[[], M], path: Path, wrapper: str = "model", prefix: str = "", leaves: tuple[str, ...] = ()
+) -> M:
+    """A network on the meta device, filled with the tensors of a file whose names begin with the prefix.
+
+    leaves: beginnings of names that are of another network in the same file.
+    """
     tensors = read_tensors(path, wrapper)
-    return fill_empty(
-        build, {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}, path
-    )
+    own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return fill_empty(build, {n: t for n, t in own.items() if not (leaves and n.startswith(leaves))}, path)
 
 
 def fill_empty(build: Callable[[], M], tensors: dict[str, torch.Tensor], source: Path) -> M:

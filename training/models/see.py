@@ -5,9 +5,13 @@ the decoder attends to the projection of [h, s]. In each layer, with x its input
 
     u = [x, l];  q = W_q(u + P);  k = W_k(u + P);  v = W_v u
 
-where l and P are learnt, one for all layers. As [x, l]W = xW₁ + lW₂, all that l and P ever do is to
-add a constant table to q, k and v at each position. It is computed like that here, in training too:
-`fold` gives a layer's W₁ and table, and `FoldedAdapter`, the exported graph, keeps them.
+where l and P are learnt, one for all layers (`concat: layers`). As [x, l]W = xW₁ + lW₂, all that l and P
+ever do is to add a constant table to q, k and v at each position. It is computed like that here, in
+training too: `fold` gives a layer's W₁ and table, and `FoldedAdapter`, the exported graph, keeps them.
+
+Eq. 4 can also be read with Q, K and V already projected (`concat: heads`): Q' = [Q, l] + P, K' = [K, l] + P,
+V' = [V, l]. There l is no part of a projection but a bias from position to position, and a value; it is a
+constant as well.
 
 Paper mode interpolates every clip to L positions (SEE-1). Room mode puts embedding i of the segment
 at position i and masks the rest, so that a growing segment never moves what it already has.
@@ -35,7 +39,8 @@ class Noise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     where: Literal["pre", "post"] = "pre"
     """Before the projection, on [h, s], or after it."""
     scale: Annotated[float, Meta(gt=0)] = 0.1
-    """Standard deviation of what is added (SEE-5)."""
+    """Standard deviation of what is added, as a share of that of what it is added to (SEE-5): the same 0.1
+    for features of any scale."""
     probability: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """How often a clip is treated."""
 
@@ -52,8 +57,9 @@ class AdapterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """L: the positions that l and P have; 94 embeddings are 30.08 s."""
     sentence: Size = 384
     """d_text: the width of the sentence model's vectors."""
-    concat: Literal["layers", "input"] = "layers"
-    """Where l is joined: in every layer (SEE-2), or once by a Linear before the first."""
+    concat: Literal["layers", "heads", "input"] = "layers"
+    """Where l is joined: before every layer's projections (SEE-2), behind them in every head, or once by a
+    Linear before the first layer."""
     interpolate: bool = False
     """Paper mode: stretch every clip to L positions."""
     dropout: Rate = 0.1
@@ -75,6 +81,7 @@ class Folded(NamedTuple):
 
     weight: Tensor  # (3 d, d): the part of W_q, W_k, W_v that meets x
     table: Tensor  # (L, 3 d): what l, P and the biases add at each position
+    beside: Tensor | None = None  # (L, 3 d): what stands beside q, k and v in `concat: heads`
 
     def at(self, x: Tensor) -> Tensor:
         """(B, n, d) at positions 0 … n-1 -> (B, n, 3 d)."""
@@ -88,8 +95,9 @@ class SeeLayer(nn.Module):
         super().__init__()
         width = config.width
         self.width, self.heads, self.drop_rate = width, config.heads, config.dropout
+        self.concat = config.concat
         self.qkv = nn.Linear(2 * width if config.concat == "layers" else width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.out = nn.Linear(2 * width if config.concat == "heads" else width, width)
         self.norm1 = nn.LayerNorm(width)
         self.up = nn.Linear(width, config.hidden)
         self.down = nn.Linear(config.hidden, width)
@@ -100,6 +108,11 @@ class SeeLayer(nn.Module):
         """constant: u without x, (L, d_u), zero where x will be; position: P, (L, d_u)."""
         split = 2 * self.width  # q and k see the position, v does not
         weight, bias = self.qkv.weight, self.qkv.bias
+        if self.concat == "heads":
+            ours, theirs = position.chunk(2, dim=1)  # of what is projected, and of what stands beside it
+            value = constant[:, self.width :]
+            table = bias + torch.cat([ours, ours, torch.zeros_like(ours)], dim=1)
+            return Folded(weight, table, torch.cat([value + theirs, value + theirs, value], dim=1))
         query_key = F.linear(constant + position, weight[:split], bias[:split])
         value = F.linear(constant, weight[split:], bias[split:])
         return Folded(weight[:, : self.width], torch.cat([query_key, value], dim=1))
@@ -107,6 +120,12 @@ class SeeLayer(nn.Module):
     def forward(self, x: Tensor, folded: Folded, visible: Tensor | None) -> Tensor:
         """x (B, n, d); visible: bool, broadcast to (B, heads, n, n)."""
         query, key, value = (split_heads(part, self.heads) for part in folded.at(x).chunk(3, dim=-1))
+        if folded.beside is not None:
+            beside = folded.beside[: x.shape[1]].expand(len(x), -1, -1).chunk(3, dim=-1)
+            query, key, value = (
+                torch.cat([part, split_heads(other, self.heads)], dim=-1)
+                for part, other in zip((query, key, value), beside, strict=True)
+            )
         looked = attend(query, key, value, visible, self.drop_rate if self.training else 0.0)
         x = self.norm1(x + self.drop(self.out(join_heads(looked))))
         result: Tensor = self.norm2(x + self.drop(self.down(self.drop(F.gelu(self.up(x))))))
@@ -120,7 +139,7 @@ class SemanticEncoder(nn.Module):
         super().__init__()
         self.config = config
         width, window = config.width, config.window
-        in_layers = config.concat == "layers"
+        in_layers = config.concat != "input"
         self.constant = nn.Parameter(torch.randn(window, width) * 0.02)  # l
         self.position = nn.Parameter(torch.randn(window, 2 * width if in_layers else width) * 0.02)  # P
         self.join = None if in_layers else nn.Linear(2 * width, width)
@@ -239,9 +258,14 @@ class FoldedAdapter(nn.Module):
             for name, fold in [*([("entry", entry)] if entry else []), *enumerate(folds)]:
                 self.register_buffer(f"weight_{name}", fold.weight.detach().clone())
                 self.register_buffer(f"table_{name}", fold.table.detach())
+                if fold.beside is not None:
+                    self.register_buffer(f"beside_{name}", fold.beside.detach())
 
     def _fold(self, name: str | int) -> Folded:
-        return Folded(self.get_buffer(f"weight_{name}"), self.get_buffer(f"table_{name}"))
+        buffers = dict(self.named_buffers(recurse=False))
+        return Folded(
+            self.get_buffer(f"weight_{name}"), self.get_buffer(f"table_{name}"), buffers.get(f"beside_{name}")
+        )
 
     def forward(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         entry = self._fold("entry") if self.has_entry else None
@@ -288,13 +312,16 @@ def add_spectrogram(
     """target (B, n, d) plus each clip's spectrogram (B, T, mels), resized to it.
 
     valid (B, n) bool: positions of target that are real; the others get nothing. heard (B, m) bool:
-    which of the embeddings were real; the same share of T is. Standardised per clip.
+    which of the embeddings were real; the same share of T is. Standardised per clip, then as loud as
+    `scale` times the standard deviation of the batch's real positions.
     """
     clips, positions, width = target.shape
     layout = noise.layout
     if layout == "mix":
         layout = "ft" if torch.rand(()) < 0.5 else "tf"
     counts = [positions] * clips if valid is None else valid.sum(1).tolist()
+    real = target.detach() if valid is None else target.detach()[valid]
+    scale = noise.scale * real.std().clamp_min(1e-5)
     shares = [1.0] * clips if heard is None else heard.float().mean(1).tolist()
     rows: list[Tensor] = []
     for row, image, count, share in zip(target, spectrogram, counts, shares, strict=True):
@@ -305,5 +332,5 @@ def add_spectrogram(
         image = (image - image.mean()) / image.std().clamp_min(1e-5)
         image = image.T if layout == "ft" else image
         resized = F.interpolate(image[None, None], size=(count, width), mode="bilinear")[0, 0]
-        rows.append(row + noise.scale * F.pad(resized, (0, 0, 0, positions - count)))
+        rows.append(row + scale * F.pad(resized, (0, 0, 0, positions - count)))
     return torch.stack(rows)

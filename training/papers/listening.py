@@ -114,17 +114,20 @@ def open_listener(
     return Listener([open_file(file, cast(Path, weights)) for file in files], steps)
 
 
-def sound_of(recording: Recording) -> Tensor:
-    """(n,) float32 at 32 kHz, a second to half a minute. Raises DataError where it can't be decoded."""
-    samples = decode(recording.file)[: LONGEST_S * RATE].astype(np.float32) / 32768.0
-    return F.pad(torch.from_numpy(samples), (0, max(0, SHORTEST_S * RATE - len(samples))))
+def sound_of(recording: Recording, rate: int = RATE) -> Tensor:
+    """(n,) float32 at 32 kHz unless told otherwise, a second to half a minute.
+
+    Raises DataError where it can't be decoded.
+    """
+    samples = decode(recording.file, rate)[: LONGEST_S * rate].astype(np.float32) / 32768.0
+    return F.pad(torch.from_numpy(samples), (0, max(0, SHORTEST_S * rate - len(samples))))
 
 
 class Decoded:
     """Training's recordings in batches, for ever, decoded ahead; every (clip, caption) pair once an epoch."""
 
-    def __init__(self, recordings: Sequence[Recording], batch: int) -> None:
-        self._recordings = recordings
+    def __init__(self, recordings: Sequence[Recording], batch: int, rate: int = RATE) -> None:
+        self._recordings, self._rate = recordings, rate
         self._rows = [(row, n) for row, found in enumerate(recordings) for n in range(len(found.captions))]
         self.pairs, self._batch = len(self._rows), min(batch, len(self._rows))
 
@@ -136,7 +139,9 @@ class Decoded:
             for chosen in self._orders(rng):
                 recordings = [self._recordings[row] for row, _ in chosen]
                 said = [recording.captions[n] for recording, (_, n) in zip(recordings, chosen, strict=True)]
-                waiting.append((recordings, [pool.submit(sound_of, one) for one in recordings], said))
+                waiting.append(
+                    (recordings, [pool.submit(sound_of, one, self._rate) for one in recordings], said)
+                )
                 if len(waiting) > AHEAD:
                     ready, decoding, said = waiting.popleft()
                     yield ready, [one.result() for one in decoding], said

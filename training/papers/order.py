@@ -1,7 +1,7 @@
 """What `edgecap train` asks of a paper's recipe."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ...runtime.errors import InputMissingError
 from ..loop import Progress
@@ -13,6 +13,7 @@ class Order(NamedTuple):
     corpus: recordings with captions, or clips. weights: public ones. scenes: train, val and test by
     `edgecap prepare`, for a recipe of our own scale. bundle: whose encoder is ours.
     anew: a stage that was made from something else is made again; else UsageError says what changed.
+    scored: which recordings that were not taught.
     """
 
     corpus: Path
@@ -23,6 +24,7 @@ class Order(NamedTuple):
     cache: Path = Path("runs/cache")
     progress: Progress = lambda done, what: None
     anew: bool = False
+    scored: Literal["val", "test"] = "val"
 
 
 def given(folder: Path | None, option: str, paper: str, why: str) -> Path:

@@ -1,6 +1,9 @@
 """SEE as in the paper, on public corpora: frozen ConvNeXt-Tiny features, stage 1, stage 2, then the score.
 
 recipe.yaml + corpus + public weights -> OUTPUT/{features,semantic,decoder}/ -> OUTPUT/model/, scores.json
+
+Of the decoder's steps those weights are kept that say most of the validation recordings as people do. What is
+tried is compared there too; the test split is scored where it is asked for, and each such look is counted.
 """
 
 import csv
@@ -15,11 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...runtime.errors import InputMissingError
+from ...runtime.saying.decoder import Search
 from .. import made_from
 from ..data.corpora import Corpora, Name, read_corpora
 from ..data.features import Features, extract
 from ..distributed import team
-from ..evaluation.metrics.text_scores import score_text
+from ..evaluation.metrics.text import cider_d, tokenise
+from ..evaluation.metrics.text_scores import TextScores, score_text
 from ..loop import Loss, Progress
 from ..losses import bag_of_words, info_nce, next_token
 from ..models import room
@@ -63,6 +68,21 @@ class PaperRecipe(
     seed: int = 1
 
 
+AS_PUBLISHED = Search(least=3, stops_early=False)
+"""The DCASE 2024 baseline's beam (SEE-7)."""
+JUDGED = 300
+"""Validation recordings that a decoder is judged by."""
+Scored = Literal["val", "test"]
+
+
+class Scores(msgspec.Struct):
+    """scores.json: what was scored, and how often the test split was looked at."""
+
+    val: TextScores | None = None
+    test: TextScores | None = None
+    test_looks: int = 0
+
+
 class PaperCaptioner(nn.Module):
     """What is trained: the adapter and the decoder. config.encoder is the windowed extractor's size."""
 
@@ -88,7 +108,10 @@ def train_paper(recipe: PaperRecipe, order: Order) -> Path:
     _say(corpora, progress)
     extractor = load_public(extractor_file)
     with workers.leader_first():
-        extract(extractor, corpora.recordings, output / "features", workers.device, progress)
+        is_noisy = recipe.adapter.noise is not None
+        extract(
+            extractor, corpora.recordings, output / "features", workers.device, progress, spectra=is_noisy
+        )
     width, mels = SIZES[recipe.size].widths[-1], extractor.mels
 
     recordings = [r for r in corpora.recordings if r.split == "train"]
@@ -110,22 +133,32 @@ def train_paper(recipe: PaperRecipe, order: Order) -> Path:
         "extractor": made_from.of_module(extractor), "model": model.config, "seed": recipe.seed,
         "recordings": made_from.digest([(r.id, r.captions, made_from.stamp(r.file)) for r in recordings]),
     }  # fmt: skip
+    pairs = sum(len(r.captions) for r in recordings)
+    first_stage, second_stage = (
+        each.for_pairs(pairs) for each in (recipe.semantic_stage, recipe.decoder_stage)
+    )
+
+    def features(split: Scored) -> Features:
+        ours = f"{recipe.corpora[0]}/"
+        held_out = [r for r in corpora.recordings if r.split == split and r.id.startswith(ours)]
+        return Features(held_out, output / "features", width, mels)
+
+    judged = features("val").some(JUDGED, recipe.seed)
     embed = sentence_model(sentence_folder, str(workers.device))
     if recipe.adapter.layers:
         sentences = sentence_digest(sentence_folder)
-        run = stage("semantic", settings=recipe.semantic_stage, sentences=sentences, **causes)
-        train_semantic(model, taught, tokenizer, embed, run, recipe.semantic_stage, progress)
+        run = stage("semantic", settings=first_stage, sentences=sentences, **causes)
+        train_semantic(model, taught, tokenizer, embed, run, first_stage, progress)
     semantic = made_from.of_module(model.adapter)
-    run = stage("decoder", settings=recipe.decoder_stage, semantic=semantic, **causes)
-    train_decoder(model, taught, tokenizer, run, recipe.decoder_stage, progress)
+    run = stage("decoder", settings=second_stage, semantic=semantic, **causes)
+    judge = (lambda: likeness(model, tokenizer, judged)) if len(judged) > 1 else None
+    train_decoder(model, taught, tokenizer, run, second_stage, progress, score=judge)
     folder = output / "model"
     if workers.leads:
         save(model, tokenizer, recipe, corpora, folder)
-        ours = f"{recipe.corpora[0]}/"
-        held_out = [r for r in corpora.recordings if r.split == "test" and r.id.startswith(ours)]
-        if held_out:
-            features = Features(held_out, output / "features", width, mels)
-            score(model, tokenizer, features, output, progress)
+        held_out = features(order.scored)
+        if len(held_out):
+            score(model, tokenizer, held_out, order.scored, output, progress)
     return folder
 
 
@@ -183,27 +216,44 @@ def save(
     write_tensors(model, folder / room.TENSORS_FILE)
 
 
+def say(model: PaperCaptioner, tokenizer: CaptionTokenizer, heard: Features) -> Iterator[str]:
+    """What a captioner says of recordings, one after another, by the published beam."""
+    decoder = decoder_of(model.config, model.adapter, model.decoder, tokenizer.words, AS_PUBLISHED)
+    for row in range(len(heard)):
+        yield " ".join(decoder.describe(heard.embeddings(row).astype("float32"))[0].words)
+
+
+def likeness(model: PaperCaptioner, tokenizer: CaptionTokenizer, heard: Features) -> float:
+    """CIDEr-D of recordings, scaled as published, wherever the model is while it trains."""
+    device = next(model.parameters()).device
+    model.cpu()
+    said = [tokenise(caption) for caption in say(model, tokenizer, heard)]
+    model.to(device)
+    return float(cider_d(said, [[tokenise(one) for one in r.captions] for r in heard.recordings]).mean())
+
+
 def score(
-    model: PaperCaptioner, tokenizer: CaptionTokenizer, held_out: Features, output: Path, progress: Progress
-) -> dict[str, float]:
-    """Caption the held-out recordings, beam 3, into captions.csv; their scores into scores.json.
+    model: PaperCaptioner, tokenizer: CaptionTokenizer, held_out: Features, split: Scored, output: Path,
+    progress: Progress,
+) -> None:  # fmt: skip
+    """Caption held-out recordings into captions.csv; their scores into scores.json, beside the other split's.
 
     All at once: the rarity of words in CIDEr comes from the references scored together.
     """
     said = []
-    decoder = decoder_of(model.config, model.adapter, model.decoder, tokenizer.words)
-    for row in range(len(held_out)):
-        said.append(" ".join(decoder.describe(held_out.embeddings(row).astype("float32"))[0].words))
-        progress((row + 1) / len(held_out), f"captioning {len(held_out)} held-out recordings")
+    for caption in say(model, tokenizer, held_out):
+        said.append(caption)
+        progress(len(said) / len(held_out), f"captioning {len(held_out)} {split} recordings")
     with (output / "captions.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["recording", "caption"])
         table.writerows(zip((r.id for r in held_out.recordings), said, strict=True))
-    if len(held_out) < 2:  # CIDEr knows no rare words then
-        return {}
-    scores = score_text(said, [r.captions for r in held_out.recordings])
-    (output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(scores)))
-    return scores.scores
+    path = output / "scores.json"
+    scores = msgspec.json.decode(path.read_bytes(), type=Scores) if path.exists() else Scores()
+    if len(held_out) > 1:  # CIDEr knows no rare words else
+        setattr(scores, split, score_text(said, [r.captions for r in held_out.recordings]))
+    scores.test_looks += split == "test"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(scores)))
 
 
 def _weights(recipe: PaperRecipe, folder: Path | None) -> tuple[Path, Path | None]:

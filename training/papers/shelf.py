@@ -8,6 +8,7 @@ from ...runtime.model.bundle import Bundle
 from .. import made_from
 from ..data.corpus import Corpus, Split
 from ..loop import Progress
+from ..prepare.plan import Plan
 from ..sentence import sentence_digest, sentence_model
 from . import ears
 from .ears import Ear
@@ -26,7 +27,7 @@ class Shelf:
         count: int | None = None, progress: Progress = lambda done, what: None,
     ) -> None:  # fmt: skip
         self.corpus, self.bundle, self.folder = corpus, bundle, folder
-        self._plans, self.weights, self._count, self._progress = plans, weights, count, progress
+        self._folder_of_plans, self.weights, self._count, self._progress = plans, weights, count, progress
 
     ears = ("ours", "mn04", "yamnet")
     """The encoders that every paper may stand on."""
@@ -40,9 +41,13 @@ class Shelf:
         }
         return makers[name]()
 
+    def plans(self, split: Split) -> list[Plan]:
+        """A split's scenes, as planned."""
+        return choose(self._folder_of_plans, split, self._count)
+
     def scenes(self, split: Split, names: Sequence[str], more: Sequence[Ear] = ()) -> Scenes:
         """A split's scenes as these encoders heard them, and `more`, which are a paper's own."""
-        plans = choose(self._plans, split, self._count)
+        plans = self.plans(split)
         folder = self.folder / "heard" / split
         all_ears = [*(self.ear(name) for name in names), *more]
         hear(self.corpus, split, plans, all_ears, folder, self._progress)

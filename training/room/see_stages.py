@@ -5,6 +5,7 @@ sentence vector (InfoNCE) and knows the caption's words (cross-entropy). Stage 2
 the projection and the decoder to say the sentence, with spectrogram noise as augmentation.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Annotated, Protocol
 
@@ -16,8 +17,9 @@ from numpy.random import Generator
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from ...runtime.errors import UsageError
 from ..distributed import team
-from ..loop import Loss, Progress, Stage, cosine, decayed, fit
+from ..loop import Judge, Loss, Progress, Stage, cosine, decayed, fit
 from ..losses import aligned_words, bag_of_words, info_nce, next_token
 from ..models.gpt import GptDecoder, Mix
 from ..models.see import SemanticAdapter
@@ -48,8 +50,13 @@ class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """One of SEE's stages in a recipe."""
 
     steps: Annotated[int, Meta(ge=1)] = 2000
+    epochs: Annotated[float, Meta(gt=0)] | None = None
+    """In the place of steps: so many times every recording with each of its captions (SEE-10)."""
     batch: Annotated[int, Meta(ge=2)] = 64
+    """Of all processes together: each computes its part of the same batch."""
     learning_rate: Annotated[float, Meta(gt=0)] = 5e-4
+    least_rate: Annotated[float, Meta(ge=0)] = 0.0
+    """To which the rate falls."""
     weight_decay: Annotated[float, Meta(ge=0)] = 0.02
     warmup: Annotated[int, Meta(ge=0)] = 200
     average: Annotated[float, Meta(ge=0, lt=1)] = 0.998
@@ -57,13 +64,24 @@ class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Label smoothing, stage 2 only."""
     aligned: bool = False
     """Stage 1's words by position instead of as a bag (SEE-4)."""
+    contrastive: bool = True
+    """Stage 1 learns InfoNCE beside the words: off shows what it is worth."""
     mixup: Annotated[float, Meta(ge=0)] = 0.0
     """Stage 2: alpha of the Beta distribution by which embeddings and words of two clips are blended."""
     bfloat16: bool = False
     """Multiply in bfloat16 on a CPU too, where it can."""
     accumulate: Annotated[int, Meta(ge=1)] = 1
     """Batches to one step of the optimiser."""
+    judge_every: Annotated[int, Meta(ge=1)] = 500
+    """Stage 2, where there are validation recordings: steps between two looks at them."""
     seed: int = 1
+
+    def for_pairs(self, pairs: int) -> "StageSettings":
+        """With `epochs` as steps. pairs: of a recording and one of its captions."""
+        if self.epochs is None:
+            return self
+        steps = math.ceil(self.epochs * pairs / (self.batch * self.accumulate))
+        return msgspec.structs.replace(self, steps=steps, epochs=None)
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -71,7 +89,7 @@ class Batch(msgspec.Struct, frozen=True):
 
     embeddings: Tensor  # (B, n, width)
     valid: Tensor  # (B, n) bool
-    spectrogram: Tensor  # (B, 8 n, mels)
+    spectrogram: Tensor | None  # (B, 8 n, mels); None where nobody needs it
     captions: list[str]
     free: list[bool]
 
@@ -80,11 +98,11 @@ def collate(examples: list[Example], device: torch.device = CPU) -> Batch:
     """Pad examples to the longest of them."""
     embeddings = [torch.from_numpy(example.embeddings).float() for example in examples]
     lengths = torch.tensor([len(row) for row in embeddings])
-    spectra = [torch.from_numpy(example.spectrogram).float() for example in examples]
+    spectra = [torch.from_numpy(e.spectrogram).float() for e in examples if e.spectrogram is not None]
     return Batch(
         pad_sequence(embeddings, batch_first=True).to(device),
         (torch.arange(int(lengths.max())) < lengths[:, None]).to(device),
-        pad_sequence(spectra, batch_first=True).to(device),
+        pad_sequence(spectra, batch_first=True).to(device) if len(spectra) == len(examples) else None,
         [example.caption for example in examples],
         [example.is_free for example in examples],
     )
@@ -94,25 +112,32 @@ def train_semantic(
     model: Captioner, segments: Examples, tokenizer: CaptionTokenizer, embed: Embed, run: Run,
     settings: StageSettings, progress: Progress = lambda done, what: None,
 ) -> None:  # fmt: skip
-    """Stage 1: the adapter's semantic encoder, entry and heads learn; the encoder is not touched."""
+    """Stage 1: the adapter's semantic encoder, entry and heads learn; the encoder is not touched.
+
+    Negatives are the whole batch's, of all processes.
+    """
     known: dict[str, Tensor] = {}
-    _place(model, team().device)
+    workers = team()
+    _place(model, workers.device)
 
     def loss(batch: Batch) -> Loss:
-        new = sorted(set(batch.captions) - known.keys())
+        everyones = workers.gathered(batch.captions)
+        new = sorted(set(everyones) - known.keys())
         if new:
             known.update(zip(new, embed(new), strict=True))
-        text = torch.stack([known[caption] for caption in batch.captions]).to(batch.embeddings.device)
-        same = torch.tensor([[a == b for b in batch.captions] for a in batch.captions]).to(text.device)
+        texts = torch.stack([known[caption] for caption in everyones]).to(batch.embeddings.device)
+        same = torch.tensor([[a == b for b in everyones] for a in batch.captions]).to(texts.device)
+        first = workers.rank * len(batch.captions)
+        text = texts[first : first + len(batch.captions)]
         tokens = tokenizer.encode(batch.captions, model.decoder.config.max_tokens).to(text.device)
         adapted = model.adapter(batch.embeddings, batch.valid)
-        contrastive = info_nce(adapted.semantic.float(), text, same)
+        contrastive = info_nce(adapted.semantic.float(), texts, same, first=first)
         if settings.aligned:
             words = aligned_words(model.adapter.words(adapted.encoded).float(), tokens, adapted.valid)
         else:
             words = bag_of_words(model.adapter.words(adapted.pooled).float(), tokens)
         near = (adapted.semantic * text).sum(1).mean()
-        return contrastive + words, {
+        return contrastive * settings.contrastive + words, {
             "contrastive": contrastive.detach(),
             "words": words.detach(),
             "cosine": near.detach(),
@@ -126,10 +151,16 @@ def train_semantic(
 
 def train_decoder(
     model: Captioner, segments: Examples, tokenizer: CaptionTokenizer, run: Run, settings: StageSettings,
-    progress: Progress = lambda done, what: None,
+    progress: Progress = lambda done, what: None, *, score: Callable[[], float] | None = None,
 ) -> None:  # fmt: skip
-    """Stage 2: the projection and the decoder learn; encoder and semantic encoder are frozen."""
+    """Stage 2: the projection and the decoder learn; encoder and semantic encoder are frozen.
+
+    Without a semantic encoder there was no stage 1, and the entry layer learns here. score: of the captioner
+    as it stands, on validation recordings; the weights with the greatest are left.
+    """
     speaker = nn.ModuleDict({"projection": model.adapter.projection, "decoder": model.decoder})
+    if model.adapter.encoder is None:
+        speaker["entry"] = model.adapter.entry
     _place(model, team().device)
 
     def loss(batch: Batch) -> Loss:
@@ -145,7 +176,8 @@ def train_decoder(
 
     model.adapter.train_memory()
     speaker.requires_grad_(True).train()
-    _train(speaker, segments, run, settings, loss, progress)
+    judge = Judge(score=score, every=settings.judge_every) if score else None
+    _train(speaker, segments, run, settings, loss, progress, judge)
     model.adapter.eval()
     _place(model, CPU)
 
@@ -175,17 +207,22 @@ def blend(batch: Batch, alpha: float) -> tuple[Tensor, Tensor, Mix | None]:
 
 def _train(
     module: nn.Module, segments: Examples, run: Run, settings: StageSettings,
-    loss: Callable[[Batch], Loss], progress: Progress,
+    loss: Callable[[Batch], Loss], progress: Progress, judge: Judge | None = None,
 ) -> None:  # fmt: skip
-    """What both stages share. A GPU always computes in bfloat16; each process draws its own batches."""
+    """What both stages share. A GPU always computes in bfloat16; processes draw alike, and share a batch."""
     workers = team()
+    if settings.batch % workers.size:
+        raise UsageError(
+            f"a batch of {settings.batch} can't be shared by {workers.size} processes",
+            fix="start a number of them that divides it",
+        )
     is_half = settings.bfloat16 or workers.device.type == "cuda"
 
     def batches(begin: int) -> Iterator[Batch]:
         torch.manual_seed(settings.seed + begin + 1_000_003 * workers.rank)
-        rng = np.random.default_rng([settings.seed, begin, *([workers.rank] if workers.rank else [])])
+        rng = np.random.default_rng([settings.seed, begin])
         while True:
-            yield collate(segments.batch(rng, settings.batch), workers.device)
+            yield collate(list(workers.part(segments.batch(rng, settings.batch))), workers.device)
 
     def in_half(batch: Batch) -> Loss:
         with torch.autocast(workers.device.type, torch.bfloat16, enabled=is_half):
@@ -195,7 +232,8 @@ def _train(
     fit(module, batches, in_half, Stage(
         steps=settings.steps,
         optimiser=torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98)),
-        schedule=cosine(settings.steps, settings.warmup), average=settings.average, clip=1.0,
-        accumulate=settings.accumulate, run=run, workers=workers, progress=progress,
+        schedule=cosine(settings.steps, settings.warmup, settings.least_rate / settings.learning_rate),
+        average=settings.average, clip=1.0, accumulate=settings.accumulate, judge=judge, run=run,
+        workers=workers, progress=progress,
     ))  # fmt: skip
     module.requires_grad_(False)

@@ -51,13 +51,14 @@ class Told(NamedTuple):
 
 
 class Example(NamedTuple):
-    """embeddings (n, width), spectrogram (8 n, mels; after bn0), the sentence that is true of them.
+    """embeddings (n, width), spectrogram (8 n, mels; after bn0; None where none was kept), the sentence
+    that is true of them.
 
     is_free: the sentence is a person's, not worded by us.
     """
 
     embeddings: NDArray[np.float16]
-    spectrogram: NDArray[np.float16]
+    spectrogram: NDArray[np.float16] | None
     caption: str
     is_free: bool = False
 

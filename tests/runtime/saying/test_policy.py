@@ -37,8 +37,8 @@ WIDTH = 4
 class Room:
     """A policy and a segment that hear what a test says, one chunk after another."""
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
-        self.policy = Policy(SOUNDS, limits)
+    def __init__(self, limits: Limits = LIMITS, holds_all: bool = False) -> None:
+        self.policy = Policy(SOUNDS, limits, holds_all)
         self.now = 0
         self.asked = 0
         self.segment = Segment(0, True, 94)

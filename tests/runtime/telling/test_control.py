@@ -24,6 +24,9 @@ class Room:
             )
         self.is_muted = on
 
+    def held(self) -> dict[str, int]:
+        return {"dog_bark": 3, "rain": 1}
+
 
 def house(*names: str) -> tuple[dict[str, Room], Control]:
     rooms = {name: Room(name) for name in names}
@@ -40,6 +43,13 @@ def test_mute_and_unmute_reach_the_room_that_was_named_and_no_other() -> None:
         wire.Ok(room="nursery", run=RUN, request="unmute")
     ]
     assert not rooms["nursery"].is_muted
+
+
+def test_what_was_held_back_can_be_asked_for() -> None:
+    _, control = house("kitchen")
+    (answer,) = control.answer(wire.encode(wire.HeldRequest(room="kitchen")))
+    sounds = wire.HeldSound("dog_bark", 3), wire.HeldSound("rain", 1)
+    assert answer == wire.HeldBack(room="kitchen", run=RUN, sounds=sounds)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-CONCATS = ("layers", "input")
+CONCATS = ("layers", "heads", "input")
 
 
 def adapter(**changes: object) -> see.SemanticAdapter:
@@ -32,13 +32,17 @@ def adapter(**changes: object) -> see.SemanticAdapter:
 
 
 def as_printed(encoder: see.SemanticEncoder, h: Tensor) -> Tensor:
-    """Eq. 4 word by word: u = [x, l] is built, and projected whole."""
+    """Eq. 4 word by word: u = [x, l] is built, and projected whole, or l joined to what is projected."""
     x, heads = h, encoder.config.heads
     constant = encoder.constant.expand(len(h), -1, -1)[:, : h.shape[1]]
     position = encoder.position[: h.shape[1]]
     if encoder.join is not None:
         x = encoder.join(torch.cat([x, constant], -1))
     for layer in encoder.see_layers():
+        if encoder.config.concat == "heads":
+            x = layer.norm1(x + layer.out(joined_in_heads(layer, x, constant, position, heads)))
+            x = layer.norm2(x + layer.down(F.gelu(layer.up(x))))
+            continue
         u = x if encoder.join is not None else torch.cat([x, constant], -1)
         (wq, wk, wv), (bq, bk, bv) = layer.qkv.weight.chunk(3), layer.qkv.bias.chunk(3)
         q, k, v = F.linear(u + position, wq, bq), F.linear(u + position, wk, bk), F.linear(u, wv, bv)
@@ -47,6 +51,20 @@ def as_printed(encoder: see.SemanticEncoder, h: Tensor) -> Tensor:
         x = layer.norm1(x + layer.out(looked))
         x = layer.norm2(x + layer.down(F.gelu(layer.up(x))))
     return x
+
+
+def joined_in_heads(layer: see.SeeLayer, x: Tensor, constant: Tensor, position: Tensor, heads: int) -> Tensor:
+    """softmax(([Q, l] + P) ([K, l] + P)ᵀ / √d) [V, l], P's halves for the two parts."""
+    (wq, wk, wv), (bq, bk, bv) = layer.qkv.weight.chunk(3), layer.qkv.bias.chunk(3)
+    first, second = position.chunk(2, -1)
+    heads_of = []
+    for at in torch.arange(x.shape[-1]).chunk(heads):
+        q = torch.cat([F.linear(x, wq, bq) + first, constant + second], -1)
+        k = torch.cat([F.linear(x, wk, bk) + first, constant + second], -1)
+        v = torch.cat([F.linear(x, wv, bv), constant], -1)
+        q, k, v = (part[..., torch.cat([at, at + x.shape[-1]])] for part in (q, k, v))
+        heads_of.append((q @ k.transpose(1, 2) / q.shape[-1] ** 0.5).softmax(-1) @ v)
+    return torch.cat(heads_of, -1)
 
 
 @pytest.mark.parametrize("concat", CONCATS)
@@ -151,11 +169,12 @@ def test_noise_has_its_scale_keeps_off_padding_and_spares_some_clips() -> None:
     torch.manual_seed(6)
     valid = torch.arange(30) < torch.tensor([30, 20] * 100)[:, None]
     noise = see.Noise(layout="tf", scale=0.1, probability=0.5)
-    added = see.add_spectrogram(torch.zeros(200, 30, 40), 20 * torch.randn(200, 30, 40), noise, valid)
+    target = 7 * torch.randn(200, 30, 40).where(valid[..., None], torch.tensor(1e3))  # whatever its scale
+    added = see.add_spectrogram(target, 20 * torch.randn(200, 30, 40), noise, valid) - target
     treated = added.abs().amax((1, 2)) > 0
     assert 70 < treated.sum() < 130
     assert (added[1::2, 20:] == 0).all()
-    assert added[0::2][treated[0::2]].std().item() == pytest.approx(0.1, rel=0.02)
+    assert added[0::2][treated[0::2]].std().item() == pytest.approx(0.7, rel=0.02)
 
 
 def test_of_a_padded_clip_only_the_real_spectrogram_is_added() -> None:
