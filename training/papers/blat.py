@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..data.corpora import Name
 from ..distributed import team
-from ..loop import Loss, Progress, Stage, cosine, fit
+from ..loop import Loss, Progress, Stage, cosine, fit, in_half
 from ..losses import clip_contrastive, next_token
 from ..models.blat import Blat, TagCaptioner, TaggedConfig, Towers, TowersConfig, bert_medium
 from ..models.cnn14 import BlatCnn14
@@ -150,12 +150,8 @@ def _fit(
 ) -> None:  # fmt: skip
     workers = team()
 
-    def in_half(batch: Any) -> Loss:
-        with torch.autocast(workers.device.type, torch.bfloat16, enabled=workers.device.type == "cuda"):
-            return loss(batch)
-
     module.to(workers.device).train()
-    fit(module, batches, in_half, Stage(
+    fit(module, batches, in_half(loss, workers.device), Stage(
         steps=steps, optimiser=optimiser, schedule=schedule, clip=1.0, run=run, workers=workers,
         progress=progress,
     ))  # fmt: skip

@@ -18,13 +18,12 @@ from torch.nn import functional as F
 
 from ...runtime.model.bundle import Bundle
 from .. import made_from
-from ..best import Best
 from ..data.corpora import Name, read_corpora
 from ..data.corpus import open_corpus
 from ..distributed import Team, team
 from ..evaluation.metrics.text import cider_d, tokenise
 from ..evaluation.metrics.text_scores import score_text
-from ..loop import Loss, Progress, Stage, decayed, fit
+from ..loop import Judge, Loss, Progress, Stage, decayed, fit, in_half
 from ..losses import clip_contrastive, next_token
 from ..models import edtc_files, public
 from ..models.edtc import Edtc, EdtcConfig, new_bart, to_steps
@@ -142,26 +141,18 @@ def train_captioner(
     run: Run, judge: Callable[[], float], progress: Progress = lambda done, what: None,
 ) -> None:  # fmt: skip
     """Train in place, the best of the validation split kept. per_epoch: batches of an epoch."""
-    workers, checks = team(), max(1, recipe.checks)
-    best = Best(model, run, judge, max(1, per_epoch // checks), recipe.patience * checks, workers)
-
-    def after(step: int) -> bool:
-        model.merge()
-        return best(step) if recipe.checks else False
-
-    def in_half(batch: Batch) -> Loss:
-        with torch.autocast(workers.device.type, torch.bfloat16, enabled=workers.device.type == "cuda"):
-            return loss(batch)
+    workers, checks = team(), recipe.checks
+    every, patience = max(1, per_epoch // max(1, checks)), recipe.patience * checks
+    judged = Judge(score=judge, every=every, patience=patience) if checks else None
 
     loss = loss_of(model, recipe.smoothing, pad)
     model.to(workers.device).requires_grad_(True).train()
-    fit(model, batches, in_half, Stage(
+    fit(model, batches, in_half(loss, workers.device), Stage(
         steps=recipe.epochs * per_epoch,
         optimiser=torch.optim.AdamW(decayed(model, recipe.weight_decay), lr=recipe.learning_rate),
         schedule=cyclic_cosine(recipe.cycle * per_epoch), clip=1.0, run=run, workers=workers,
-        progress=progress, after=after,
+        progress=progress, judge=judged, after=model.merge,
     ))  # fmt: skip
-    best.restore()
     model.cpu().requires_grad_(False)
 
 
@@ -277,12 +268,8 @@ def smoke_edtc(recipe: EdtcRecipe) -> Iterator[Rehearsal]:
         words = torch.randn(clips, config.steps, config.text, device=device)
         return Batch(heard, random_tokens(device, clips, LONGEST, vocabulary), words)
 
-    def after(step: int) -> bool:
-        model.merge()
-        return False
-
     loss = loss_of(model, recipe.smoothing, PAD)
-    yield Rehearsal("captioner", model, batch, loss, recipe.learning_rate, after, recipe.weight_decay)
+    yield Rehearsal("captioner", model, batch, loss, recipe.learning_rate, model.merge, recipe.weight_decay)
 
 
 def train_edtc(recipe: EdtcRecipe, order: Order) -> Path:
