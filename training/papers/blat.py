@@ -64,6 +64,8 @@ class BlatRecipe(
     """With captions, each in a folder of its name beside audioset/; the captioner learns from the first."""
     text: str = "bert-medium"
     """The text tower's folder in the folder of weights; "": the packaged MiniLM, frozen."""
+    ear: str = "mn04"
+    """What hears prepared scenes, frozen (papers/ears.py), where there are no corpora."""
     captioner: TaggedConfig = TaggedConfig()
     captioner_stage: CaptionerStage = CaptionerStage()
     towers: TowersConfig | None = None

@@ -4,7 +4,6 @@ recipe + corpus + public weights -> OUTPUT/captioner/ -> OUTPUT/model/, captions
 recipe + clips + scenes + mn04 and YAMNet -> the same; its model is what `edgecap thorough` makes a bundle of
 """
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -22,7 +21,6 @@ from ..data.corpora import Name, read_corpora
 from ..data.corpus import open_corpus
 from ..distributed import Team, team
 from ..evaluation.metrics.text import cider_d, tokenise
-from ..evaluation.metrics.text_scores import score_text
 from ..loop import Judge, Loss, Progress, Stage, decayed, fit, in_half
 from ..losses import clip_contrastive, next_token
 from ..models import edtc_files, public
@@ -34,6 +32,7 @@ from .ears import copy_graphs
 from .listening import Decoded, Heard, Listener, open_listener
 from .order import Order, given
 from .scenes import Scenes, Vectors
+from .scores import write_scores
 from .shelf import Shelf
 from .smoke import Rehearsal, random_tokens
 
@@ -286,7 +285,9 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
     torch.manual_seed(recipe.seed)
     corpus = open_corpus(order.corpus, order.cache, order.progress)
     shelf = Shelf(corpus, scenes, weights, bundle, order.output, progress=order.progress)
-    heard = {split: shelf.scenes(split, recipe.ears) for split in ("train", "val", "test")}
+    heard = {
+        split: shelf.scenes(split, recipe.ears) for split in dict.fromkeys(["train", "val", order.scored])
+    }
     clips = {split: scene_clips(some, recipe.ears, recipe.model.steps) for split, some in heard.items()}
     language = own_language(recipe, [said for captions in clips["train"].captions for said in captions])
     assert language.tokenizer is not None
@@ -306,8 +307,10 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
         edtc_files.save(model, folder, language.tokenizer, recipe.ears, bundle, _about(recipe))
         for ear in recipe.ears:
             copy_graphs(ear, weights, folder)
-        names = [plan.id for plan in heard["test"].plans]
-        _score(caption_clips(model, clips["test"], language, recipe.beam), clips["test"], names, order.output)
+        asked = clips[order.scored]
+        said = caption_clips(model, asked, language, recipe.beam)
+        names = [plan.id for plan in heard[order.scored].plans]
+        write_scores(said, names, asked.captions, order.scored, order.output)
     return folder
 
 
@@ -346,11 +349,11 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
     folder = order.output / "model"
     if workers.leads:
         edtc_files.save_published(model, folder, _about(recipe))
-        scored = [r for r in splits["test"] if r.id.startswith(f"{recipe.corpora[0]}/")]
+        scored = [r for r in splits[order.scored] if r.id.startswith(f"{recipe.corpora[0]}/")]
         if scored:
             clips = _heard_once(listener, scored, order)
             said = caption_clips(model.to(workers.device), clips, language, recipe.beam)
-            _score(said, clips, [r.id for r in scored], order.output)
+            write_scores(said, [r.id for r in scored], clips.captions, order.scored, order.output)
     return folder
 
 
@@ -374,14 +377,3 @@ def _about(recipe: EdtcRecipe) -> dict[str, Any]:
         "name": recipe.name, "version": recipe.version, "licence": recipe.licence, "sources": recipe.corpora,
         "commit": made_from.commit(),
     }  # fmt: skip
-
-
-def _score(said: list[str], clips: Clips, names: Sequence[str], output: Path) -> None:
-    """captions.csv and scores.json; all at once, as the rarity of words comes from all references."""
-    with (output / "captions.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["recording", "caption"])
-        table.writerows(zip(names, said, strict=True))
-    if len(said) > 1:
-        scores = score_text(said, clips.captions)
-        (output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(scores)))
