@@ -177,10 +177,7 @@ def train_small(recipe: BlatRecipe, order: Order) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(towers, folder / "blat.safetensors")
     taught.tokenizer.save(folder)
-    figures = {
-        name: float(v.mean()) for name, v in figures_of(towers, asked, recipe.ear, shelf.sentences).items()
-    }
-    (order.output / "scores.json").write_bytes(
-        msgspec.json.format(msgspec.json.encode({order.scored: figures}))
-    )
+    each = figures_of(towers, asked, recipe.ear, shelf.sentences)
+    figures = {order.scored: {name: float(values.mean()) for name, values in each.items()}}
+    (order.output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
     return folder

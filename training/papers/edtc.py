@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ...runtime.model.bundle import Bundle
 from .. import made_from
 from ..data.corpora import Name, read_corpora
-from ..data.corpus import open_corpus
+from ..data.corpus import Split, open_corpus
 from ..distributed import Team, team
 from ..evaluation.metrics.text import cider_d, tokenise
 from ..loop import Judge, Loss, Progress, Stage, decayed, fit, in_half
@@ -285,9 +285,8 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
     torch.manual_seed(recipe.seed)
     corpus = open_corpus(order.corpus, order.cache, order.progress)
     shelf = Shelf(corpus, scenes, weights, bundle, order.output, progress=order.progress)
-    heard = {
-        split: shelf.scenes(split, recipe.ears) for split in dict.fromkeys(["train", "val", order.scored])
-    }
+    splits: list[Split] = ["train", "val", order.scored]
+    heard = {split: shelf.scenes(split, recipe.ears) for split in dict.fromkeys(splits)}
     clips = {split: scene_clips(some, recipe.ears, recipe.model.steps) for split, some in heard.items()}
     language = own_language(recipe, [said for captions in clips["train"].captions for said in captions])
     assert language.tokenizer is not None

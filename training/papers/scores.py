@@ -21,7 +21,8 @@ class Scores(msgspec.Struct):
 
 
 def write_scores(
-    said: Sequence[str], names: Sequence[str], references: Sequence[Sequence[str]], split: Scored, output: Path
+    said: Sequence[str], names: Sequence[str], references: Sequence[Sequence[str]], split: Scored,
+    output: Path,
 ) -> None:  # fmt: skip
     """Write both, the scores beside the other split's.
 

@@ -226,7 +226,7 @@ def score(
     model: PaperCaptioner, tokenizer: CaptionTokenizer, held_out: Features, split: Scored, output: Path,
     progress: Progress,
 ) -> None:  # fmt: skip
-    """Caption held-out recordings into captions.csv; their scores into scores.json, beside the other split's."""
+    """Caption held-out recordings into captions.csv, and score them into scores.json."""
     said = []
     for caption in say(model, tokenizer, held_out):
         said.append(caption)
