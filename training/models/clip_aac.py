@@ -101,8 +101,8 @@ class TextHead(nn.Module):
 class AudioClip(TextHead):
     """AudioCLIP without its image head, as its file names it: 95,795,011 parameters, and two scales."""
 
-    def __init__(self, text: TextHeadConfig = TextHeadConfig(), width: int = 1024) -> None:
-        super().__init__(text, width)
+    def __init__(self, text: TextHeadConfig | None = None, width: int = 1024) -> None:
+        super().__init__(text or TextHeadConfig(), width)
         self.audio = EsResNeXt(width)
         self.logit_scale = nn.Parameter(torch.tensor(SCALE).log())  # of text and images
         self.logit_scale_at = nn.Parameter(torch.tensor(SCALE).log())

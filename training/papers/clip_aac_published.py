@@ -42,10 +42,8 @@ def open_model(recipe: ClipAacRecipe, weights: Path, vocabulary: int) -> ClipAac
     Raises InputMissingError, or BundleError that names each tensor that does not fit.
     """
     heads = cast(AudioClip, public.open_file(public.AUDIOCLIP, weights))
-    model = ClipAac(
-        PaperAudio(recipe.width), recipe.text,
-        GptConfig(vocabulary=vocabulary, **msgspec.structs.asdict(recipe.decoder)), recipe.memory, recipe.width,
-    )  # fmt: skip
+    decoder = GptConfig(vocabulary=vocabulary, **msgspec.structs.asdict(recipe.decoder))
+    model = ClipAac(PaperAudio(recipe.width), recipe.text, decoder, recipe.memory, recipe.width)
     source = heads.state_dict()
     model.text.load_state_dict({name: source[name] for name in model.text.state_dict()})
     audio = cast(PaperAudio, model.audio).net
