@@ -285,7 +285,8 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
     torch.manual_seed(recipe.seed)
     corpus = open_corpus(order.corpus, order.cache, order.progress)
     shelf = Shelf(corpus, scenes, weights, bundle, order.output, progress=order.progress)
-    splits: list[Split] = ["train", "val", order.scored]
+    judged: Split = "val" if recipe.checks else "train"
+    splits: tuple[Split, ...] = ("train", judged, order.scored)
     heard = {split: shelf.scenes(split, recipe.ears) for split in dict.fromkeys(splits)}
     clips = {split: scene_clips(some, recipe.ears, recipe.model.steps) for split, some in heard.items()}
     language = own_language(recipe, [said for captions in clips["train"].captions for said in captions])
@@ -293,7 +294,7 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
     model = Edtc(recipe.model, new_bart(recipe.model.bart, len(language.tokenizer)))
     causes = {"recipe": recipe, "scenes": made_from.digest([plan.id for plan in heard["train"].plans])}
     run = _claimed(order, causes, workers)
-    checked = _some(clips["val"], recipe.checked)
+    checked = _some(clips[judged], recipe.checked)
     per_epoch = max(1, len(clips["train"].captions) // recipe.batch)
     batches = scene_batches(clips["train"], recipe, language, recipe.seed)
 
