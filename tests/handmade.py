@@ -5,6 +5,11 @@ encoder has a state, its decoder a cache, and its sentences follow from what the
 session on it says what a person can predict.
 """
 
+import hashlib
+import json
+from pathlib import Path
+
+import msgspec
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -12,7 +17,15 @@ from onnx import numpy_helper
 
 from edgecap.runtime.audio import RATE, Samples
 from edgecap.runtime.model.engine import Engine
-from edgecap.runtime.model.manifest import GraphFile, Label, Tensor, Thresholds
+from edgecap.runtime.model.manifest import (
+    FORMAT,
+    GraphFile,
+    Label,
+    Manifest,
+    Tensor,
+    Thresholds,
+    audio_contract,
+)
 from edgecap.runtime.saying.decoder import Decoder, Vocabulary
 from edgecap.runtime.saying.labels import Labels
 from edgecap.runtime.session import Model
@@ -211,6 +224,43 @@ def model(thresholds: Thresholds | None = None) -> Model:
             Vocabulary(WORDS),
         ),
     )
+
+
+def write_bundle(folder: Path) -> Path:
+    """The whole of it as a bundle on disk."""
+    folder.mkdir()
+    made = model()
+    decoder = made.decoder
+    assert decoder is not None
+    engines = (made.encoder, decoder.adapter, decoder.prefill, decoder.step)
+    contents = {
+        "encoder": encoder_bytes(),
+        "adapter": graph(ADAPTER),
+        "decoder_prefill": graph(PREFILL),
+        "decoder_step": graph(STEP, tables=_tables(), bigrams=_bigrams()),
+    }
+    graphs: dict[str, GraphFile] = {}
+    for (name, content), engine in zip(contents.items(), engines, strict=True):
+        file = f"{name}.onnx"
+        (folder / file).write_bytes(content)
+        graphs[name] = msgspec.structs.replace(
+            engine.graph, file=file, sha256=hashlib.sha256(content).hexdigest(), opset=20
+        )
+    rows = zip(LABELS, PHRASES, strict=True)
+    (folder / "labels.csv").write_text("label,phrase,category\n" + "".join(f"{a},{b},x\n" for a, b in rows))
+    vocabulary = {word: i for i, word in enumerate(WORDS)}
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"type": "WordLevel", "vocab": vocabulary}}))
+    manifest = Manifest(
+        format=FORMAT, name="by-hand", version="1", created="2026-01-31T10:00:00Z", licence="MIT",
+        audio=audio_contract(MELS), labels=len(LABELS), window=WINDOW,
+        graphs=graphs, thresholds=Thresholds(novelty=0.3),
+        files={
+            name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            for name in ("labels.csv", "tokenizer.json")
+        },
+    )  # fmt: skip
+    (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+    return folder
 
 
 def silence(duration_s: float) -> Samples:

@@ -13,7 +13,8 @@ from . import options
 if TYPE_CHECKING:
     from edgecap.runtime.config.schema import Config
     from edgecap.runtime.events import Caption
-    from edgecap.runtime.session import Session
+    from edgecap.runtime.session import Model, Session
+    from edgecap.runtime.thorough import Thorough
 
 
 @options.configured("bundle", "provider", "captions")
@@ -21,6 +22,13 @@ def caption(
     settings: "Config",
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Recordings: WAV, FLAC, OGG, MP3 …")],
     json: options.Json = False,
+    thorough: Annotated[
+        bool,
+        typer.Option(
+            "--thorough",
+            help="Hear each sound again with three encoders and find better words; wants a bundle that can.",
+        ),
+    ] = False,
     style: Annotated[
         str | None,
         typer.Option(
@@ -43,12 +51,15 @@ def caption(
 
     _check_formats(files, json, style, output)
     model, model_name = load_model(settings)
+    reworder = _reworder(settings, model) if thorough else None
     heard: dict[Path, list[Caption]] = {}
     refused: EdgecapError | None = None
     with _Progress(files) as progress:
         for file in files:
             try:
                 heard[file] = _caption_file(Session(model, settings.captions, holds_all=True), file, progress)
+                if reworder:
+                    heard[file] = _reworded(reworder, heard[file], file)
             except EdgecapError as error:
                 if len(files) == 1 or isinstance(error, ConfigError):  # the same of all of them
                     raise
@@ -63,6 +74,21 @@ def caption(
         _put_table(heard, output)
     if refused:
         raise typer.Exit(refused.code)
+
+
+def _reworder(settings: "Config", model: "Model") -> "Thorough":
+    """The bundle's three encoders and their fuser. Raises BundleError where it has none."""
+    from edgecap.runtime.model.bundle import Bundle
+    from edgecap.runtime.thorough import Thorough
+
+    return Thorough.load(Bundle.open(settings.bundle), model)
+
+
+def _reworded(thorough: "Thorough", events: "list[Caption]", file: Path) -> "list[Caption]":
+    """The same captions in the words that a second, longer look finds."""
+    from edgecap.runtime.sound.files import file_blocks
+
+    return thorough.reworded(events, (block.samples for block in file_blocks(file)))
 
 
 def _check_formats(files: Sequence[Path], json: bool, style: str | None, output: Path | None) -> None:

@@ -70,16 +70,25 @@ def export(
         Path | None,
         typer.Option(metavar="FOLDER", help="Recordings for --verify, beside what is synthesised."),
     ] = None,
+    onto: Annotated[
+        str,
+        typer.Option(
+            metavar="BUNDLE",
+            help="Of a captioner of recordings (thorough.yaml): the bundle that it was taught beside.",
+        ),
+    ] = "room-small",
 ) -> None:
     """A checkpoint becomes a bundle that the edge runs, proven to be the same model.
 
     It is written whole or not at all: what was there before stays until the new one is complete.
     """
     from edgecap.runtime.errors import UnavailableError
+    from edgecap.runtime.model.bundle import Bundle
 
     try:
         from edgecap.export.export import export_bundle
         from edgecap.export.options import Options
+        from edgecap.export.thorough import export_thorough, is_thorough
     except ModuleNotFoundError as missing:
         raise UnavailableError(
             f"{missing.name} is not installed",
@@ -90,6 +99,10 @@ def export(
     def progress(step: str) -> None:
         print(f"{step} …", file=sys.stderr)
 
+    if is_thorough(checkpoint):
+        bundle = export_thorough(checkpoint, Bundle.open(onto), output, progress)
+        print(f"{output}: {bundle.title}. Next: edgecap caption --thorough --bundle {output} FILE")
+        return
     wanted = Options(
         target=target,
         precision=precision,

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -20,7 +19,6 @@ from typer.testing import CliRunner, Result
 
 from edgecap.cli import app
 from edgecap.runtime.audio import RATE
-from edgecap.runtime.model.manifest import FORMAT, GraphFile, Manifest, Thresholds, audio_contract
 from tests import handmade
 from tests.handmade import bell, dog, silence
 
@@ -30,37 +28,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model made by hand, as a bundle on disk: it names bells, dogs and rain."""
-    folder = tmp_path_factory.mktemp("bundles") / "by-hand"
-    folder.mkdir()
-    model = handmade.model()
-    decoder = model.decoder
-    assert decoder is not None
-    engines = (model.encoder, decoder.adapter, decoder.prefill, decoder.step)
-    contents = {
-        "encoder": handmade.encoder_bytes(),
-        "adapter": handmade.graph(handmade.ADAPTER),
-        "decoder_prefill": handmade.graph(handmade.PREFILL),
-        "decoder_step": handmade.graph(handmade.STEP, tables=handmade._tables(), bigrams=handmade._bigrams()),
-    }
-    graphs: dict[str, GraphFile] = {}
-    for (name, content), engine in zip(contents.items(), engines, strict=True):
-        file = f"{name}.onnx"
-        (folder / file).write_bytes(content)
-        graphs[name] = msgspec.structs.replace(
-            engine.graph, file=file, sha256=hashlib.sha256(content).hexdigest(), opset=20
-        )
-    rows = zip(handmade.LABELS, handmade.PHRASES, strict=True)
-    (folder / "labels.csv").write_text("label,phrase,category\n" + "".join(f"{a},{b},x\n" for a, b in rows))
-    vocabulary = {word: i for i, word in enumerate(handmade.WORDS)}
-    (folder / "tokenizer.json").write_text(json.dumps({"model": {"type": "WordLevel", "vocab": vocabulary}}))
-    manifest = Manifest(
-        format=FORMAT, name="by-hand", version="1", created="2026-01-31T10:00:00Z", licence="MIT",
-        audio=audio_contract(handmade.MELS), labels=len(handmade.LABELS), window=handmade.WINDOW,
-        graphs=graphs, thresholds=Thresholds(novelty=0.3),
-        files={name: _sha256(folder / name) for name in ("labels.csv", "tokenizer.json")},
-    )  # fmt: skip
-    (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
-    return folder
+    return handmade.write_bundle(tmp_path_factory.mktemp("bundles") / "by-hand")
 
 
 @pytest.fixture(autouse=True)

@@ -44,6 +44,16 @@ def save(
     write_tensors(lean, folder / TENSORS_FILE)
 
 
+def read_ear(folder: Path, graph: str) -> bytes:
+    """One of the public encoders' graphs beside a captioner. Raises InputMissingError."""
+    path = folder / f"{graph}.onnx"
+    if not path.is_file():
+        raise InputMissingError(
+            f"{folder} has no {path.name}", fix="name the folder that edgecap train wrote"
+        )
+    return path.read_bytes()
+
+
 def load(folder: Path) -> tuple[Edtc, EdtcFile, CaptionTokenizer]:
     """A captioner of our own words, in eval mode.
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..data.corpora import Name
 from ..distributed import team
-from ..loop import Loss, Progress, Stage, cosine, fit
+from ..loop import Loss, Progress, Stage, cosine, fit, in_half
 from ..losses import clip_contrastive, next_token
 from ..models.blat import Blat, TagCaptioner, TaggedConfig, Towers, TowersConfig, bert_medium
 from ..models.cnn14 import BlatCnn14
@@ -64,6 +64,8 @@ class BlatRecipe(
     """With captions, each in a folder of its name beside audioset/; the captioner learns from the first."""
     text: str = "bert-medium"
     """The text tower's folder in the folder of weights; "": the packaged MiniLM, frozen."""
+    ear: str = "mn04"
+    """What hears prepared scenes, frozen (papers/ears.py), where there are no corpora."""
     captioner: TaggedConfig = TaggedConfig()
     captioner_stage: CaptionerStage = CaptionerStage()
     towers: TowersConfig | None = None
@@ -150,12 +152,8 @@ def _fit(
 ) -> None:  # fmt: skip
     workers = team()
 
-    def in_half(batch: Any) -> Loss:
-        with torch.autocast(workers.device.type, torch.bfloat16, enabled=workers.device.type == "cuda"):
-            return loss(batch)
-
     module.to(workers.device).train()
-    fit(module, batches, in_half, Stage(
+    fit(module, batches, in_half(loss, workers.device), Stage(
         steps=steps, optimiser=optimiser, schedule=schedule, clip=1.0, run=run, workers=workers,
         progress=progress,
     ))  # fmt: skip

@@ -104,7 +104,8 @@ def train_published(recipe: BlatRecipe, order: Order) -> Path:
     if workers.leads:
         folder.mkdir(parents=True, exist_ok=True)
         write_tensors(model, folder / "blat.safetensors")
-        figures = examine(model, read, corpora, audioset, workers.device, order.progress)
+        found = examine(model, read, corpora, order.scored, audioset, workers.device, order.progress)
+        figures = {order.scored: found}
         (order.output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
     return folder
 
@@ -210,10 +211,10 @@ def padded_sound(sounds: Sequence[Tensor], device: torch.device) -> tuple[Tensor
 
 @torch.inference_mode()
 def examine(
-    model: Blat, read: Callable[[Sequence[str]], Any], corpora: Corpora, audioset: Tagged,
+    model: Blat, read: Callable[[Sequence[str]], Any], corpora: Corpora, split: str, audioset: Tagged,
     device: torch.device, progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
-    """Retrieval on each corpus' test split, both directions; zero-shot mAP on AudioSet's evaluation clips."""
+    """Retrieval on each corpus' split, both directions; zero-shot mAP on AudioSet's evaluation clips."""
     model = model.to(device).eval()
 
     def hear(recordings: Sequence[Recording]) -> NDArray[Any]:
@@ -231,7 +232,7 @@ def examine(
 
     figures: dict[str, Any] = {}
     for corpus in dict.fromkeys(r.id.partition("/")[0] for r in corpora.recordings):
-        held_out = [r for r in corpora.recordings if r.split == "test" and r.id.startswith(f"{corpus}/")]
+        held_out = [r for r in corpora.recordings if r.split == split and r.id.startswith(f"{corpus}/")]
         if not held_out:
             continue
         said = [(caption, row) for row, r in enumerate(held_out) for caption in r.captions]

@@ -30,7 +30,6 @@ from .order import Order, given
 from .scenes import Scenes, Sentences, Vectors, padded
 from .shelf import Shelf
 
-EAR = "mn04"
 LONGEST = 32
 """Steps of a scene that are heard: 10 s."""
 AT_ONCE = 256
@@ -133,10 +132,12 @@ def raise_towers(
 
 
 @torch.inference_mode()
-def figures_of(model: Towers, scenes: Scenes, sentences: Sentences) -> dict[str, NDArray[np.float64]]:
+def figures_of(
+    model: Towers, scenes: Scenes, ear: str, sentences: Sentences
+) -> dict[str, NDArray[np.float64]]:
     """Of each caption of the scenes: R@k and mAP@10 of its own scene; of each scene: R@10 of its caption."""
     texts, row_of = scenes.captions(others=False)
-    sounds = model.hear(pooled(scenes.heard[EAR])).numpy()
+    sounds = model.hear(pooled(scenes.heard[ear])).numpy()
     queries = model.read(sentences(texts)).numpy()
     own = row_of[:, None] == np.arange(len(sounds))
     found = of_each_query(queries, sounds, own)
@@ -148,15 +149,15 @@ def figures_of(model: Towers, scenes: Scenes, sentences: Sentences) -> dict[str,
 
 def train_small(recipe: BlatRecipe, order: Order) -> Path:
     """Captioner, sentences and towers on prepared scenes; returns the folder of the towers."""
-    why = f"{recipe.name} learns from scenes and what mn04 hears of them"
+    why = f"{recipe.name} learns from scenes and what a public encoder hears of them"
     plans = given(order.scenes, "--scenes", recipe.name, why)
     weights = given(order.weights, "--weights", recipe.name, why)
     corpus = open_corpus(order.corpus, order.cache, order.progress)
     shelf = Shelf(corpus, plans, weights, Bundle.open(order.bundle), order.output, progress=order.progress)
-    train, test = (shelf.scenes(split, [EAR]) for split in ("train", "test"))
+    train, asked = (shelf.scenes(split, [recipe.ear]) for split in ("train", order.scored))
     made_from.claim(order.output / "captioner", {"recipe": recipe}, anew=order.anew)
     labels = tag_names(corpus)
-    tags, heard = tags_of(train.plans, labels), train.heard[EAR]
+    tags, heard = tags_of(train.plans, labels), train.heard[recipe.ear]
     run = Run(order.output, "captioner")
     taught = teach(recipe, train.plans, heard, tags, len(labels), recipe.seed, run, progress=order.progress)
     said = describe(taught, heard, tags, recipe.beam, order.progress)
@@ -176,6 +177,7 @@ def train_small(recipe: BlatRecipe, order: Order) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(towers, folder / "blat.safetensors")
     taught.tokenizer.save(folder)
-    figures = {name: float(v.mean()) for name, v in figures_of(towers, test, shelf.sentences).items()}
+    each = figures_of(towers, asked, recipe.ear, shelf.sentences)
+    figures = {order.scored: {name: float(values.mean()) for name, values in each.items()}}
     (order.output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
     return folder

@@ -20,7 +20,6 @@ from ..models.blat import Towers
 from ..room.teacher import Teacher
 from .blat import BlatRecipe, Paired, indicator, mean_average_precision
 from .blat_small import (
-    EAR,
     describe,
     figures_of,
     pair_batches,
@@ -48,7 +47,7 @@ FOUND = 0.8
 
 def captions_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | None = None) -> Trial:
     """Table 3 in small: captions without tags, with mn04's, with the true ones."""
-    train, asked = shelf.scenes("train", [EAR]), shelf.scenes(split, [EAR])
+    train, asked = shelf.scenes("train", [recipe.ear]), shelf.scenes(split, [recipe.ear])
     labels = tag_names(shelf.corpus)
     teacher = Teacher(shelf.weights / MN04_FOLDER)
     references = [[tokenise(one) for one in (plan.caption, *plan.others)] for plan in asked.plans]
@@ -57,14 +56,14 @@ def captions_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | 
         if row == "no tags":
             return [()] * len(scenes.plans), 1
         if row == "mn04's tags":
-            return believed(teacher, scenes.heard[EAR]), 527
+            return believed(teacher, scenes.heard[recipe.ear]), 527
         return tags_of(scenes.plans, labels), len(labels)
 
     def score(row: str, seed: int, folder: Path, progress: Progress) -> Scores:
         told, classes = tags(row, train)
-        heard = train.heard[EAR]
+        heard = train.heard[recipe.ear]
         taught = teach(recipe, train.plans, heard, told, classes, seed, None, steps, progress)
-        said = describe(taught, asked.heard[EAR], tags(row, asked)[0], recipe.beam)
+        said = describe(taught, asked.heard[recipe.ear], tags(row, asked)[0], recipe.beam)
         return {
             "CIDEr-D": cider_d([tokenise(one) for one in said], references),
             f"vocabulary{ONCE}": np.array([len({word for one in said for word in one.split()})], np.float64),
@@ -78,7 +77,7 @@ def captions_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | 
     rows = {row: msgspec.to_builtins(recipe) for row in ("no tags", "mn04's tags", "true tags")}
     return Trial(
         paper="blat-captions", rows=rows, score=score, claims=claims, groups=asked.alike(),
-        causes={"steps": steps or 0, "heard": shelf.heard(("train", split), [EAR])},
+        causes={"steps": steps or 0, "heard": shelf.heard(("train", split), [recipe.ear])},
     )  # fmt: skip
 
 
@@ -93,9 +92,9 @@ def believed(teacher: Teacher, vectors: Vectors) -> list[tuple[int, ...]]:
 
 def pairs_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | None = None) -> Trial:
     """Table 4 in small: towers from scratch, and on sentences written for tagged scenes first."""
-    train, asked = shelf.scenes("train", [EAR]), shelf.scenes(split, [EAR])
+    train, asked = shelf.scenes("train", [recipe.ear]), shelf.scenes(split, [recipe.ear])
     labels = tag_names(shelf.corpus)
-    tags, heard = tags_of(train.plans, labels), train.heard[EAR]
+    tags, heard = tags_of(train.plans, labels), train.heard[recipe.ear]
     sound = pooled(heard)
     assert recipe.towers is not None
     towers = recipe.towers
@@ -133,7 +132,7 @@ def pairs_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | Non
             synthetic = pair_batches(sound, rows, text, synthetic_stage.batch, seed)
             stages = [(synthetic_stage, synthetic), *(stages if kind == "fine-tuned" else [])]
         model = raise_towers(towers, stages, seed, progress)
-        return figures_of(model, asked, shelf.sentences)
+        return figures_of(model, asked, recipe.ear, shelf.sentences)
 
     kinds = ("scratch", "scratch, as long", "synthetic alone", "fine-tuned")
     rows = {f"{count} pairs, {kind}": msgspec.to_builtins(recipe) for count in PAIRS for kind in kinds}
@@ -144,7 +143,7 @@ def pairs_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | Non
     ]
     return Trial(
         paper="blat-pairs", rows=rows, score=score, claims=claims, groups=asked.alike(),
-        causes={"steps": steps or 0, "heard": shelf.heard(("train", split), [EAR])},
+        causes={"steps": steps or 0, "heard": shelf.heard(("train", split), [recipe.ear])},
     )  # fmt: skip
 
 
@@ -164,14 +163,14 @@ def unseen_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | No
     Top-1 and mAP among the fifteen of clips of theirs alone, and alerts on their words over all held-out
     scenes: beside the nearest label that is known, by MiniLM, and how likely a straight line thinks that.
     """
-    train = shelf.scenes("train", [EAR])
+    train = shelf.scenes("train", [recipe.ear])
     others: tuple[Split, ...] = ("val",) if split == "val" else ("val", "test")
-    held_out = [shelf.scenes(some, [EAR]) for some in others]
+    held_out = [shelf.scenes(some, [recipe.ear]) for some in others]
     plans = [plan for scenes in held_out for plan in scenes.plans]
-    heard = [one for scenes in held_out for one in scenes.heard[EAR]]
+    heard = [one for scenes in held_out for one in scenes.heard[recipe.ear]]
     labels = tag_names(shelf.corpus)
     tags, asked_tags = tags_of(train.plans, labels), tags_of(plans, labels)
-    sound, asked = pooled(train.heard[EAR]), pooled(heard)
+    sound, asked = pooled(train.heard[recipe.ear]), pooled(heard)
     hours = np.array([plan.chunks for plan in plans]) * 0.32 / 3600
     words = [label.replace("_", " ") for label in labels]
     assert recipe.towers is not None
@@ -195,7 +194,7 @@ def unseen_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | No
             model.load_state_dict(torch.load(path, weights_only=True))
             return model.eval()
         kept = [i for i, own in enumerate(tags) if not set(own) & set(left_out)]
-        few, some = [train.plans[i] for i in kept], [train.heard[EAR][i] for i in kept]
+        few, some = [train.plans[i] for i in kept], [train.heard[recipe.ear][i] for i in kept]
         told = [tags[i] for i in kept]
         taught = teach(recipe, few, some, told, len(labels), seed, None, steps, progress)
         said = shelf.sentences(describe(taught, some, told, 1))
@@ -235,7 +234,7 @@ def unseen_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | No
     ]  # fmt: skip
     return Trial(
         paper="blat-unseen", rows=rows, score=score, claims=claims,
-        causes={"steps": steps or 0, "heard": shelf.heard(("train", *others), [EAR])},
+        causes={"steps": steps or 0, "heard": shelf.heard(("train", *others), [recipe.ear])},
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 At the papers' own size these are CNN14, HTSAT and ConvNeXt; on two CPU cores they are ours, mn04 and YAMNet.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from ...runtime.audio import CHUNK_SAMPLES, RATE, Samples
 from ...runtime.errors import InputMissingError
 from ...runtime.model.bundle import Bundle
 from ...runtime.session import Model
+from ...runtime.thorough import FRONT_ENDS
 from .. import made_from
 from ..room.teacher import WIDTH as MN04_WIDTH
 from ..room.teacher import Teacher
@@ -92,3 +94,11 @@ def yamnet(weights: Path) -> Ear:
 def _whole_chunks(samples: Samples) -> Samples:
     chunks = max(2, -(-len(samples) // CHUNK_SAMPLES))  # mn04 needs some frames to look at
     return np.pad(samples, (0, chunks * CHUNK_SAMPLES - len(samples))).astype(np.float32)
+
+
+def copy_graphs(ear: str, weights: Path, folder: Path) -> None:
+    """A public encoder's graphs beside a model that hears through it, under the names that a bundle has."""
+    if ear in FRONT_ENDS:
+        source = weights / {"mn04": MN04_FOLDER, "yamnet": YAMNET_FOLDER}[ear]
+        for name, file in zip(FRONT_ENDS[ear], ("frontend.onnx", f"{ear}.onnx"), strict=True):
+            shutil.copyfile(source / file, folder / f"{name}.onnx")

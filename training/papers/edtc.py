@@ -4,7 +4,6 @@ recipe + corpus + public weights -> OUTPUT/captioner/ -> OUTPUT/model/, captions
 recipe + clips + scenes + mn04 and YAMNet -> the same; its model is what `edgecap thorough` makes a bundle of
 """
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -18,22 +17,22 @@ from torch.nn import functional as F
 
 from ...runtime.model.bundle import Bundle
 from .. import made_from
-from ..best import Best
 from ..data.corpora import Name, read_corpora
-from ..data.corpus import open_corpus
+from ..data.corpus import Split, open_corpus
 from ..distributed import Team, team
 from ..evaluation.metrics.text import cider_d, tokenise
-from ..evaluation.metrics.text_scores import score_text
-from ..loop import Loss, Progress, Stage, decayed, fit
+from ..loop import Judge, Loss, Progress, Stage, decayed, fit, in_half
 from ..losses import clip_contrastive, next_token
 from ..models import edtc_files, public
 from ..models.edtc import Edtc, EdtcConfig, new_bart, to_steps
 from ..run_folder import Run
 from ..sentence import token_model
 from ..tokenizer import PAD, CaptionTokenizer, build_tokenizer
+from .ears import copy_graphs
 from .listening import Decoded, Heard, Listener, open_listener
 from .order import Order, given
 from .scenes import Scenes, Vectors
+from .scores import write_scores
 from .shelf import Shelf
 from .smoke import Rehearsal, random_tokens
 
@@ -141,26 +140,18 @@ def train_captioner(
     run: Run, judge: Callable[[], float], progress: Progress = lambda done, what: None,
 ) -> None:  # fmt: skip
     """Train in place, the best of the validation split kept. per_epoch: batches of an epoch."""
-    workers, checks = team(), max(1, recipe.checks)
-    best = Best(model, run, judge, max(1, per_epoch // checks), recipe.patience * checks, workers)
-
-    def after(step: int) -> bool:
-        model.merge()
-        return best(step) if recipe.checks else False
-
-    def in_half(batch: Batch) -> Loss:
-        with torch.autocast(workers.device.type, torch.bfloat16, enabled=workers.device.type == "cuda"):
-            return loss(batch)
+    workers, checks = team(), recipe.checks
+    every, patience = max(1, per_epoch // max(1, checks)), recipe.patience * checks
+    judged = Judge(score=judge, every=every, patience=patience) if checks else None
 
     loss = loss_of(model, recipe.smoothing, pad)
     model.to(workers.device).requires_grad_(True).train()
-    fit(model, batches, in_half, Stage(
+    fit(model, batches, in_half(loss, workers.device), Stage(
         steps=recipe.epochs * per_epoch,
         optimiser=torch.optim.AdamW(decayed(model, recipe.weight_decay), lr=recipe.learning_rate),
         schedule=cyclic_cosine(recipe.cycle * per_epoch), clip=1.0, run=run, workers=workers,
-        progress=progress, after=after,
+        progress=progress, judge=judged, after=model.merge,
     ))  # fmt: skip
-    best.restore()
     model.cpu().requires_grad_(False)
 
 
@@ -276,12 +267,8 @@ def smoke_edtc(recipe: EdtcRecipe) -> Iterator[Rehearsal]:
         words = torch.randn(clips, config.steps, config.text, device=device)
         return Batch(heard, random_tokens(device, clips, LONGEST, vocabulary), words)
 
-    def after(step: int) -> bool:
-        model.merge()
-        return False
-
     loss = loss_of(model, recipe.smoothing, PAD)
-    yield Rehearsal("captioner", model, batch, loss, recipe.learning_rate, after, recipe.weight_decay)
+    yield Rehearsal("captioner", model, batch, loss, recipe.learning_rate, model.merge, recipe.weight_decay)
 
 
 def train_edtc(recipe: EdtcRecipe, order: Order) -> Path:
@@ -298,14 +285,16 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
     torch.manual_seed(recipe.seed)
     corpus = open_corpus(order.corpus, order.cache, order.progress)
     shelf = Shelf(corpus, scenes, weights, bundle, order.output, progress=order.progress)
-    heard = {split: shelf.scenes(split, recipe.ears) for split in ("train", "val", "test")}
+    judged: Split = "val" if recipe.checks else "train"
+    splits: tuple[Split, ...] = ("train", judged, order.scored)
+    heard = {split: shelf.scenes(split, recipe.ears) for split in dict.fromkeys(splits)}
     clips = {split: scene_clips(some, recipe.ears, recipe.model.steps) for split, some in heard.items()}
     language = own_language(recipe, [said for captions in clips["train"].captions for said in captions])
     assert language.tokenizer is not None
     model = Edtc(recipe.model, new_bart(recipe.model.bart, len(language.tokenizer)))
     causes = {"recipe": recipe, "scenes": made_from.digest([plan.id for plan in heard["train"].plans])}
     run = _claimed(order, causes, workers)
-    checked = _some(clips["val"], recipe.checked)
+    checked = _some(clips[judged], recipe.checked)
     per_epoch = max(1, len(clips["train"].captions) // recipe.batch)
     batches = scene_batches(clips["train"], recipe, language, recipe.seed)
 
@@ -316,8 +305,12 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
     folder = order.output / "model"
     if workers.leads:
         edtc_files.save(model, folder, language.tokenizer, recipe.ears, bundle, _about(recipe))
-        names = [plan.id for plan in heard["test"].plans]
-        _score(caption_clips(model, clips["test"], language, recipe.beam), clips["test"], names, order.output)
+        for ear in recipe.ears:
+            copy_graphs(ear, weights, folder)
+        asked = clips[order.scored]
+        said = caption_clips(model, asked, language, recipe.beam)
+        names = [plan.id for plan in heard[order.scored].plans]
+        write_scores(said, names, asked.captions, order.scored, order.output)
     return folder
 
 
@@ -356,11 +349,11 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
     folder = order.output / "model"
     if workers.leads:
         edtc_files.save_published(model, folder, _about(recipe))
-        scored = [r for r in splits["test"] if r.id.startswith(f"{recipe.corpora[0]}/")]
+        scored = [r for r in splits[order.scored] if r.id.startswith(f"{recipe.corpora[0]}/")]
         if scored:
             clips = _heard_once(listener, scored, order)
             said = caption_clips(model.to(workers.device), clips, language, recipe.beam)
-            _score(said, clips, [r.id for r in scored], order.output)
+            write_scores(said, [r.id for r in scored], clips.captions, order.scored, order.output)
     return folder
 
 
@@ -384,14 +377,3 @@ def _about(recipe: EdtcRecipe) -> dict[str, Any]:
         "name": recipe.name, "version": recipe.version, "licence": recipe.licence, "sources": recipe.corpora,
         "commit": made_from.commit(),
     }  # fmt: skip
-
-
-def _score(said: list[str], clips: Clips, names: Sequence[str], output: Path) -> None:
-    """captions.csv and scores.json; all at once, as the rarity of words comes from all references."""
-    with (output / "captions.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["recording", "caption"])
-        table.writerows(zip(names, said, strict=True))
-    if len(said) > 1:
-        scores = score_text(said, clips.captions)
-        (output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(scores)))

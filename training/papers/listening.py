@@ -53,7 +53,7 @@ class Listener:
         self.device = device
         self.extractors = [extractor.to(device) for extractor in self.extractors]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def hear(self, sounds: Sequence[Tensor], augment: bool = False) -> list[Tensor]:
         """Recordings (n,) of any lengths -> each encoder's (B, T, d)."""
         lengths = torch.tensor([len(sound) for sound in sounds])
@@ -64,8 +64,7 @@ class Listener:
             real = ((lengths + per_column - 1) // per_column).clamp(1, columns.shape[1])
             valid = torch.arange(columns.shape[1]) < real[:, None]
             found.append(to_steps(columns, self.steps, valid.to(self.device)).float())
-        # Not of inference mode any more: what trains on them keeps them for its gradients.
-        return [x.clone() for x in found]
+        return found
 
 
 def _columns(extractor: Any, samples: Tensor, augment: bool) -> tuple[Tensor, int]:

@@ -6,7 +6,6 @@ Of the decoder's steps those weights are kept that say most of the validation re
 tried is compared there too; the test split is scored where it is asked for, and each such look is counted.
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +23,6 @@ from ..data.corpora import Corpora, Name, read_corpora
 from ..data.features import Features, extract
 from ..distributed import team
 from ..evaluation.metrics.text import cider_d, tokenise
-from ..evaluation.metrics.text_scores import TextScores, score_text
 from ..loop import Loss, Progress
 from ..losses import bag_of_words, info_nce, next_token
 from ..models import room
@@ -38,6 +36,7 @@ from ..sentence import sentence_digest, sentence_model
 from ..tokenizer import CaptionTokenizer, build_tokenizer
 from ..torch_engine import decoder_of
 from .order import Order
+from .scores import Scored, write_scores
 from .smoke import Rehearsal, random_tokens
 
 MELS, WORDS = 224, 4371
@@ -72,15 +71,6 @@ AS_PUBLISHED = Search(least=3, stops_early=False)
 """The DCASE 2024 baseline's beam (SEE-7)."""
 JUDGED = 300
 """Validation recordings that a decoder is judged by."""
-Scored = Literal["val", "test"]
-
-
-class Scores(msgspec.Struct):
-    """scores.json: what was scored, and how often the test split was looked at."""
-
-    val: TextScores | None = None
-    test: TextScores | None = None
-    test_looks: int = 0
 
 
 class PaperCaptioner(nn.Module):
@@ -236,24 +226,13 @@ def score(
     model: PaperCaptioner, tokenizer: CaptionTokenizer, held_out: Features, split: Scored, output: Path,
     progress: Progress,
 ) -> None:  # fmt: skip
-    """Caption held-out recordings into captions.csv; their scores into scores.json, beside the other split's.
-
-    All at once: the rarity of words in CIDEr comes from the references scored together.
-    """
+    """Caption held-out recordings into captions.csv, and score them into scores.json."""
     said = []
     for caption in say(model, tokenizer, held_out):
         said.append(caption)
         progress(len(said) / len(held_out), f"captioning {len(held_out)} {split} recordings")
-    with (output / "captions.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["recording", "caption"])
-        table.writerows(zip((r.id for r in held_out.recordings), said, strict=True))
-    path = output / "scores.json"
-    scores = msgspec.json.decode(path.read_bytes(), type=Scores) if path.exists() else Scores()
-    if len(held_out) > 1:  # CIDEr knows no rare words else
-        setattr(scores, split, score_text(said, [r.captions for r in held_out.recordings]))
-    scores.test_looks += split == "test"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(scores)))
+    names, references = ([r.id for r in held_out.recordings], [r.captions for r in held_out.recordings])
+    write_scores(said, names, references, split, output)
 
 
 def _weights(recipe: PaperRecipe, folder: Path | None) -> tuple[Path, Path | None]:

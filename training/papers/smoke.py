@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...runtime.errors import UnavailableError
 from ..distributed import team
-from ..loop import Loss, Progress, Stage, decayed, fit
+from ..loop import Loss, Progress, Stage, decayed, fit, in_half
 
 STEPS = 20
 LIMIT_GIB = 24.0
@@ -30,7 +30,7 @@ class Rehearsal(NamedTuple):
     batch: Callable[[torch.device], Any]
     loss: Callable[[Any], Loss]
     learning_rate: float
-    after: Callable[[int], bool] = lambda step: False
+    after: Callable[[], None] = lambda: None
     weight_decay: float = 0.01
 
 
@@ -59,9 +59,10 @@ def rehearse(stage: Rehearsal, progress: Progress = lambda done, what: None) -> 
     device = team().device
     losses: list[float] = []
 
+    half = in_half(stage.loss, device)
+
     def loss(batch: Any) -> Loss:
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            value, figures = stage.loss(batch)
+        value, figures = half(batch)
         losses.append(float(value.detach()))
         progress(len(losses) / STEPS, f"{stage.name}: loss {losses[-1]:.3f}")
         return value, figures
