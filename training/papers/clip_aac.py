@@ -262,11 +262,11 @@ EARS: Mapping[str, str] = {"ours": "ours", "stage": "ours-stage", "random stage"
 
 def small_table(shelf: Shelf, recipe: ClipAacRecipe, split: Split, steps: int | None = None) -> Trial:
     """Table 2 (α, batch), table 1 (where the audio head begins), and joint against two stages."""
-    clips = round(recipe.epochs * len(shelf.plans("train")))
+    clips = steps * recipe.batch if steps else round(recipe.epochs * len(shelf.plans("train")))
 
     def steps_of(settings: ClipAacRecipe) -> int:
         share = 1.0 if settings.audio == "ours" else STAGE_SHARE
-        return steps or max(1, round(share * clips / settings.batch))
+        return max(1, round(share * clips / settings.batch))
 
     rows: dict[str, dict[str, Any]] = {
         f"α {alpha}, batch {batch}": {"alpha": alpha, "batch": batch}
