@@ -62,11 +62,11 @@ class EdtcRecipe(
     text: str = "instructor-base"
     """The text branch's folder; "" takes the packaged MiniLM."""
     model: EdtcConfig = EdtcConfig()
-    epochs: Annotated[int, Meta(ge=1)] = 20
+    epochs: Annotated[float, Meta(gt=0)] = 20
     batch: Annotated[int, Meta(ge=2)] = 32
     learning_rate: Annotated[float, Meta(gt=0)] = 3e-5
     weight_decay: Annotated[float, Meta(ge=0)] = 0.01
-    cycle: Annotated[int, Meta(ge=1)] = 4
+    cycle: Annotated[float, Meta(gt=0)] = 4
     """Epochs of one cosine down to a tenth and back; after each the highest rate is halved."""
     checks: Annotated[int, Meta(ge=0)] = 3
     """How often an epoch the validation split is captioned, for the best CIDEr-D; 0: never."""
@@ -147,9 +147,9 @@ def train_captioner(
     loss = loss_of(model, recipe.smoothing, pad)
     model.to(workers.device).requires_grad_(True).train()
     fit(model, batches, in_half(loss, workers.device), Stage(
-        steps=recipe.epochs * per_epoch,
+        steps=max(1, round(recipe.epochs * per_epoch)),
         optimiser=torch.optim.AdamW(decayed(model, recipe.weight_decay), lr=recipe.learning_rate),
-        schedule=cyclic_cosine(recipe.cycle * per_epoch), clip=1.0, run=run, workers=workers,
+        schedule=cyclic_cosine(max(1, round(recipe.cycle * per_epoch))), clip=1.0, run=run, workers=workers,
         progress=progress, judge=judged, after=model.merge,
     ))  # fmt: skip
     model.cpu().requires_grad_(False)
@@ -292,6 +292,7 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
     language = own_language(recipe, [said for captions in clips["train"].captions for said in captions])
     assert language.tokenizer is not None
     model = Edtc(recipe.model, new_bart(recipe.model.bart, len(language.tokenizer)))
+    model.standardise(clips["train"].heard(range(len(clips["train"].captions))))
     causes = {"recipe": recipe, "scenes": made_from.digest([plan.id for plan in heard["train"].plans])}
     run = _claimed(order, causes, workers)
     checked = _some(clips[judged], recipe.checked)

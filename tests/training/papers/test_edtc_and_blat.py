@@ -269,7 +269,7 @@ def test_a_recipe_is_rehearsed_without_anything_at_hand(tmp_path: Path) -> None:
     refused = train(RECIPES / "smallest.yaml", "--smoke")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert "recipes of papers" in refused.stderr
-    assert "name both" in train(toy).stderr
+    assert "Name both" in train(toy).stderr
 
 
 def test_a_rehearsal_that_does_not_learn_numbers_is_refused() -> None:
