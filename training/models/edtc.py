@@ -8,7 +8,7 @@ Readings, EDTC-1 to -8, are in docs/readings.md.
 """
 
 import math
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import msgspec
 import torch
@@ -320,7 +320,7 @@ class Edtc(nn.Module):
     def standardise(self, heard: list[Tensor]) -> None:
         """Learn each encoder's means and deviations, (B, T, dᵢ); the paper's take theirs as they come."""
         for standard, x in zip(self.standards, heard, strict=False):
-            standard.learn(x)
+            cast(Standard, standard).learn(x)
 
     def fuse(self, heard: list[Tensor]) -> Tensor:
         """Each encoder's (B, T, dᵢ) -> (B, T, d)."""
