@@ -37,7 +37,7 @@ while True:
 CAPTION_FIELDS = ["v", "type", "room", "run", "seq", "id", "event", "text", "confidence", "sounds"]
 CAPTION_FIELDS += ["start", "end", "model", "at", "priority", "language", "semantic"]
 STATUS_FIELDS = ["v", "type", "room", "run", "seq", "at", "state", "live", "last", "level", "gaps"]
-STATUS_FIELDS += ["capture", "hop", "model", "uptime"]
+STATUS_FIELDS += ["capture", "hop", "model", "uptime", "held"]
 
 
 class Room:

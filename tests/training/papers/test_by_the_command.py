@@ -151,3 +151,46 @@ def test_clip_aac_begins_with_audioclip_and_its_vocabulary(
     refused = CliRunner().invoke(app, ["train", *map(str, arguments)])
     assert refused.exit_code == 65
     assert "ln_final.bias is 7, expected 8" in refused.output.replace("\n", " ")
+
+
+@pytest.mark.slow  # a minute, 2 GB on the disk
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["retrieval", "clip-aac"])
+def test_the_paper_s_own_size_takes_a_step_and_says_or_finds_something(
+    name: str, clotho: Path, tmp_path: Path
+) -> None:
+    """The recipe as it stands, but for how long, on random weights in their public layouts."""
+    settings = yaml.safe_load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
+    settings |= {"epochs": 0.2, "batch": 2}
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    torch.manual_seed(0)
+    if name == "retrieval":
+        weights = {"model": Cnn14().state_dict()}
+        torch.save(weights, tmp_path / public.CNN14.file)
+        write_bert(tmp_path / "bert-base-uncased")
+    else:
+        file = tmp_path / public.AUDIOCLIP.file
+        torch.save(clip_aac.AudioClip().state_dict() | {"visual.conv1.weight": torch.zeros(64)}, file)
+        letters = [chr(code) for code in (*range(33, 127), *range(161, 173), *range(174, 256))]
+        pairs = [f"{one} {other}" for one in letters for other in (*letters, *(f"{c}</w>" for c in letters))]
+        write_vocabulary(tmp_path, pairs[: 49_152 - 256 - 2])
+    arguments: list[object] = [path, "--corpus", clotho, "--weights", tmp_path, "-o", tmp_path / "run"]
+    train(*arguments)
+    assert (tmp_path / "run" / "scores.json").exists()
+    with torch.device("meta"):
+        count = sum(
+            p.numel() for p in (Cnn14() if name == "retrieval" else clip_aac.AudioClip()).parameters()
+        )
+    assert count == (80_753_615 if name == "retrieval" else 95_795_011 + 2)  # and two scales
+
+
+def write_bert(folder: Path) -> None:
+    """BERT-base's sizes, random; a tokeniser whose pieces are fewer."""
+    import transformers
+
+    folder.mkdir()
+    tiny_bert.write(folder, ["a", "dog", "barks"])
+    bert = transformers.BertModel(transformers.BertConfig())
+    assert sum(parameter.numel() for parameter in bert.parameters()) == 109_482_240
+    bert.save_pretrained(folder)
