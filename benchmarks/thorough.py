@@ -2,10 +2,10 @@
 
     python benchmarks/thorough.py BUNDLE --corpus ../shared/data --plans PLANS --split val --scenes 300
 
-BUNDLE is one that `edgecap export` made of a captioner of EDTC (training/recipes/thorough.yaml). Each scene of
-PLANS/SPLIT is heard as in a quiet room; its captions, joined to one sentence, are held against people's. Three
-answers: the session's, the session's in better words (`edgecap caption --thorough`), and the fuser's alone of the
-whole scene. CIDEr-D, and F1 of the sounds named, with paired intervals; and the time of each a minute of sound.
+BUNDLE is one that `edgecap export` made of a captioner of EDTC (training/recipes/thorough.yaml). Each scene
+of PLANS/SPLIT is heard as in a quiet room; its captions, joined to one sentence, are held against people's.
+Three answers: the session's, the session's in better words (`edgecap caption --thorough`), and the fuser's
+alone of the whole scene. CIDEr-D, and F1 of the sounds named, with paired intervals; and the time of each.
 """
 
 import argparse
