@@ -27,10 +27,7 @@ class Taught:
         self.said = [(plan.caption, *plan.others) for plan in taught.plans]
         self.tokenizer = build_tokenizer((text for some in self.said for text in some), LEAST_COUNT)
         self.asked = np.random.default_rng(0).permutation(len(held.plans))[:SCORED].tolist()
-        self.references = [
-            [tokenise(text) for text in (held.plans[row].caption, *held.plans[row].others)]
-            for row in self.asked
-        ]
+        self.references = [(held.plans[row].caption, *held.plans[row].others) for row in self.asked]
 
     def width(self, ear: str) -> int:
         """Numbers of a step of what an ear heard."""
@@ -46,9 +43,14 @@ class Taught:
                     [self.said[row][int(rng.integers(len(self.said[row])))] for row in rows],
                 )
 
-    def score(self, speaker: Decoder, ear: str) -> dict[str, NDArray[np.float64]]:
-        """CIDEr-D of each scene that is captioned, and how many words all captions use."""
+    def say(self, speaker: Decoder, ear: str) -> list[str]:
+        """What a captioner says of each scene that is asked for."""
         heard = (self.held.heard[ear][row][-LONGEST:].astype(np.float32) for row in self.asked)
-        said = [tokenise(" ".join(speaker.describe(one)[0].words)) for one in heard]
-        words = len({word for one in said for word in one})
-        return {"CIDEr-D": cider_d(said, self.references), f"words{ONCE}": np.array([float(words)])}
+        return [" ".join(speaker.describe(one)[0].words) for one in heard]
+
+    def score(self, said: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        """CIDEr-D of each scene that is asked for, and how many words all captions use."""
+        words = [tokenise(one) for one in said]
+        count = float(len({word for one in words for word in one}))
+        references = [[tokenise(text) for text in some] for some in self.references]
+        return {"CIDEr-D": cider_d(words, references), f"words{ONCE}": np.array([count])}

@@ -38,6 +38,7 @@ from .captioning import LONGEST, Taught
 from .ears import CHUNK_S, Ear
 from .order import Order, given
 from .scenes import Scenes, padded
+from .scores import write_scores
 from .shelf import Shelf
 from .trial import ONCE, Claim, Scores, Trial
 
@@ -232,12 +233,8 @@ def train_small(recipe: ClipAacRecipe, order: Order) -> Path:
     write_tensors(model, folder / FILE)
     taught.tokenizer.save(folder)
     speaker = decoder_from(clip_aac.graphs(model, taught.width(ear)), taught.tokenizer.words)
-    figures = {
-        order.scored: {
-            name.removesuffix(ONCE): float(each.mean()) for name, each in taught.score(speaker, ear).items()
-        }
-    }
-    (order.output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
+    names = [taught.held.plans[row].id for row in taught.asked]
+    write_scores(taught.say(speaker, ear), names, taught.references, order.scored, order.output)
     return folder
 
 
@@ -307,7 +304,7 @@ def small_table(shelf: Shelf, recipe: ClipAacRecipe, split: Split, steps: int | 
             )
             seconds = time.process_time() - began
             speaker = decoder_from(clip_aac.graphs(model, taught.width(ear)), taught.tokenizer.words)
-        return {**taught.score(speaker, ear), f"CPU seconds{ONCE}": np.array([seconds])}
+        return {**taught.score(taught.say(speaker, ear)), f"CPU seconds{ONCE}": np.array([seconds])}
 
     best = "α 0.2, batch 8"
     claims = [

@@ -3,7 +3,6 @@
 corpus + AudioCLIP's weights + CLIP's vocabulary -> OUTPUT/joint/ -> OUTPUT/model/, captions.csv, scores.json
 """
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -17,8 +16,6 @@ from .. import made_from
 from ..clip_tokenizer import VOCABULARY, ClipTokenizer
 from ..data.corpora import Recording, read_corpora
 from ..distributed import team
-from ..evaluation.metrics.text_scores import score_text
-from ..loop import Progress
 from ..models import public
 from ..models.checkpoint import write_tensors
 from ..models.clip_aac import AudioClip, ClipAac, FrameAudio, PaperAudio, graphs
@@ -30,6 +27,8 @@ from ..torch_engine import decoder_from
 from .clip_aac import FILE, Batch, ClipAacRecipe, joint_loss, train_joint
 from .listening import Decoded, sound_of
 from .order import Order
+from .scores import write_scores
+from .see import AS_PUBLISHED
 from .smoke import Rehearsal, random_tokens
 
 WORDS = 4_371
@@ -98,34 +97,20 @@ def train_published(recipe: ClipAacRecipe, order: Order) -> Path:
         ours = f"{recipe.corpora[0]}/"
         held = [r for r in corpora.recordings if r.split == order.scored and r.id.startswith(ours)]
         if held:
-            score(model, tokenizer, held, order, order.progress)
+            said = []
+            for caption in say(model, tokenizer, held):
+                said.append(caption)
+                order.progress(len(said) / len(held), f"captioning {len(held)} held-out recordings")
+            references = [recording.captions for recording in held]
+            write_scores(said, [recording.id for recording in held], references, order.scored, order.output)
     return folder
 
 
 def say(model: ClipAac, tokenizer: CaptionTokenizer, recordings: Sequence[Recording]) -> Iterator[str]:
-    """A sentence for each recording, by the edge's beam of three."""
-    speaker = decoder_from(graphs(model.cpu().eval(), None), tokenizer.words)
+    """A sentence for each recording, by the published beam of three."""
+    speaker = decoder_from(graphs(model.cpu().eval(), None), tokenizer.words, AS_PUBLISHED)
     for recording in recordings:
         yield " ".join(speaker.describe(sound_of(recording, RATE).numpy())[0].words)
-
-
-def score(
-    model: ClipAac, tokenizer: CaptionTokenizer, held: Sequence[Recording], order: Order, progress: Progress
-) -> None:
-    """What is said of held-out recordings, into captions.csv, and its scores, into scores.json."""
-    said = []
-    for caption in say(model, tokenizer, held):
-        said.append(caption)
-        progress(len(said) / len(held), f"captioning {len(held)} held-out recordings")
-    with (order.output / "captions.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["recording", "caption"])
-        table.writerows(zip((recording.id for recording in held), said, strict=True))
-    if len(held) > 1:  # CIDEr knows no rare words else
-        scores = score_text(said, [recording.captions for recording in held])
-        (order.output / "scores.json").write_bytes(
-            msgspec.json.format(msgspec.json.encode({order.scored: scores}))
-        )
 
 
 def smoke_clip_aac(recipe: ClipAacRecipe) -> Iterator[Rehearsal]:
