@@ -91,11 +91,15 @@ class Batch(NamedTuple):
     words: Tensor | None
 
 
+Decode = Callable[[Tensor], list[str]]
+"""Tokens (B, S) -> sentences."""
+
+
 class Language(NamedTuple):
     """How captions become tokens and back, and token vectors for the twin."""
 
     encode: Callable[[Sequence[str]], Tensor]
-    decode: Callable[[Tensor], list[str]]
+    decode: Decode
     words: Callable[[Sequence[str]], Tensor]
     pad: int
     tokenizer: CaptionTokenizer | None = None
@@ -156,7 +160,7 @@ def train_captioner(
 
 
 @torch.inference_mode()
-def say(model: Edtc, heard: list[Tensor], language: Language, beam: int) -> list[str]:
+def say(model: Edtc, heard: list[Tensor], decode: Decode, beam: int) -> list[str]:
     """A sentence for each clip; heard: each encoder's (B, T, dᵢ)."""
     device = model.scale.device
     memory = model.translate([x.to(device) for x in heard]).said
@@ -165,22 +169,22 @@ def say(model: Edtc, heard: list[Tensor], language: Language, beam: int) -> list
         inputs_embeds=memory, attention_mask=torch.ones(memory.shape[:2], device=device), num_beams=beam,
         max_new_tokens=LONGEST, min_new_tokens=4, no_repeat_ngram_size=3, do_sample=False,
     )  # fmt: skip
-    return language.decode(tokens)
+    return decode(tokens)
 
 
-def caption_clips(model: Edtc, clips: Clips, language: Language, beam: int) -> list[str]:
+def caption_clips(model: Edtc, clips: Clips, decode: Decode, beam: int) -> list[str]:
     """A sentence for every clip."""
     rows = range(len(clips.captions))
     return [
         sentence
         for start in range(0, len(rows), PARTS)
-        for sentence in say(model, clips.heard(rows[start : start + PARTS]), language, beam)
+        for sentence in say(model, clips.heard(rows[start : start + PARTS]), decode, beam)
     ]
 
 
-def cider_of(model: Edtc, clips: Clips, language: Language) -> float:
+def cider_of(model: Edtc, clips: Clips, decode: Decode) -> float:
     """CIDEr-D of greedy captions: what a check during the training asks."""
-    said = [tokenise(sentence) for sentence in caption_clips(model, clips, language, 1)]
+    said = [tokenise(sentence) for sentence in caption_clips(model, clips, decode, 1)]
     references = [[tokenise(one) for one in captions] for captions in clips.captions]
     return float(cider_d(said, references).mean())
 
@@ -300,7 +304,7 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
     batches = scene_batches(clips["train"], recipe, language, recipe.seed)
 
     def judge() -> float:
-        return cider_of(model, checked, language)
+        return cider_of(model, checked, language.decode)
 
     train_captioner(model, recipe, batches, per_epoch, PAD, run, judge, order.progress)
     folder = order.output / "model"
@@ -309,7 +313,7 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
         for ear in recipe.ears:
             copy_graphs(ear, weights, folder)
         asked = clips[order.scored]
-        said = caption_clips(model, asked, language, recipe.beam)
+        said = caption_clips(model, asked, language.decode, recipe.beam)
         names = [plan.id for plan in heard[order.scored].plans]
         write_scores(said, names, asked.captions, order.scored, order.output)
     return folder
@@ -343,7 +347,7 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
     checked = _heard_once(listener, splits["val"][: recipe.checked], order)
 
     def judge() -> float:
-        return cider_of(model, checked, language)
+        return cider_of(model, checked, language.decode)
 
     per_epoch = max(1, decoded.pairs // (recipe.batch * workers.size))
     train_captioner(model, recipe, batches, per_epoch, language.pad, run, judge, order.progress)
@@ -353,7 +357,7 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
         scored = [r for r in splits[order.scored] if r.id.startswith(f"{recipe.corpora[0]}/")]
         if scored:
             clips = _heard_once(listener, scored, order)
-            said = caption_clips(model.to(workers.device), clips, language, recipe.beam)
+            said = caption_clips(model.to(workers.device), clips, language.decode, recipe.beam)
             write_scores(said, [r.id for r in scored], clips.captions, order.scored, order.output)
     return folder
 

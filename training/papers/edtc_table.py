@@ -73,7 +73,7 @@ def small_table(shelf: Shelf, recipe: EdtcRecipe, split: Split, steps: int | Non
             settings, per_epoch = replace(settings, epochs=1), steps
         train_captioner(model, settings, batches, per_epoch, PAD, run, lambda: 0.0, progress)
         asked = scene_clips(held_out, settings.ears, settings.model.steps)
-        said = caption_clips(model, asked, language, settings.beam)
+        said = caption_clips(model, asked, language.decode, settings.beam)
         references = [[tokenise(one) for one in captions] for captions in asked.captions]
         return {
             "CIDEr-D": cider_d([tokenise(one) for one in said], references),

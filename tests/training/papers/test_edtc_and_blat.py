@@ -278,3 +278,17 @@ def test_a_rehearsal_that_does_not_learn_numbers_is_refused() -> None:
     )
     with pytest.raises(UnavailableError, match="the loss is no number"):
         rehearse(stage)
+
+
+def test_a_teacher_adds_what_is_true_and_new() -> None:
+    """Not what names another sound, nor names none, nor what people said already."""
+    from edgecap.training.evaluation.metrics.words import Names
+    from edgecap.training.papers.edtc_teacher import taught
+    from tests.made_corpus import LABELS
+
+    rain = PlannedSound("rain", (Piece("rain-0", 0, 16_000, 0, 16_000),), -30.0)
+    plan = Plan("1", "rain falls", "rain", 5, 1, -60.0, (rain,))
+    said = ["rain is falling", "a dog barks and rain falls", "nothing of the kind", "rain falls"]
+    found = taught([plan] * 4, said, Names(LABELS))
+    assert [each.others for each in found.plans] == [("rain is falling",), (), (), ()]
+    assert found.kept == 1
