@@ -1,10 +1,10 @@
 """EDTC as a teacher: its sentences join the scenes' own, so that a room's decoder learns from them too.
 
-    python -m edgecap.training.papers.edtc_teacher RUN/model --scenes PLANS -o TAUGHT --corpus CLIPS --weights …
+    python -m edgecap.training.papers.edtc_teacher MODEL --scenes PLANS -o TAUGHT --corpus CLIPS --weights …
 
 PLANS is a folder that `edgecap prepare` wrote, TAUGHT the same with what the captioner says of each scene
-among its `others`: `edgecap train … --scenes TAUGHT` takes it as it takes PLANS. A sentence is kept where each
-sound that it names sounds in the scene: a teacher that invents would teach to invent.
+among its `others`: `edgecap train … --scenes TAUGHT` takes it as it takes PLANS. A sentence is kept where
+each sound that it names sounds in the scene: a teacher that invents would teach to invent.
 """
 
 import argparse
