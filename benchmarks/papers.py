@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/papers"))
     parser.add_argument("--split", choices=("val", "test"), default="val", help="what is scored")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rows", default="", help="some rows of the table, by name, ; between; else all")
+    parser.add_argument("--rows", default="", help="some rows of the table, by name, | between; else all")
     parser.add_argument("--scenes", type=int, help="so many of each split; else all")
     parser.add_argument("--steps", type=int, help="of every training; else the recipe's")
     arguments = parser.parse_args()
@@ -69,7 +69,7 @@ def main() -> None:
             return
         recipe = read_recipe(RECIPES / f"{arguments.paper.partition(':')[0]}-small.yaml")
         trial = TRIALS[arguments.paper](shelf, recipe, arguments.split, arguments.steps)
-        if names := [name.strip() for name in arguments.rows.split(";") if name.strip()]:
+        if names := [name.strip() for name in arguments.rows.split("|") if name.strip()]:
             trial = trial.only(names)
         scores = trials.run(
             trial, range(1, arguments.seeds + 1), shelf.folder / f"{trial.paper}-{arguments.split}", progress
