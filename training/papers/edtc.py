@@ -297,7 +297,7 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
     assert language.tokenizer is not None
     model = Edtc(recipe.model, new_bart(recipe.model.bart, len(language.tokenizer)))
     model.standardise(clips["train"].heard(range(len(clips["train"].captions))))
-    causes = {"recipe": recipe, "scenes": made_from.digest([plan.id for plan in heard["train"].plans])}
+    causes = {"recipe": recipe, "heard": shelf.heard(("train",), recipe.ears)}
     run = _claimed(order, causes, workers)
     checked = _some(clips[judged], recipe.checked)
     per_epoch = max(1, len(clips["train"].captions) // recipe.batch)
