@@ -69,8 +69,9 @@ def export_thorough(
             contents[f"{name}.onnx"] = content
     files = {file: room.read(file) for file in room.manifest.files}
     files[WORDS_FILE] = (checkpoint / TOKENIZER_FILE).read_bytes()
+    licence = f"{room.manifest.licence}; the words of --thorough: {edtc_files.licence(checkpoint)}"
     manifest = msgspec.structs.replace(
-        room.manifest, name=f"{room.manifest.name}-thorough", graphs=graphs,
+        room.manifest, name=f"{room.manifest.name}-thorough", graphs=graphs, licence=licence,
         files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     )  # fmt: skip
     progress(f"packing {output}")

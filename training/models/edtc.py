@@ -8,7 +8,7 @@ Readings, EDTC-1 to -8, are in docs/readings.md.
 """
 
 import math
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import msgspec
 import torch
@@ -239,6 +239,26 @@ class StepLayer(nn.Module):
         return self.mlp(every), every
 
 
+class Standard(nn.Module):
+    """Each feature less its mean, in its standard deviations; as it comes until it was told them."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+
+    def learn(self, x: Tensor) -> None:
+        """x (B, T, d): what is heard in training."""
+        self.mean.copy_(x.mean((0, 1)))
+        self.scale.copy_(1 / x.std((0, 1)).clamp_min(1e-3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) * self.scale
+
+
 class Translated(NamedTuple):
     """What a TRANSLATOR makes of a sequence."""
 
@@ -277,6 +297,7 @@ class Edtc(nn.Module):
         self.config = config
         width = config.width
         streams = STREAMS if config.fuser != "none" else 1
+        self.standards = nn.ModuleList(Standard(size) for size in config.inputs[:streams])
         self.entries = nn.ModuleList(
             nn.Identity() if size == width else nn.Linear(size, width) for size in config.inputs[:streams]
         )
@@ -296,9 +317,15 @@ class Edtc(nn.Module):
         """What cosines are multiplied with, at most a hundred."""
         return self.scale.clamp(max=math.log(100)).exp()
 
+    def standardise(self, heard: list[Tensor]) -> None:
+        """Learn each encoder's means and deviations, (B, T, dᵢ); the paper's take theirs as they come."""
+        for standard, x in zip(self.standards, heard, strict=False):
+            cast(Standard, standard).learn(x)
+
     def fuse(self, heard: list[Tensor]) -> Tensor:
         """Each encoder's (B, T, dᵢ) -> (B, T, d)."""
-        streams = [entry(x) for entry, x in zip(self.entries, heard, strict=False)]
+        ways = zip(self.standards, self.entries, heard, strict=False)
+        streams = [entry(standard(x)) for standard, entry, x in ways]
         if self.fuser is None:
             return torch.stack(streams).mean(0)
         fused: Tensor = self.fuser(streams if len(streams) == STREAMS else streams * STREAMS)
@@ -350,6 +377,7 @@ def new_bart(
             max_position_embeddings=sizes.positions, dropout=sizes.dropout, attention_dropout=0.0,
             activation_dropout=0.0, pad_token_id=pad, bos_token_id=bos, eos_token_id=eos,
             decoder_start_token_id=first, forced_eos_token_id=None,
+            init_std=sizes.width**-0.5,  # ours are narrow: 0.02 is for 768
         )
     )  # fmt: skip
 

@@ -44,6 +44,13 @@ def save(
     write_tensors(lean, folder / TENSORS_FILE)
 
 
+def licence(folder: Path) -> str:
+    """Under what a captioner may be used, as its training wrote it; "not stated" where it did not."""
+    path = folder / ABOUT_FILE
+    about = msgspec.json.decode(path.read_bytes(), type=dict[str, Any]) if path.is_file() else {}
+    return str(about.get("licence", "not stated"))
+
+
 def read_ear(folder: Path, graph: str) -> bytes:
     """One of the public encoders' graphs beside a captioner. Raises InputMissingError."""
     path = folder / f"{graph}.onnx"

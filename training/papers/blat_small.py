@@ -155,7 +155,8 @@ def train_small(recipe: BlatRecipe, order: Order) -> Path:
     corpus = open_corpus(order.corpus, order.cache, order.progress)
     shelf = Shelf(corpus, plans, weights, Bundle.open(order.bundle), order.output, progress=order.progress)
     train, asked = (shelf.scenes(split, [recipe.ear]) for split in ("train", order.scored))
-    made_from.claim(order.output / "captioner", {"recipe": recipe}, anew=order.anew)
+    causes = {"recipe": recipe, "heard": shelf.heard(("train",), [recipe.ear])}
+    made_from.claim(order.output / "captioner", causes, anew=order.anew)
     labels = tag_names(corpus)
     tags, heard = tags_of(train.plans, labels), train.heard[recipe.ear]
     run = Run(order.output, "captioner")

@@ -62,11 +62,11 @@ class EdtcRecipe(
     text: str = "instructor-base"
     """The text branch's folder; "" takes the packaged MiniLM."""
     model: EdtcConfig = EdtcConfig()
-    epochs: Annotated[int, Meta(ge=1)] = 20
+    epochs: Annotated[float, Meta(gt=0)] = 20
     batch: Annotated[int, Meta(ge=2)] = 32
     learning_rate: Annotated[float, Meta(gt=0)] = 3e-5
     weight_decay: Annotated[float, Meta(ge=0)] = 0.01
-    cycle: Annotated[int, Meta(ge=1)] = 4
+    cycle: Annotated[float, Meta(gt=0)] = 4
     """Epochs of one cosine down to a tenth and back; after each the highest rate is halved."""
     checks: Annotated[int, Meta(ge=0)] = 3
     """How often an epoch the validation split is captioned, for the best CIDEr-D; 0: never."""
@@ -91,11 +91,15 @@ class Batch(NamedTuple):
     words: Tensor | None
 
 
+Decode = Callable[[Tensor], list[str]]
+"""Tokens (B, S) -> sentences."""
+
+
 class Language(NamedTuple):
     """How captions become tokens and back, and token vectors for the twin."""
 
     encode: Callable[[Sequence[str]], Tensor]
-    decode: Callable[[Tensor], list[str]]
+    decode: Decode
     words: Callable[[Sequence[str]], Tensor]
     pad: int
     tokenizer: CaptionTokenizer | None = None
@@ -147,16 +151,16 @@ def train_captioner(
     loss = loss_of(model, recipe.smoothing, pad)
     model.to(workers.device).requires_grad_(True).train()
     fit(model, batches, in_half(loss, workers.device), Stage(
-        steps=recipe.epochs * per_epoch,
+        steps=max(1, round(recipe.epochs * per_epoch)),
         optimiser=torch.optim.AdamW(decayed(model, recipe.weight_decay), lr=recipe.learning_rate),
-        schedule=cyclic_cosine(recipe.cycle * per_epoch), clip=1.0, run=run, workers=workers,
+        schedule=cyclic_cosine(max(1, round(recipe.cycle * per_epoch))), clip=1.0, run=run, workers=workers,
         progress=progress, judge=judged, after=model.merge,
     ))  # fmt: skip
     model.cpu().requires_grad_(False)
 
 
 @torch.inference_mode()
-def say(model: Edtc, heard: list[Tensor], language: Language, beam: int) -> list[str]:
+def say(model: Edtc, heard: list[Tensor], decode: Decode, beam: int) -> list[str]:
     """A sentence for each clip; heard: each encoder's (B, T, dᵢ)."""
     device = model.scale.device
     memory = model.translate([x.to(device) for x in heard]).said
@@ -165,22 +169,22 @@ def say(model: Edtc, heard: list[Tensor], language: Language, beam: int) -> list
         inputs_embeds=memory, attention_mask=torch.ones(memory.shape[:2], device=device), num_beams=beam,
         max_new_tokens=LONGEST, min_new_tokens=4, no_repeat_ngram_size=3, do_sample=False,
     )  # fmt: skip
-    return language.decode(tokens)
+    return decode(tokens)
 
 
-def caption_clips(model: Edtc, clips: Clips, language: Language, beam: int) -> list[str]:
+def caption_clips(model: Edtc, clips: Clips, decode: Decode, beam: int) -> list[str]:
     """A sentence for every clip."""
     rows = range(len(clips.captions))
     return [
         sentence
         for start in range(0, len(rows), PARTS)
-        for sentence in say(model, clips.heard(rows[start : start + PARTS]), language, beam)
+        for sentence in say(model, clips.heard(rows[start : start + PARTS]), decode, beam)
     ]
 
 
-def cider_of(model: Edtc, clips: Clips, language: Language) -> float:
+def cider_of(model: Edtc, clips: Clips, decode: Decode) -> float:
     """CIDEr-D of greedy captions: what a check during the training asks."""
-    said = [tokenise(sentence) for sentence in caption_clips(model, clips, language, 1)]
+    said = [tokenise(sentence) for sentence in caption_clips(model, clips, decode, 1)]
     references = [[tokenise(one) for one in captions] for captions in clips.captions]
     return float(cider_d(said, references).mean())
 
@@ -292,14 +296,15 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
     language = own_language(recipe, [said for captions in clips["train"].captions for said in captions])
     assert language.tokenizer is not None
     model = Edtc(recipe.model, new_bart(recipe.model.bart, len(language.tokenizer)))
-    causes = {"recipe": recipe, "scenes": made_from.digest([plan.id for plan in heard["train"].plans])}
+    model.standardise(clips["train"].heard(range(len(clips["train"].captions))))
+    causes = {"recipe": recipe, "heard": shelf.heard(("train",), recipe.ears)}
     run = _claimed(order, causes, workers)
     checked = _some(clips[judged], recipe.checked)
     per_epoch = max(1, len(clips["train"].captions) // recipe.batch)
     batches = scene_batches(clips["train"], recipe, language, recipe.seed)
 
     def judge() -> float:
-        return cider_of(model, checked, language)
+        return cider_of(model, checked, language.decode)
 
     train_captioner(model, recipe, batches, per_epoch, PAD, run, judge, order.progress)
     folder = order.output / "model"
@@ -308,7 +313,7 @@ def train_small(recipe: EdtcRecipe, order: Order) -> Path:
         for ear in recipe.ears:
             copy_graphs(ear, weights, folder)
         asked = clips[order.scored]
-        said = caption_clips(model, asked, language, recipe.beam)
+        said = caption_clips(model, asked, language.decode, recipe.beam)
         names = [plan.id for plan in heard[order.scored].plans]
         write_scores(said, names, asked.captions, order.scored, order.output)
     return folder
@@ -342,7 +347,7 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
     checked = _heard_once(listener, splits["val"][: recipe.checked], order)
 
     def judge() -> float:
-        return cider_of(model, checked, language)
+        return cider_of(model, checked, language.decode)
 
     per_epoch = max(1, decoded.pairs // (recipe.batch * workers.size))
     train_captioner(model, recipe, batches, per_epoch, language.pad, run, judge, order.progress)
@@ -352,7 +357,7 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
         scored = [r for r in splits[order.scored] if r.id.startswith(f"{recipe.corpora[0]}/")]
         if scored:
             clips = _heard_once(listener, scored, order)
-            said = caption_clips(model.to(workers.device), clips, language, recipe.beam)
+            said = caption_clips(model.to(workers.device), clips, language.decode, recipe.beam)
             write_scores(said, [r.id for r in scored], clips.captions, order.scored, order.output)
     return folder
 

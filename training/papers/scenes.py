@@ -40,6 +40,12 @@ class Scenes(NamedTuple):
     plans: list[Plan]
     heard: dict[str, Vectors]
 
+    def some(self, count: int) -> "Scenes":
+        """So many of them, always the same."""
+        rows = sorted(np.random.default_rng(SEED).permutation(len(self.plans))[:count].tolist())
+        heard = {ear: [vectors[row] for row in rows] for ear, vectors in self.heard.items()}
+        return Scenes(self.split, [self.plans[row] for row in rows], heard)
+
     def captions(self, *, others: bool) -> tuple[list[str], NDArray[np.int64]]:
         """Sentences of people that are true of the scenes, and of which scene each is.
 
