@@ -12,7 +12,12 @@ from onnx import numpy_helper
 
 from edgecap.runtime.audio import RATE, Samples
 from edgecap.runtime.model.engine import Engine
-from edgecap.runtime.model.manifest import GraphFile, Label, Tensor, Thresholds
+from edgecap.runtime.model.manifest import (
+    GraphFile,
+    Label,
+    Tensor,
+    Thresholds,
+)
 from edgecap.runtime.saying.decoder import Decoder, Vocabulary
 from edgecap.runtime.saying.labels import Labels
 from edgecap.runtime.session import Model

@@ -57,7 +57,9 @@ class StftKernels(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        turns = torch.arange(BINS)[:, None] * torch.arange(FFT)[None] % FFT / FFT
+        # On the CPU even where a network is built without memory: what is constant costs little.
+        bins, steps = (torch.arange(n, device="cpu") for n in (BINS, FFT))
+        turns = bins[:, None] * steps[None] % FFT / FFT
         angles = 2 * math.pi * turns.double()
         window = torch.from_numpy(hann()).double()
         self.conv_real = FixedConv((angles.cos() * window).float())

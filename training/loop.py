@@ -37,6 +37,8 @@ class Judge:
     """Of the module as it stands, in eval mode: on validation, never on what is tested."""
     every: int
     """Steps between two scores; the last step has one too."""
+    patience: float = math.inf
+    """So many scores in a row without a better one end the training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class Stage:
     """None: the last weights are left."""
     run: Run | None = None
     """Where checkpoints and log go; None: nowhere."""
+    after: Callable[[], None] = lambda: None
+    """What else is done to the weights after each step."""
     workers: Team = field(default_factory=alone)
     progress: Progress = lambda done, what: None
 
@@ -98,23 +102,31 @@ def fit(
         value, figures = _gradients(module, feed, loss, stage)
         nn.utils.clip_grad_norm_(module.parameters(), stage.clip)
         stage.optimiser.step()
+        stage.after()
         average.update(module, step)
-        if workers.leads:
-            is_last = step + 1 == stage.steps
-            is_judged = stage.judge is not None and ((step + 1) % stage.judge.every == 0 or is_last)
-            if stage.judge and is_judged:
+        is_last = step + 1 == stage.steps
+        is_judged = stage.judge is not None and ((step + 1) % stage.judge.every == 0 or is_last)
+        if stage.judge and is_judged:
+            is_enough = torch.zeros(1)
+            if workers.leads:
                 figures = {**figures, "judged": torch.tensor(best.judge(module, average, stage.judge))}
+                is_enough += best.worse >= stage.judge.patience
+            workers.share(is_enough)
+            is_last = is_last or bool(is_enough)
+        if workers.leads:
             if step == begin or (step + 1) % LOGGED == 0 or is_last or is_judged:
                 report.show(step + 1, {"loss": value.detach(), **figures})
             if run and ((step + 1) % KEPT == 0 or is_last):
                 run.save(
-                    step + 1,
+                    stage.steps if is_last else step + 1,
                     model=module.state_dict(),
                     optimiser=stage.optimiser.state_dict(),
                     average=average.weights,
                     **({"best": best.stored()} if stage.judge else {}),
                 )
                 run.curves()
+        if is_last:
+            break
     module.load_state_dict(best.weights or average.weights)
     if stage.judge:
         workers.share(*module.state_dict().values())  # only the leader judged
@@ -125,29 +137,45 @@ class _Best:
     """The weights that were judged best so far."""
 
     def __init__(self) -> None:
-        self.score, self.weights = -math.inf, dict[str, Tensor]()
+        self.score, self.weights, self.worse = -math.inf, dict[str, Tensor](), 0
 
     def judge(self, module: nn.Module, average: "Average", judge: Judge) -> float:
         """The score of the averaged weights; the module is left as it was."""
-        before = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        before = dict[str, Tensor]()
         modes = {each: each.training for each in module.modules()}
-        module.load_state_dict(average.weights)
+        if average.decay:  # else the module's own weights are judged
+            before = {name: value.detach().clone() for name, value in module.state_dict().items()}
+            module.load_state_dict(average.weights)
         module.eval()
         score = judge.score()
+        self.worse += 1
         if score > self.score:
-            self.score = score
-            self.weights = {name: value.detach().clone() for name, value in average.weights.items()}
-        module.load_state_dict(before)
+            self.score, self.worse = score, 0
+            state = average.weights if average.decay else module.state_dict()
+            self.weights = {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
+        if before:
+            module.load_state_dict(before)
         for each, mode in modes.items():
             each.training = mode
         return score
 
     def stored(self) -> dict[str, Any]:
-        return {"score": self.score, "weights": self.weights}
+        return {"score": self.score, "worse": self.worse, "weights": self.weights}
 
     def restore(self, stored: Mapping[str, Any] | None) -> None:
         if stored:
             self.score, self.weights = float(stored["score"]), dict(stored["weights"])
+            self.worse = int(stored.get("worse", 0))
+
+
+def in_half(loss: Callable[[B], Loss], device: torch.device) -> Callable[[B], Loss]:
+    """The loss, computed in bfloat16 where it is on a GPU."""
+
+    def computed(batch: B) -> Loss:
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            return loss(batch)
+
+    return computed
 
 
 def _gradients(module: nn.Module, feed: Iterator[B], loss: Callable[[B], Loss], stage: Stage) -> Loss:
@@ -189,7 +217,9 @@ class Average:
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.weights = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        state = module.state_dict()
+        # Without a decay it is the module's own weights, and no copy of them.
+        self.weights = {name: value.detach().clone() for name, value in state.items()} if decay else state
 
     def restore(self, weights: Mapping[str, Tensor]) -> None:
         """Go on from stored ones."""
@@ -199,6 +229,8 @@ class Average:
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
         """Take in the weights after a step; early steps count more, so that the start is forgotten."""
+        if not self.decay:
+            return
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, value in module.state_dict().items():
             if value.is_floating_point():

@@ -44,11 +44,46 @@ def aligned_words(logits: Tensor, tokens: Tensor, valid: Tensor | None = None) -
     return F.cross_entropy(logits[:, :both].flatten(0, 1), target.flatten(), ignore_index=PAD)
 
 
-def next_token(logits: Tensor, tokens: Tensor, smoothing: float = 0.1) -> Tensor:
+def next_token(logits: Tensor, tokens: Tensor, smoothing: float = 0.1, pad: int = PAD) -> Tensor:
     """Cross-entropy of each token given those before it, label smoothing, padding ignored (SEE stage 2).
 
     logits: (N, S - 1, V) after tokens[:, :-1]. tokens: (N, S) int64.
     """
     return F.cross_entropy(
-        logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=PAD, label_smoothing=smoothing
+        logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=pad, label_smoothing=smoothing
     )
+
+
+def nt_xent(audio: Tensor, text: Tensor, temperature: float = 0.07) -> Tensor:
+    """Both directions summed, no half; the mean over the batch (retrieval eq. 6).
+
+    audio, text: (N, d), length 1, row i of one belonging to row i of the other.
+    """
+    similar = audio @ text.T / temperature
+    own = torch.arange(len(similar), device=similar.device)
+    return F.cross_entropy(similar, own) + F.cross_entropy(similar.T, own)
+
+
+def supervised_contrastive(audio: Tensor, text: Tensor, same: Tensor, temperature: float = 0.07) -> Tensor:
+    """Every matching pair of the batch a positive, their mean taken outside the logarithm; both directions
+    summed (retrieval eq. 7). Positives stay below the line too. Without another match it is `nt_xent`.
+
+    same: (N, N) bool, True where row j's text is as true of clip i as its own (K(i)); true on the diagonal.
+    """
+    similar = audio @ text.T / temperature
+    total = similar.new_zeros(())
+    for scores, matching in ((similar, same), (similar.T, same.T)):
+        share = matching / matching.sum(1, keepdim=True)
+        total = total - (share * scores.log_softmax(1)).sum(1).mean()
+    return total
+
+
+def clip_contrastive(one: Tensor, other: Tensor, scale: Tensor | float) -> Tensor:
+    """CLIP's loss: cross-entropy of both directions, half of each (CLIP-AAC eq. 1 to 5 with λ = 0.5; EDTC
+    eq. 5, 6; BLAT).
+
+    one, other: (N, d), length 1, row i of one belonging to row i of the other. scale: 1 / temperature.
+    """
+    similar = scale * one @ other.T
+    own = torch.arange(len(similar), device=similar.device)
+    return 0.5 * (F.cross_entropy(similar, own) + F.cross_entropy(similar.T, own))

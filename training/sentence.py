@@ -52,6 +52,29 @@ def sentence_model(folder: Path | None = None, device: str = "cpu", batch: int =
     return embed
 
 
+def token_model(steps: int, folder: Path | None = None, instruction: str = "", device: str = "cpu") -> Embed:
+    """A function that gives each sentence's token vectors: (n, steps, d_text), cut, or zeros after the end.
+
+    folder: as for `sentence_model`; of a model with an encoder and a decoder (T5) the encoder is taken.
+    instruction: read before each sentence; its own tokens are left out.
+    """
+    tokenizer, model = _open(folder or _packaged_folder(), device)
+    model = model.encoder if model.config.is_encoder_decoder else model
+    skipped = len(tokenizer(instruction, add_special_tokens=False)["input_ids"]) if instruction else 0
+
+    @torch.no_grad()
+    def embed(sentences: Sequence[str]) -> Tensor:
+        words = tokenizer(
+            [f"{instruction} {sentence}" if instruction else sentence for sentence in sentences],
+            padding=True, truncation=True, max_length=steps + skipped, return_tensors="pt",
+        ).to(device)  # fmt: skip
+        hidden = model(**words).last_hidden_state * words["attention_mask"][..., None]
+        hidden = hidden[:, skipped:].float().cpu()
+        return F.pad(hidden, (0, 0, 0, steps - hidden.shape[1]))
+
+    return embed
+
+
 def sentence_digest(folder: Path | None = None) -> str:
     """Of all files of a sentence model, the packaged one where no folder is given."""
     return made_from.of_files(folder or _packaged_folder())

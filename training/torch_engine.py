@@ -4,7 +4,7 @@ What exported files are compared with, and how a captioner in training says what
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -73,7 +73,13 @@ def decoder_of(
     search: Search = ON_THE_EDGE,
 ) -> Decoder:  # fmt: skip
     """The edge's decoder on a captioner's parts, which are on the CPU. words: every token, by its number."""
-    graphs = [room.adapter_graph(config, adapter), *room.decoder_graphs(config, decoder)]
+    return decoder_from(
+        [room.adapter_graph(config, adapter), *room.decoder_graphs(config, decoder)], words, search
+    )
+
+
+def decoder_from(graphs: Sequence[ExportGraph], words: list[str], search: Search = ON_THE_EDGE) -> Decoder:
+    """The edge's decoder on three graphs in torch: adapter, prefill and step, in this order."""
     adapt, prefill, step = (cast(Engine, TorchEngine(export)) for export in graphs)
     return Decoder(adapt, prefill, step, Vocabulary(words), search)
 

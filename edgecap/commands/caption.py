@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from edgecap.runtime.config.schema import Config
     from edgecap.runtime.errors import EdgecapError
     from edgecap.runtime.events import Caption
-    from edgecap.runtime.session import Session
+    from edgecap.runtime.session import Model, Session
     from edgecap.runtime.sound.source import Mixing
+    from edgecap.runtime.thorough import Thorough
+
+    Events = Callable[[Path, "_Progress"], Iterator[Caption]]
+    """Captions one recording."""
 
 
 class Style(NamedTuple):
@@ -43,6 +47,13 @@ def caption(
         ),
     ],
     json: options.Json = False,
+    thorough: Annotated[
+        bool,
+        typer.Option(
+            "--thorough",
+            help="Hear each sound again with three encoders and find better words; wants a bundle that can.",
+        ),
+    ] = False,
     style: Annotated[
         str | None,
         typer.Option(
@@ -77,15 +88,43 @@ def caption(
     _check_formats(files, json, style, several)
     targets = plan(files, output, f".{style or ('jsonl' if json else 'txt')}") if output else None
     model, model_name = load_model(settings)
+    reworder = _reworder(settings, model) if thorough else None
     chosen = _style(json, style, settings.room, model_name, several, None if output else _columns())
     results = Written(targets, chosen.head) if targets else Printed(chosen.head)
     if style or json:
         as_file()
-    code = _caption_all(
-        files, lambda: Session(model, settings.captions, holds_all=True), mixing, chosen, results
-    )
+
+    def events(file: Path, progress: "_Progress") -> "Iterator[Caption]":
+        session = Session(model, settings.captions, holds_all=True)
+        found = _events(file, session, mixing, progress)
+        return _reworded(reworder, file, mixing, found) if reworder else found
+
+    code = _caption_all(files, events, chosen, results)
     if code:
         raise typer.Exit(code)
+
+
+def _reworder(settings: "Config", model: "Model") -> "Thorough":
+    """The bundle's three encoders and their fuser. Raises BundleError where it has none."""
+    from edgecap.runtime.model.bundle import Bundle
+    from edgecap.runtime.thorough import Thorough
+
+    return Thorough.load(Bundle.open(settings.bundle), model)
+
+
+def _reworded(
+    thorough: "Thorough", file: Path, mixing: "Mixing", events: "Iterator[Caption]"
+) -> "Iterator[Caption]":
+    """The same captions in the words that a second, longer look finds: the recording is heard once more."""
+    from edgecap.runtime.errors import UsageError
+    from edgecap.runtime.sound.opener import recording_blocks
+    from edgecap.runtime.sound.stream import is_pipe
+
+    if is_pipe(file):
+        raise UsageError(
+            f"{file}: --thorough hears a recording twice, and a pipe comes once", fix="save it first"
+        )
+    yield from thorough.reworded([*events], (block.samples for block in recording_blocks(file, mixing)))
 
 
 def _check_formats(files: Sequence[Path], json: bool, style: str | None, several: bool) -> None:
@@ -135,8 +174,7 @@ def _style(json: bool, style: str | None, room: str, model: str, several: bool, 
 
 def _caption_all(
     files: Sequence[Path],
-    session: "Callable[[], Session]",
-    mixing: "Mixing",
+    events: "Events",
     style: Style,
     results: "Results",
 ) -> int:
@@ -148,7 +186,7 @@ def _caption_all(
     with _Progress(files) as progress:
         try:
             for file in files:
-                fault = _caption_one(file, session, mixing, style, results, progress)
+                fault = _caption_one(file, events, style, results, progress)
                 done += fault is None
                 code = code or (fault.code if fault else 0)
         except KeyboardInterrupt:
@@ -161,8 +199,7 @@ def _caption_all(
 
 def _caption_one(
     file: Path,
-    session: "Callable[[], Session]",
-    mixing: "Mixing",
+    events: "Events",
     style: Style,
     results: "Results",
     progress: "_Progress",
@@ -179,9 +216,9 @@ def _caption_one(
 
     heard = False
 
-    def events() -> "Iterator[Caption]":
+    def told() -> "Iterator[Caption]":
         nonlocal heard
-        for event in _events(file, session(), mixing, progress):
+        for event in events(file, progress):
             heard = True
             yield event
 
@@ -192,7 +229,7 @@ def _caption_one(
         fault = error
     else:
         try:
-            for text in style.written(str(file), events()):
+            for text in style.written(str(file), told()):
                 progress.stop()  # it may be on the same terminal
                 results.put(text)
             results.done()

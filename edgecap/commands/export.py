@@ -71,16 +71,25 @@ def export(
         Path | None,
         typer.Option(metavar="FOLDER", help="Recordings for --verify, beside what is synthesised."),
     ] = None,
+    onto: Annotated[
+        str,
+        typer.Option(
+            metavar="BUNDLE",
+            help="Of a captioner of recordings (thorough.yaml): the bundle that it was taught beside.",
+        ),
+    ] = "room-small",
 ) -> None:
     """A checkpoint becomes a bundle that the edge runs, proven to be the same model.
 
     It is written whole or not at all: what was there before stays until the new one is complete.
     """
     from edgecap.runtime.errors import UnavailableError
+    from edgecap.runtime.model.bundle import Bundle
 
     try:
         from edgecap.export.export import export_bundle
         from edgecap.export.options import Options
+        from edgecap.export.thorough import export_thorough, is_thorough
     except ModuleNotFoundError as missing:
         raise UnavailableError(
             f"{missing.name} is not installed",
@@ -91,6 +100,10 @@ def export(
     def progress(step: str) -> None:
         note(f"{step} …")
 
+    if is_thorough(checkpoint):
+        bundle = export_thorough(checkpoint, Bundle.open(onto), output, progress)
+        print(f"{output}: {bundle.title}. Next: edgecap caption --thorough --bundle {output} FILE")
+        return
     wanted = Options(
         target=target,
         precision=precision,

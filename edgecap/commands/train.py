@@ -1,14 +1,17 @@
 """train: from sounds to a checkpoint."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..console import say
+
+if TYPE_CHECKING:
+    from edgecap.training.papers.smoke import Rehearsal
 
 Corpus = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Clips: a folder with clips.csv, labels.csv and the audio.")
@@ -27,10 +30,17 @@ class Split(StrEnum):
 
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A file of training/recipes.")],
-    corpus: Corpus,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Clips: a folder with clips.csv, labels.csv and the audio; or a public corpus.",
+        ),
+    ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Checkpoints, logs, curves, the model.")
-    ],
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Checkpoints, logs, curves, the model."),
+    ] = None,
     teacher: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="The teacher's weights (efficientat-mn04); else labels alone."),
@@ -50,6 +60,13 @@ def train(
         ),
     ] = None,
     cache: Cache = Path("runs/cache"),
+    smoke: Annotated[
+        bool,
+        typer.Option(
+            "--smoke",
+            help="Of a paper's recipe: twenty steps at full size on random features, and their memory.",
+        ),
+    ] = False,
     anew: Annotated[
         bool,
         typer.Option(
@@ -65,20 +82,34 @@ def train(
 
     It resumes where it was stopped; a stage that was made from other settings or inputs is refused, with what
     changed. FOLDER/model is what `edgecap export` takes; every stage draws its
-    curves into FOLDER/STAGE/curves.png. A recipe of the paper (clotho-ref.yaml) learns from a public corpus
-    and ends with its scores in FOLDER/scores.json: of validation, unless the test split is asked for.
+    curves into FOLDER/STAGE/curves.png. A paper's recipe (clotho-ref.yaml) learns from a public corpus and
+    public weights, one of our own scale (-small) from prepared scenes; both end with scores in FOLDER: of
+    validation, unless the test split is asked for.
     """
+    from edgecap.runtime.errors import UsageError
     from edgecap.runtime.model.bundle import Bundle
 
     with room("train"):
-        from edgecap.training.papers.see import PaperRecipe, train_paper
-        from edgecap.training.recipe import read_recipe
+        from edgecap.training.papers.order import Order
+        from edgecap.training.recipe import PAPERS, SMOKES, Recipe, read_recipe
         from edgecap.training.train import train as run
     plan = read_recipe(recipe)
-    if isinstance(plan, PaperRecipe):
+    if smoke:
+        _rehearse(plan, SMOKES)
+        return
+    if corpus is None or output is None:
+        raise UsageError(
+            f"{recipe} is trained from a corpus into a folder",
+            fix="name both: --corpus FOLDER -o FOLDER; a paper's recipe can be rehearsed without, by --smoke",
+        )
+    if not isinstance(plan, Recipe):
         with progress_bar() as progress:
-            folder = train_paper(plan, corpus, weights, output, progress, anew=anew, scored=split.value)
-        say(f"{folder}: trained. What it says of the held-out recordings: {output / 'captions.csv'}")
+            order = Order(
+                corpus, output, weights, scenes, start or "room-small", cache, progress, anew, split.value
+            )
+            folder = PAPERS[type(plan)](plan, order)
+        made = ", ".join(str(path) for path in sorted(output.glob("*.csv")) + sorted(output.glob("*.json")))
+        say(f"{folder}: trained. What it says of the held-out recordings, and its scores: {made}")
         return
     with progress_bar() as progress:
         papers = {"MODEL_CARD.md": recipe.with_suffix(".card.md"), "LICENSE": recipe.with_suffix(".license")}
@@ -86,6 +117,19 @@ def train(
         bundle = Bundle.open(start) if start else None
         folder = run(plan, corpus, teacher, output, cache, papers, scenes, bundle, progress, anew=anew)
     say(f"{folder}: trained. Next: edgecap export {folder} -o BUNDLE")
+
+
+def _rehearse(plan: object, stages: "Mapping[type, Callable[[Any], Iterator[Rehearsal]]]") -> None:
+    """Twenty steps of every stage of a recipe, a line each."""
+    from edgecap.runtime.errors import UsageError
+    from edgecap.training.papers.smoke import rehearse
+
+    if type(plan) not in stages:
+        raise UsageError("--smoke is for the recipes of papers", fix="leave it out, and name --corpus and -o")
+    for stage in stages[type(plan)](plan):
+        with progress_bar() as progress:
+            done = rehearse(stage, progress)
+        say(str(done))
 
 
 @contextmanager

@@ -212,7 +212,7 @@ def test_the_weights_that_were_judged_best_are_left_wherever_it_was_stopped(
     def judge(net: nn.Linear) -> float:
         assert not net.training
         seen.append(net.weight.detach().clone())
-        return -abs(float(net.weight[0, 1].detach()) + 1.0)  # passed on the way to -2
+        return -abs(float(net.weight.detach()[0, 1]) + 1.0)  # passed on the way to -2
 
     if stop_after is not None:
         with pytest.raises(InterruptedError):

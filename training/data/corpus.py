@@ -134,13 +134,13 @@ def _read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def decode(path: Path) -> NDArray[np.int16]:
-    """(n,) mono samples at 32 kHz. Raises DataError if the file is no sound."""
+def decode(path: Path, rate: int = RATE) -> NDArray[np.int16]:
+    """(n,) mono samples, at 32 kHz unless told otherwise. Raises DataError if the file is no sound."""
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        samples, found = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
         raise DataError(
             f"{path} can't be decoded", why=str(error), fix="remove its row or mend the file"
         ) from error
-    mono = soxr.resample(samples.mean(axis=1), rate, RATE, quality="HQ")
+    mono = soxr.resample(samples.mean(axis=1), found, rate, quality="HQ")
     return np.asarray((np.clip(mono, -1.0, 1.0) * 32767.0).round(), np.int16)

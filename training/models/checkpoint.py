@@ -17,9 +17,14 @@ NAMED_AT_MOST = 5
 
 
 def write_tensors(module: nn.Module, path: Path) -> None:
-    """Every tensor of the module's state dict, written beside the target and then renamed over it."""
+    """Every tensor of the module's state dict, written beside the target and then renamed over it.
+
+    One that the module has under several names is written under the first.
+    """
     partial = path.with_name(path.name + ".partial")
-    save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, partial)
+    again = _other_names(module)
+    state = {name: tensor for name, tensor in module.state_dict().items() if name not in again}
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, partial)
     partial.replace(path)
 
 
@@ -49,9 +54,12 @@ def read_tensors(path: Path, wrapper: str = "model") -> dict[str, Tensor]:
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
     """Load `tensors` into the module; each name and shape must be the module's own.
 
+    A module on the meta device, which has shapes and no memory, takes them over as they are.
     Raises BundleError that names what is missing, extra or misshapen.
     """
     own = module.state_dict()
+    again = {name: first for name, first in _other_names(module).items() if name not in tensors}
+    tensors = {**tensors, **{name: tensors[first] for name, first in again.items() if first in tensors}}
     missing = [f"{name} is missing" for name in own if name not in tensors]
     extra = [f"{name} is not part of this model" for name in tensors if name not in own]
     misshapen = [
@@ -66,7 +74,16 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None
             why="; ".join(wrong),
             fix="use the checkpoint with the configuration it was trained with",
         )
-    module.load_state_dict(dict(tensors))
+    is_empty = any(tensor.is_meta for tensor in own.values())
+    fitting = {name: tensors[name].to(tensor.dtype) for name, tensor in own.items()}
+    module.load_state_dict(fitting, assign=is_empty)
+
+
+def _other_names(module: nn.Module) -> dict[str, str]:
+    """Further names of parameters that the module has under several -> the first."""
+    first: dict[int, str] = {}
+    named = module.named_parameters(remove_duplicate=False)
+    return {name: seen for name, each in named if (seen := first.setdefault(id(each), name)) != name}
 
 
 def _shape(tensor: Tensor) -> str:

@@ -172,12 +172,21 @@ class CausalConvNeXt(nn.Module):
 
     def features(self, log_mel: Tensor) -> Tensor:
         """Embeddings of whole streams: (B, T, mels) in dB, T a multiple of 32 -> (B, T / 32, width)."""
+        x = self.before_last_stage(log_mel)
+        for block in list(self._stages())[-1][1]:
+            x = block(x)
+        return x.mean(3).transpose(1, 2)
+
+    def before_last_stage(self, log_mel: Tensor) -> Tensor:
+        """What the last stage's blocks are given: (B, T, mels) in dB -> (B, width, T / 32, mels / 32)."""
         x = self.normalise(log_mel).contiguous(memory_format=torch.channels_last)
-        for downsample, blocks in self._stages():
-            x = downsample(x)
+        *before, (downsample, _) = self._stages()
+        for earlier, blocks in before:
+            x = earlier(x)
             for block in blocks:
                 x = block(x)
-        return x.mean(3).transpose(1, 2)
+        halved: Tensor = downsample(x)
+        return halved
 
     def classify(self, embeddings: Tensor) -> Tensor:
         """Logits of the known sounds, (..., width) -> (..., sounds): the clip head applied to one frame."""

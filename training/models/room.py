@@ -163,8 +163,16 @@ def adapter_graph(config: RoomConfig, adapter: SemanticAdapter) -> ExportGraph:
 
 
 def decoder_graphs(config: RoomConfig, decoder: GptDecoder) -> list[ExportGraph]:
-    """Prefill and step: a fixed-size cache as state, so that no shape changes from token to token."""
-    c = config.decoder
+    """Prefill and step, of memories as long as the adapter's."""
+    return cached_decoder_graphs(decoder, _positions(config))
+
+
+def cached_decoder_graphs(decoder: GptDecoder, n: Extent) -> list[ExportGraph]:
+    """Prefill and step: a fixed-size cache as state, so that no shape changes from token to token.
+
+    n: the positions that a memory may have.
+    """
+    c = decoder.config
     head = c.width // c.heads
 
     def cross(batch: str | int) -> tuple[Port, Port]:
@@ -179,7 +187,6 @@ def decoder_graphs(config: RoomConfig, decoder: GptDecoder) -> list[ExportGraph]
         outputs=(Port("log_probs", ("beam", c.vocabulary)),),
         state=(Port("keys", cache), Port("values", cache)),
     )
-    n = _positions(config)
     return [
         ExportGraph(prefill, Prefill(decoder).eval(), {"batch": BATCH, "n": n}),
         ExportGraph(

@@ -6,7 +6,6 @@ Of the decoder's steps those weights are kept that say most of the validation re
 tried is compared there too; the test split is scored where it is asked for, and each such look is counted.
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 import torch
 from msgspec import Meta
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ...runtime.errors import InputMissingError
 from ...runtime.saying.decoder import Search
@@ -23,8 +23,8 @@ from ..data.corpora import Corpora, Name, read_corpora
 from ..data.features import Features, extract
 from ..distributed import team
 from ..evaluation.metrics.text import cider_d, tokenise
-from ..evaluation.metrics.text_scores import TextScores, score_text
-from ..loop import Progress
+from ..loop import Loss, Progress
+from ..losses import bag_of_words, info_nce, next_token
 from ..models import room
 from ..models.checkpoint import write_tensors
 from ..models.convnext import SIZES, load_public
@@ -35,6 +35,12 @@ from ..run_folder import Run
 from ..sentence import sentence_digest, sentence_model
 from ..tokenizer import CaptionTokenizer, build_tokenizer
 from ..torch_engine import decoder_of
+from .order import Order
+from .scores import Scored, write_scores
+from .smoke import Rehearsal, random_tokens
+
+MELS, WORDS = 224, 4371
+"""Of a rehearsal: the extractor's bins, and Clotho's words."""
 
 
 class PaperRecipe(
@@ -65,15 +71,6 @@ AS_PUBLISHED = Search(least=3, stops_early=False)
 """The DCASE 2024 baseline's beam (SEE-7)."""
 JUDGED = 300
 """Validation recordings that a decoder is judged by."""
-Scored = Literal["val", "test"]
-
-
-class Scores(msgspec.Struct):
-    """scores.json: what was scored, and how often the test split was looked at."""
-
-    val: TextScores | None = None
-    test: TextScores | None = None
-    test_looks: int = 0
 
 
 class PaperCaptioner(nn.Module):
@@ -88,21 +85,16 @@ class PaperCaptioner(nn.Module):
         self.decoder = GptDecoder(config.decoder)
 
 
-def train_paper(
-    recipe: PaperRecipe, corpus_folder: Path, weights: Path | None, output: Path,
-    progress: Progress = lambda done, what: None, *, anew: bool = False, scored: Scored = "val",
-) -> Path:  # fmt: skip
+def train_paper(recipe: PaperRecipe, order: Order) -> Path:
     """Run the stages that are not done yet, then score; returns the folder of the checkpoint.
 
-    scored: which split of the first corpus. weights: a folder with the extractor's file and the sentence
-    model's folder.
-    anew: a stage that was made from something else is made again; else UsageError says what changed.
+    The order's weights hold the extractor's file and the sentence model's folder.
     Raises InputMissingError that says what is to be put where.
     """
-    workers = team()
+    output, progress, workers = order.output, order.progress, team()
     torch.manual_seed(recipe.seed)
-    extractor_file, sentence_folder = _weights(recipe, weights)
-    corpora = read_corpora(corpus_folder, recipe.corpora)
+    extractor_file, sentence_folder = _weights(recipe, order.weights)
+    corpora = read_corpora(order.corpus, recipe.corpora)
     _say(corpora, progress)
     extractor = load_public(extractor_file)
     with workers.leader_first():
@@ -124,7 +116,7 @@ def train_paper(
 
     def stage(name: str, **causes: Any) -> Run:
         with workers.leader_first():
-            made_from.claim(output / name, causes, anew=anew)
+            made_from.claim(output / name, causes, anew=order.anew)
         return Run(output, name)
 
     causes = {
@@ -154,10 +146,48 @@ def train_paper(
     folder = output / "model"
     if workers.leads:
         save(model, tokenizer, recipe, corpora, folder)
-        held_out = features(scored)
+        held_out = features(order.scored)
         if len(held_out):
-            score(model, tokenizer, held_out, scored, output, progress)
+            score(model, tokenizer, held_out, order.scored, output, progress)
     return folder
+
+
+def smoke_see(recipe: PaperRecipe) -> Iterator[Rehearsal]:
+    """Both stages at their own sizes, on random features of the longest clips."""
+    config = room.RoomConfig(
+        encoder=recipe.size, adapter=recipe.adapter,
+        decoder=GptConfig(vocabulary=WORDS, **msgspec.structs.asdict(recipe.decoder)),
+    )  # fmt: skip
+    model, adapter = PaperCaptioner(config), recipe.adapter
+    width, longest = SIZES[recipe.size].widths[-1], recipe.decoder.max_tokens
+
+    def heard(device: torch.device, clips: int) -> tuple[Tensor, Tensor, Tensor]:
+        embeddings = torch.randn(clips, adapter.window, width, device=device)
+        spectrogram = torch.randn(clips, 8 * adapter.window, MELS, device=device)
+        return embeddings, spectrogram, random_tokens(device, clips, longest, WORDS)
+
+    def meaning(batch: tuple[Tensor, Tensor, Tensor]) -> Loss:
+        embeddings, _, tokens = batch
+        adapted = model.adapter(embeddings)
+        text = F.normalize(torch.randn_like(adapted.semantic), dim=-1)
+        other = torch.zeros(len(text), len(text), dtype=torch.bool, device=text.device)
+        words = bag_of_words(model.adapter.words(adapted.pooled).float(), tokens)
+        return info_nce(adapted.semantic.float(), text.float(), other) + words, {}
+
+    def sentence(batch: tuple[Tensor, Tensor, Tensor]) -> Loss:
+        embeddings, spectrogram, tokens = batch
+        memory = model.adapter(embeddings, None, spectrogram).memory
+        return next_token(model.decoder(tokens[:, :-1], memory).float(), tokens), {}
+
+    settings = recipe.semantic_stage
+    if adapter.layers:
+        clips = settings.batch
+        model.adapter.train().projection.requires_grad_(False)
+        yield Rehearsal("semantic", model, lambda on: heard(on, clips), meaning, settings.learning_rate)
+    settings = recipe.decoder_stage
+    model.adapter.requires_grad_(False).train_memory()
+    model.adapter.projection.requires_grad_(True)
+    yield Rehearsal("decoder", model, lambda on: heard(on, settings.batch), sentence, settings.learning_rate)
 
 
 def save(
@@ -196,24 +226,13 @@ def score(
     model: PaperCaptioner, tokenizer: CaptionTokenizer, held_out: Features, split: Scored, output: Path,
     progress: Progress,
 ) -> None:  # fmt: skip
-    """Caption held-out recordings into captions.csv; their scores into scores.json, beside the other split's.
-
-    All at once: the rarity of words in CIDEr comes from the references scored together.
-    """
+    """Caption held-out recordings into captions.csv, and score them into scores.json."""
     said = []
     for caption in say(model, tokenizer, held_out):
         said.append(caption)
         progress(len(said) / len(held_out), f"captioning {len(held_out)} {split} recordings")
-    with (output / "captions.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["recording", "caption"])
-        table.writerows(zip((r.id for r in held_out.recordings), said, strict=True))
-    path = output / "scores.json"
-    scores = msgspec.json.decode(path.read_bytes(), type=Scores) if path.exists() else Scores()
-    if len(held_out) > 1:  # CIDEr knows no rare words else
-        setattr(scores, split, score_text(said, [r.captions for r in held_out.recordings]))
-    scores.test_looks += split == "test"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(scores)))
+    names, references = ([r.id for r in held_out.recordings], [r.captions for r in held_out.recordings])
+    write_scores(said, names, references, split, output)
 
 
 def _weights(recipe: PaperRecipe, folder: Path | None) -> tuple[Path, Path | None]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-import soundfile
 import torch
 import yaml
 from typer.testing import CliRunner
@@ -16,61 +15,28 @@ from typer.testing import CliRunner
 from edgecap.cli import app
 from edgecap.runtime.errors import DataError, InputMissingError, UsageError
 from edgecap.training import losses
-from edgecap.training.data.corpora import CLOTHO_SPLITS, Recording, read_corpora
+from edgecap.training.data.corpora import Recording, read_corpora
 from edgecap.training.data.features import Features, extract
 from edgecap.training.models import gpt, see
 from edgecap.training.models.checkpoint import write_tensors
 from edgecap.training.models.convnext import WindowedConvNeXt
 from edgecap.training.models.room import RoomConfig
+from edgecap.training.papers.order import Order
 from edgecap.training.papers.see import PaperCaptioner, PaperRecipe, train_paper
 from edgecap.training.recipe import read_recipe
 from edgecap.training.room import see_stages as captioner
 from edgecap.training.torch_engine import decoder_of
 from tests import tiny_bert
+from tests.made_clotho import sound, table, write_clotho
 
 torch.set_num_threads(1)
 RECIPES = Path(__file__).parents[3] / "training" / "recipes"
-PAPER_RECIPES = sorted(path for path in RECIPES.glob("*.yaml") if "corpora:" in path.read_text())
-
-
-def sound(path: Path, seed: int, duration_s: float = 1.1, rate: int = 44_100) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    soundfile.write(path, 0.1 * rng.normal(size=int(duration_s * rate)), rate)
-
-
-def table(path: Path, rows: list[list[str]], encoding: str = "utf-8") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding=encoding) as file:
-        csv.writer(file).writerows(rows)
+PAPER_RECIPES = sorted(path for path in RECIPES.glob("*.yaml") if "kind: see" in path.read_text())
 
 
 @pytest.fixture(scope="module")
 def clotho(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clotho v2.1: three recordings for training, one of them lost; two for each other split."""
-    folder = tmp_path_factory.mktemp("clotho")
-    for start, (split, name) in enumerate(CLOTHO_SPLITS.items()):
-        files = [f"{name} {i}, outside.wav" for i in range(3 if split == "train" else 2)]
-        captions = [["file_name", *(f"caption_{n}" for n in range(1, 6))]]
-        facts = [
-            [
-                "file_name",
-                "keywords",
-                "sound_id",
-                "sound_link",
-                "start_end_samples",
-                "manufacturer",
-                "license",
-            ]
-        ]
-        for i, file in enumerate(files):
-            captions.append([file, *(f'A dog barks, "woof", {n} times near {name}.' for n in range(1, 6))])
-            facts.append([file, "dog;bark", f"{start}{i}", "link", "[0, 9]", "José", "http://cc/by/3.0/"])
-            if (split, i) != ("train", 2):
-                sound(folder / name / file, i)
-        table(folder / f"clotho_captions_{name}.csv", captions)
-        table(folder / f"clotho_metadata_{name}.csv", facts, "latin-1")
-    return folder
+    return write_clotho(tmp_path_factory.mktemp("clotho"))
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +198,7 @@ VARIANTS = {
 @pytest.mark.parametrize("name", VARIANTS)
 def test_paper_mode_runs_start_to_end(name: str, clotho: Path, weights: Path, tmp_path: Path) -> None:
     recipe = msgspec.convert(VARIANTS[name], PaperRecipe)
-    folder = train_paper(recipe, clotho, weights, tmp_path, scored="test")
+    folder = train_paper(recipe, Order(clotho, tmp_path, weights, scored="test"))
     said = list(csv.reader((tmp_path / "captions.csv").read_text().splitlines()))
     assert [row[0] for row in said[1:]] == ["clotho/evaluation/evaluation 0, outside.wav",
                                             "clotho/evaluation/evaluation 1, outside.wav"]  # fmt: skip
@@ -257,14 +223,16 @@ def test_the_command_runs_a_recipe_of_the_paper_and_asks_for_weights(
     with pytest.raises(
         InputMissingError, match=r"needs public weights: the extractor extractor\.safetensors"
     ):
-        train_paper(msgspec.convert(SMALL, PaperRecipe), clotho, None, tmp_path / "other")
+        train_paper(msgspec.convert(SMALL, PaperRecipe), Order(clotho, tmp_path / "other"))
 
 
 def test_a_stage_of_the_paper_that_was_made_from_something_else_is_refused(
     clotho: Path, weights: Path, tmp_path: Path
 ) -> None:
     def paper(anew: bool = False, **changes: dict[str, object]) -> None:
-        train_paper(msgspec.convert(variant(**changes), PaperRecipe), folder, weights_here, output, anew=anew)
+        train_paper(
+            msgspec.convert(variant(**changes), PaperRecipe), Order(folder, output, weights_here, anew=anew)
+        )
 
     folder, weights_here = (
         Path(shutil.copytree(path, tmp_path / name))

@@ -23,17 +23,29 @@ def retrieval(
 ) -> dict[str, float]:
     """R@1, R@5, R@10 (a right answer is among the first k) and mAP@10, each the mean over queries.
 
+    As `of_each_query`, which see.
+    """
+    each = of_each_query(queries, answers, right)
+    return {name: float(values.mean()) for name, values in each.items()}
+
+
+def of_each_query(
+    queries: NDArray[np.float32], answers: NDArray[np.float32], right: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64]]:
+    """Figure -> (q,): whether a right answer is among the first k, and the average precision of ten.
+
     queries: (q, d), answers: (a, d), by cosine; right: (q, a), at least one a row. mAP@10 divides by as many
-    right answers as could be among ten.
+    right answers as could be among ten; with one it is 1/rank, the mAP10 of papers.
     """
     cosine = _unit(queries) @ _unit(answers).T
-    order = np.argsort(-cosine, axis=1, kind="stable")
-    hits = np.take_along_axis(right, order, axis=1)
-    scores = {f"R@{k}": float(hits[:, :k].any(1).mean()) for k in RANKS}
-    ten = hits[:, :10]
+    order = np.argsort(-cosine, axis=1, kind="stable")[:, : max(RANKS)]
+    ten = np.take_along_axis(right, order, axis=1)
+    scores: dict[str, NDArray[np.float64]] = {
+        f"R@{k}": np.asarray(ten[:, :k].any(1), np.float64) for k in RANKS
+    }
     precision = ten.cumsum(1) / np.arange(1, ten.shape[1] + 1)
-    possible = np.minimum(right.sum(1), 10)
-    scores["mAP@10"] = float(((precision * ten).sum(1) / possible).mean())
+    possible = np.minimum(right.sum(1), max(RANKS))
+    scores["mAP@10"] = np.asarray((precision * ten).sum(1) / possible)
     return scores
 
 

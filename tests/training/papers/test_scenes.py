@@ -1,0 +1,109 @@
+"""Scenes on the disk as ears heard them, and the small table that is run on such."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecap.runtime.audio import CHUNK_SAMPLES, RATE, Samples
+from edgecap.runtime.errors import DataError, InputMissingError, UsageError
+from edgecap.runtime.model.bundle import Bundle
+from edgecap.training.data.corpus import Corpus, open_corpus
+from edgecap.training.papers import ears, trial
+from edgecap.training.papers.ears import Ear
+from edgecap.training.papers.scenes import choose, hear, open_scenes, padded
+from edgecap.training.prepare.plan import Piece, Plan, PlannedSound, write_plans
+
+
+@pytest.fixture(scope="module")
+def corpus(corpus_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return open_corpus(corpus_folder, tmp_path_factory.mktemp("cache"))
+
+
+def plan(number: int, clip: str = "rain-0") -> Plan:
+    piece = Piece(clip, 0, RATE, at=CHUNK_SAMPLES, lasts=RATE)
+    sound = PlannedSound(clip.split("-")[0], (piece,), level_db=-30.0)
+    chunks = 6 + number % 3
+    return Plan(f"made:{number}", "rain falls", "rain", chunks, number, -60.0, (sound,), others=("it rains",))
+
+
+def loudness(digest: str = "1") -> Ear:
+    """An ear that hears how loud each chunk is, so that what is kept can be checked by hand."""
+
+    def levels(samples: Samples) -> np.ndarray:
+        whole = samples[: len(samples) // CHUNK_SAMPLES * CHUNK_SAMPLES].reshape(-1, CHUNK_SAMPLES)
+        return np.sqrt(np.square(whole).mean(1, keepdims=True))
+
+    return Ear("loudness", 1, CHUNK_SAMPLES / RATE, digest, levels)
+
+
+def test_what_ears_heard_is_kept_for_each_scene_and_not_heard_twice(
+    corpus: Corpus, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    plans = [plan(number) for number in range(5)]
+    hear(corpus, "train", plans, [loudness()], tmp_path)
+    hear(
+        corpus, "train", plans, [loudness(), ears.ours(Bundle.open(tiny_bundle))], tmp_path
+    )  # one comes later
+    scenes = open_scenes("train", plans, ["loudness", "ours"], tmp_path)
+    for levels, vectors in zip(scenes.heard["loudness"], scenes.heard["ours"], strict=True):
+        assert len(levels) == len(vectors)  # the same steps, where it sounds
+        assert levels[0] > 0.005  # not the quiet room before it
+    assert scenes.captions(others=True) == (
+        ["rain falls", "it rains"] * 5,
+        pytest.approx(np.arange(5).repeat(2)),
+    )
+    assert set(scenes.alike()) == {0}
+
+    def deaf(samples: Samples) -> np.ndarray:
+        raise AssertionError("it was heard already")
+
+    hear(corpus, "train", plans, [loudness()._replace(hear=deaf)], tmp_path)
+    with pytest.raises(AssertionError):  # of another version nothing is left
+        hear(corpus, "train", plans, [loudness("2")._replace(hear=deaf)], tmp_path)
+    with pytest.raises(InputMissingError, match="loudness has not heard"):
+        open_scenes("train", plans, ["loudness"], tmp_path)
+    with pytest.raises(DataError, match="no clip gong-0"):
+        hear(corpus, "train", [plan(0, "gong-0")], [loudness()], tmp_path)
+
+
+def test_some_plans_are_always_the_same_ones(tmp_path: Path) -> None:
+    (tmp_path / "val").mkdir()
+    write_plans(tmp_path / "val", [plan(number) for number in range(20)])
+    some = choose(tmp_path, "val", 5)
+    assert some == choose(tmp_path, "val", 5)
+    assert [one.id for one in some] == sorted((one.id for one in some), key=lambda name: int(name[5:]))
+    assert len(choose(tmp_path, "val", None)) == len(choose(tmp_path, "val", 99)) == 20
+
+
+def test_scenes_are_padded_and_cut_at_their_beginning() -> None:
+    x, valid = padded([np.arange(6).reshape(3, 2), np.arange(10).reshape(5, 2)], longest=4)  # type: ignore[list-item]
+    assert x[0, :3].tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert x[1, 0].tolist() == [2, 3]
+    assert valid.tolist() == [[True, True, True, False], [True] * 4]
+
+
+def test_a_table_is_run_once_and_says_what_the_claims_are_worth(tmp_path: Path) -> None:
+    asked = []
+
+    def score(row: str, seed: int, folder: Path, progress: object) -> trial.Scores:
+        asked.append((row, seed))
+        rng = np.random.default_rng(seed)
+        return {"mAP": rng.normal(0.5 + 0.2 * (row == "self"), 0.1, 200), "seconds_once": np.array([seed])}
+
+    made = trial.Trial(
+        paper="made", rows={"none": {}, "self": {"heads": 1}}, score=score, causes={"recipe": 1},
+        claims=[trial.Claim("self", "none", "mAP", "24.3 > 23.2"), trial.Claim("none", "self", "mAP")],
+    )  # fmt: skip
+    first = trial.table(made, trial.run(made, (1, 2, 3), tmp_path))
+    assert first == trial.table(made, trial.run(made, (1, 2, 3), tmp_path))
+    assert len(asked) == 6
+    assert asked[:2] == [("none", 1), ("self", 1)]  # whole seeds first
+    assert "3 of 3 seeds: reproduced" in first
+    assert "0 of 3 seeds: contradicted" in first
+    assert "| none | 0.49" in first or "| none | 0.50" in first
+    trial.run(made.only(["self"]), (1, 2, 3, 4), tmp_path)
+    assert asked[6:] == [("self", 4)]
+    with pytest.raises(UsageError, match="no row 'graph'"):
+        made.only(["graph"])
+    assert [trial.note_look(tmp_path, "made", "test", ["self"]) for _ in range(2)] == [1, 2]
