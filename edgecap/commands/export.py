@@ -102,7 +102,7 @@ def export(
 
     if is_thorough(checkpoint):
         bundle = export_thorough(checkpoint, Bundle.open(onto), output, progress)
-        print(f"{output}: {bundle.title}. Next: edgecap caption --thorough --bundle {output} FILE")
+        say(f"{output}: {bundle.title}. Next: edgecap caption --thorough --bundle {output} FILE")
         return
     wanted = Options(
         target=target,
