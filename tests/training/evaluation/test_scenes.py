@@ -304,3 +304,9 @@ def test_everything_is_heard_and_scored_in_one_run(corpus: Corpus, model: Model,
     assert said.sentence == scenes.join(said.shown)
     picture = comparison.picture(scenes.make(corpus, free.specs[0]).samples)
     assert picture["seconds"] > 3
+
+
+def test_a_label_without_a_phrase_is_named_by_nothing() -> None:
+    """And hides no other: an empty clause is between any two letters."""
+    names = Names([*LABELS, Label("unlabelled", "", "other")])
+    assert names("A dog is barking.") == Names(LABELS)("A dog is barking.") != frozenset()

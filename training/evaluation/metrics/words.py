@@ -25,7 +25,9 @@ class Names:
         known = {label.name for label in labels}
         made = [Label(name, phrase, kind) for name, (phrase, kind) in PHRASES.items() if name not in known]
         self._known = known | {label.name for label in made}
-        self._clauses = sorted(sayable([*labels, *made]).items(), key=lambda item: -len(item[0]))
+        clauses = sayable([*labels, *made])
+        # What has no phrase can't be said; an empty clause would be found between any two letters.
+        self._clauses = sorted((item for item in clauses.items() if item[0]), key=lambda item: -len(item[0]))
 
     def __call__(self, text: str) -> frozenset[str]:
         """Labels that a caption names; a clause that several labels share names them all."""
