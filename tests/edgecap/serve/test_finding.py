@@ -1,5 +1,6 @@
 """Finding again what was heard: history, search, while one was away; and a tab that is left open for long."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 NODES_MORE = 200
 HEAP_MORE = 5_000_000
+TOLD = 14
+"""Captions that the fixture's ear has told."""
+PATIENCE_S = 60.0
 BURST = 30
 """Captions sent at once: ZeroMQ's queue to the face holds so many, what is more comes by replay."""
 
@@ -38,8 +42,16 @@ def found(page: "Page", place: str) -> list[str]:
 
 
 def arrived(page: "Page", name: str) -> None:
-    """All that was said is there; then this view."""
+    """All that was said is there, and kept: rooms are not told in step, and what is stored comes later. Then
+    this view."""
     expect(page.locator("#log")).to_contain_text("A dog barks, then someone laughs.")
+    kept = (
+        "fetch('api/captions?limit=200').then(r => r.json()).then(f => f.captions.filter(c => c.end).length)"
+    )
+    deadline = time.monotonic() + PATIENCE_S
+    while page.evaluate(kept) < TOLD:
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(100)
     view(page, name)
 
 
