@@ -35,7 +35,7 @@ TWO_STAGES, JOINT = "two stages", "joint, equal seconds"
 ROWS = (TWO_STAGES, JOINT)
 ALPHA = 0.2
 TEMPERATURE = 0.07
-TIMED, UNTIMED = 12, 3
+TIMED, UNTIMED = 30, 3
 """Steps by whose seconds a joint training is made as long as the two stages, after some that warm up."""
 
 

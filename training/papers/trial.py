@@ -76,13 +76,13 @@ def run(
 
         path = folder / f"{row.replace(' ', '-').replace('/', '-')}-{seed}"
         kept = path / "scores.npz"
-        causes = {"row": trial.rows[row], "seed": seed, **trial.causes}
-        if not made_from.is_current(kept, causes):
-            made_from.begin(kept)
+        # What another training left goes: it would be resumed, and pass for this one.
+        made_from.claim(path, {"row": trial.rows[row], "seed": seed, **trial.causes}, anew=True)
+        if not kept.exists():
             scores = trial.score(row, seed, path, told)
-            path.mkdir(parents=True, exist_ok=True)
-            np.savez(kept, **{name: np.atleast_1d(values) for name, values in scores.items()})  # type: ignore[arg-type]
-            made_from.done(kept, causes)
+            beside = kept.with_suffix(".tmp.npz")
+            np.savez(beside, **{name: np.atleast_1d(values) for name, values in scores.items()})  # type: ignore[arg-type]
+            beside.replace(kept)
         with np.load(kept) as stored:
             found[row].append(dict(stored))
     return {

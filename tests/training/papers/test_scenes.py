@@ -1,5 +1,6 @@
 """Scenes on the disk as ears heard them, and the small table that is run on such."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,9 @@ def test_a_table_is_run_once_and_says_what_the_claims_are_worth(tmp_path: Path) 
     asked = []
 
     def score(row: str, seed: int, folder: Path, progress: object) -> trial.Scores:
+        assert not (folder / "last.pt").exists()  # of a training that was made from something else
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "last.pt").write_text("half way")
         asked.append((row, seed))
         rng = np.random.default_rng(seed)
         return {"mAP": rng.normal(0.5 + 0.2 * (row == "self"), 0.1, 200), "seconds_once": np.array([seed])}
@@ -104,6 +108,9 @@ def test_a_table_is_run_once_and_says_what_the_claims_are_worth(tmp_path: Path) 
     assert "| none | 0.49" in first or "| none | 0.50" in first
     trial.run(made.only(["self"]), (1, 2, 3, 4), tmp_path)
     assert asked[6:] == [("self", 4)]
+    longer = dataclasses.replace(made, causes={"recipe": 2})
+    trial.run(longer.only(["self"]), (1,), tmp_path)
+    assert asked[7:] == [("self", 1)]
     with pytest.raises(UsageError, match="no row 'graph'"):
         made.only(["graph"])
     assert [trial.note_look(tmp_path, "made", "test", ["self"]) for _ in range(2)] == [1, 2]
