@@ -189,7 +189,7 @@ def _wrapped(text: str, width: int | None) -> list[str]:
     """The text in lines, at least one."""
     if width is None:
         return [text]
-    return textwrap.wrap(text, max(1, width), break_long_words=False) or [text]
+    return textwrap.wrap(text, max(1, width), break_long_words=False, break_on_hyphens=False) or [text]
 
 
 def inert(cell: str) -> str:
