@@ -31,7 +31,7 @@ from ..loop import Loss, Progress, Stage, cosine, decayed, fit
 from ..models.convnext import CausalConvNeXt, stochastic_depth
 from ..run_folder import Run
 from ..sound import augment
-from ..sound.compose import Composer, Stream
+from ..sound.compose import Composer, Mix, Stream
 from .teacher import WIDTH, Teacher
 
 
@@ -46,6 +46,9 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     learning_rate: Annotated[float, Meta(gt=0)] = 2e-3
     weight_decay: Annotated[float, Meta(ge=0)] = 0.05
     warmup: Annotated[int, Meta(ge=0)] = 200
+    least_rate: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """Share of the learning rate that is left in the end. 1: it stays, and wherever such a stage is stopped
+    its averaged weights are of use."""
     average: Annotated[float, Meta(ge=0, lt=1)] = 0.999
     vectors: Annotated[float, Meta(ge=0)] = 5.0
     """Weight of the loss to the teacher's vectors."""
@@ -55,6 +58,8 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Share of scenes that hold one clear sound."""
     warnings: Annotated[float, Meta(ge=0, le=1)] = 0.0
     """Share of scenes that hold an alarm, or what could be taken for one, over household noise."""
+    homes: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """Share of the others that are one sound across a room, mostly over noise."""
     filter_db: Annotated[float, Meta(ge=0)] = 6.0
     """How much microphones and rooms colour a stream."""
     drop_path: Annotated[float, Meta(ge=0, lt=1)] = 0.0
@@ -154,14 +159,12 @@ def train_encoder(
     model.train()
     encoder.bn0.eval()  # its statistics are the data's, once: a stream has no batch
     lesson = Lesson(model, teacher, settings, workers)
+    mix = Mix(settings.warnings, settings.homes, settings.clear)
 
     def batches(begin: int) -> Iterable[tuple[Tensor, ...]]:
         entropy = [settings.seed, begin, *([workers.rank] if workers.rank else [])]
         seeds = np.random.SeedSequence(entropy).spawn(settings.batch + 1)
-        streams = [
-            Stream(composer, np.random.default_rng(seed), settings.chunks, settings.clear, settings.warnings)
-            for seed in seeds[:-1]
-        ]
+        streams = [Stream(composer, np.random.default_rng(seed), settings.chunks, mix) for seed in seeds[:-1]]
         if not begin:
             _set_statistics(model, lesson.front_end, teacher, streams, is_new)
         lesson.begin(np.random.default_rng(seeds[-1]))
@@ -172,7 +175,8 @@ def train_encoder(
     fit(model, batches, lesson, Stage(
         steps=settings.steps,
         optimiser=torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True),
-        schedule=cosine(settings.steps, settings.warmup), average=settings.average, clip=3.0,
+        schedule=cosine(settings.steps, settings.warmup, settings.least_rate),
+        average=settings.average, clip=3.0,
         sound_s=settings.batch * settings.chunks * CHUNK_SAMPLES / RATE,
         run=run, workers=workers, progress=progress,
     ))  # fmt: skip

@@ -26,7 +26,7 @@ from ..distributed import team
 from ..loop import Loss, Progress, Stage, fit, linear
 from ..models.convnext import CausalConvNeXt
 from ..run_folder import Run
-from ..sound.compose import Composer
+from ..sound.compose import Composer, Mix
 from ..sound.taxonomy import SYNTHETIC_SHARE
 from .encoder import RARE
 from .head_features import (
@@ -52,6 +52,7 @@ class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Composed sound."""
     clear: Annotated[float, Meta(ge=0, le=1)] = 0.6
     warnings: Annotated[float, Meta(ge=0, le=1)] = 0.15
+    homes: Annotated[float, Meta(ge=0, le=1)] = 0.0
     """Shares of scenes, as in the encoder's stages."""
     clips: Annotated[float, Meta(ge=0)] = 6.0
     """Weight of the clips' loss beside the streams'."""
@@ -99,8 +100,7 @@ def train_head(
                     composer,
                     settings.hours,
                     settings.seed,
-                    settings.clear,
-                    settings.warnings,
+                    Mix(settings.warnings, settings.homes, settings.clear),
                     progress,
                 ),
                 clip_embeddings(encoder, composer, clips, progress, takes=settings.takes),

@@ -22,13 +22,15 @@ from ..models.convnext import CausalConvNeXt
 from ..prepare.plan import Plan
 from ..prepare.play_plan import Renderer
 from ..sound import augment
-from ..sound.compose import Composer, Scene
+from ..sound.compose import Composer, Mix, Scene
 from ..sound.templates import SegmentEvent, sentence
 
 LONGEST = 32
 """Chunks of the longest segment taught: 10.24 s."""
 FREE_SHARE = 0.25
 """How many examples are in a person's words, where there are any."""
+TOLD = Mix(warnings=0.08, clear=0.5)
+"""Of the scenes that sentences are learnt from."""
 LEAST = 0.25
 """Of an event that lasts, this share or three chunks must have been heard before it is said."""
 
@@ -122,14 +124,13 @@ class Segments:
 
 @torch.inference_mode()
 def encode_streams(
-    encoder: CausalConvNeXt, composer: Composer, hours: float, seed: int, clear: float = 0.5,
-    warnings: float = 0.08, plans: Sequence[Plan] = (), streams: int = 16,
+    encoder: CausalConvNeXt, composer: Composer, hours: float, seed: int, mix: Mix = TOLD,
+    plans: Sequence[Plan] = (), streams: int = 16,
     progress: Callable[[float, str], None] = lambda done, what: None,
 ) -> Segments:  # fmt: skip
     """Run the encoder over so many hours of fresh streams, and keep what it hears.
 
-    clear, warnings: the shares of such scenes, as in `Composer.draw`. plans: scenes after people's
-    captions; half of all, where there are any.
+    plans: scenes after people's captions; half of all, where there are any.
     """
     renderer = Renderer(composer.library.corpus, composer.labels)
 
@@ -138,7 +139,7 @@ def encode_streams(
             plan = plans[int(rng.integers(len(plans)))]
             captions = (plan.caption, *plan.others)
             return renderer.scene(plan), captions[int(rng.integers(len(captions)))]
-        return composer.draw(rng, clear, warnings), ""
+        return composer.draw(rng, mix), ""
 
     front_end = LogMel(encoder.mels)
     seeds = np.random.SeedSequence([seed, 7]).spawn(streams + 1)

@@ -28,6 +28,8 @@ STILL = 0.08
 """Share of the clear scenes in which nothing sounds but the room itself."""
 SHORTENED = 0.7
 """How many sounds are cut short: the first seconds tell most, and more sounds an hour teach more."""
+WET, NOISY = 0.7, 0.6
+"""Of the sounds at home, so many are heard in a room, and so many over noise."""
 FLOOR_DB = -35.0
 """Below its loudest moment by this much, an event is not sounding."""
 MASKED_DB = -15.0
@@ -66,6 +68,20 @@ def _pairs(relation: Mapping[str, set[str]], index: Mapping[str, int]) -> Iterat
 
 Segment = tuple[Samples, Targets]
 """A cut of a stream: (chunks x 10,240,) samples and what sounds in each chunk."""
+
+
+class Mix(NamedTuple):
+    """How often a stream's next scene is of which kind. The shares of what the ones before have left."""
+
+    warnings: float = 0.0
+    """An alarm over household noise, or what could be taken for one."""
+    homes: float = 0.0
+    """One sound as the other end of a room hears it, mostly over noise."""
+    clear: float = 0.0
+    """One clear sound, near; else a crowded scene, or an empty one."""
+
+
+CROWDED = Mix()
 
 
 class Composer:
@@ -123,14 +139,52 @@ class Composer:
             events.append(self._place(samples, sound, start, rng.uniform(-42, -12), True))
         return Scene(np.clip(samples, -1.0, 1.0), events)
 
-    def draw(self, rng: Generator, clear: float, warnings: float = 0.0) -> Scene:
-        """A scene with one clear sound, with this probability, or else a crowded or an empty one.
-
-        warnings: how often it is an alarm over household noise instead, or what could be taken for one.
-        """
-        if warnings and rng.random() < warnings:
+    def draw(self, rng: Generator, mix: Mix) -> Scene:
+        """A scene of some kind; how often which is in the mix."""
+        if mix.warnings and rng.random() < mix.warnings:
             return self.warning(rng)
-        return self.single(rng) if rng.random() < clear else self.scene(rng)
+        if mix.homes and rng.random() < mix.homes:
+            return self.at_home(rng)
+        return self.single(rng) if rng.random() < mix.clear else self.scene(rng)
+
+    def at_home(self, rng: Generator) -> Scene:
+        """One sound as the other end of a room hears it: reverberant, faint, or over what hums and talks.
+
+        Its level is what reaches the microphone; the noise goes on from the scene's first moment to its last.
+        """
+        name = str(rng.choice(self.library.names, p=self.library.weights))
+        lasts = name in CADENCED or (name in STEADY and rng.random() < 0.3)
+        dry = self.library.pick(rng, name)
+        sound = excerpt(rng, dry, rng.uniform(4.0, 9.0) if lasts else rng.uniform(1.0, 4.5))
+        if rng.random() < WET:
+            response = augment.home_response(rng, rng.uniform(0.2, 1.2), rng.uniform(-10, 12))
+            sound = sound._replace(samples=augment.reverberate(sound.samples, response))
+        start = int(rng.uniform(0.1, 1.0) * RATE)
+        chunks = -(-(start + len(sound.samples)) // CHUNK_SAMPLES) + int(rng.integers(0, 3))
+        n = chunks * CHUNK_SAMPLES
+        level_db = rng.uniform(-52, -14)
+        samples = self.library.room(rng, n, min(rng.uniform(-85, -50), level_db - 12))
+        events = []
+        if rng.random() < NOISY:
+            noise = self._noise(rng, n)
+            events.append(self._place(samples, noise, 0, level_db - rng.uniform(-3, 25), False))
+        events.append(self._place(samples, sound, start, level_db, True))
+        return Scene(np.clip(samples, -1.0, 1.0), events)
+
+    def _noise(self, rng: Generator, n: int) -> DrySound:
+        """(n,) of what a home has in the background: a steady sound, voices, hiss, or voices over hiss."""
+        kind = rng.random()
+        if kind < 0.4 and self.library.steady:
+            noise = self.library.pick_steady(rng)
+            return noise._replace(samples=np.resize(noise.samples, n))
+        hiss = augment.noise(rng, n)
+        if kind < 0.7 or not self.library.crowds:
+            return DrySound(hiss, ())
+        crowd = sorted(self.library.crowds)[0]
+        voices = self.library.pick(rng, crowd)
+        loudness = 10 ** (rng.uniform(-3, 12) / 20) / max(float(np.sqrt(np.mean(voices.samples**2))), 1e-6)
+        babble = np.resize(voices.samples, n) * np.float32(loudness)
+        return DrySound(babble + hiss, voices.labels)
 
     def single(self, rng: Generator) -> Scene:
         """One sound, near and clear, in a quiet room: 1.6 to 5 s, half of a second before it; or none.
@@ -240,17 +294,10 @@ def _after(active: NDArray[np.bool_], chunks: int) -> NDArray[np.bool_]:
 
 
 class Stream:
-    """One endless stream, cut into segments of equal length whatever the scenes' lengths.
+    """One endless stream, cut into segments of equal length whatever the scenes' lengths."""
 
-    clear: the share of scenes with one clear sound; the others are crowded, or empty.
-    warnings: the share of alarms over household noise, and of what could be taken for them.
-    """
-
-    def __init__(
-        self, composer: Composer, rng: Generator, chunks: int, clear: float = 0.0, warnings: float = 0.0
-    ) -> None:
-        self.composer, self.rng, self.chunks = composer, rng, chunks
-        self.clear, self.warnings = clear, warnings
+    def __init__(self, composer: Composer, rng: Generator, chunks: int, mix: Mix = CROWDED) -> None:
+        self.composer, self.rng, self.chunks, self.mix = composer, rng, chunks, mix
 
     def __iter__(self) -> Iterator[Segment]:
         samples = np.zeros(0, np.float32)
@@ -258,7 +305,7 @@ class Stream:
         cut = self.chunks * CHUNK_SAMPLES
         while True:
             while len(samples) < cut:
-                scene = self.composer.draw(self.rng, self.clear, self.warnings)
+                scene = self.composer.draw(self.rng, self.mix)
                 targets = self.composer.targets(scene)
                 samples = np.concatenate([samples, scene.samples])
                 kept = (

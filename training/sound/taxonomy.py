@@ -11,6 +11,9 @@ from ..data.corpus import Label
 QUIET = "room_tone"
 """A label that is no sound: its clips are backgrounds in which nothing is to be said."""
 
+UNKNOWN = "unlabelled"
+"""A label that says nothing: its clips may hold any sound."""
+
 STEADY = frozenset(
     [
         "rain",
@@ -27,6 +30,7 @@ STEADY = frozenset(
         "microwave",
         "fridge_hum",
         "fan",
+        "air_conditioner",
         "frying_sizzle",
         "engine",
         "traffic",
@@ -64,8 +68,9 @@ RELATED = [
         "drum",
     },
     {"water_tap", "washing_dishes", "shower", "pouring_water", "stream"},
-    {"fan", "fridge_hum", "machine_hum", "microwave", "dishwasher", "washing_machine"},
-    {"chainsaw", "power_saw", "power_drill"},
+    {"fan", "air_conditioner", "fridge_hum", "machine_hum", "microwave", "dishwasher", "washing_machine"},
+    {"chainsaw", "power_saw", "power_drill", "jackhammer"},
+    {"traffic", "car_passing", "engine", "truck_bus", "motorcycle"},
     {"explosion", "fireworks", "gunshot"},
 ]
 """Labels close enough that naming one for another is half right ("kin" in the scores)."""
@@ -80,16 +85,19 @@ BROADER = {
         "guitar", "piano", "violin", "cello", "double_bass", "flute", "clarinet", "saxophone", "trumpet",
         "drum", "singing", "child_singing",
     },
-    "machine_hum": {"fan", "fridge_hum", "microwave", "dishwasher", "washing_machine", "engine"},
+    "machine_hum": {
+        "fan", "air_conditioner", "fridge_hum", "microwave", "dishwasher", "washing_machine", "engine",
+    },
 }  # fmt: skip
 """Label -> narrower ones. A clip of speech may hold a man's: there "man" is not taught to be absent. But
 where a man is known to speak, "speech" is not what should be said."""
 
 TOGETHER = {
     "crowd_chatter": {"cafe", "children_playing", "speech", "man_speech", "woman_speech", "cheering"},
-    "engine": {"motorcycle", "truck_bus", "traffic"},
+    "engine": {"motorcycle", "truck_bus", "traffic", "car_passing"},
     "washing_dishes": {"water_tap", "dishes", "cutlery"},
     "rain": {"thunder"},
+    "reversing_beep": {"reversing_beeps"},
     "cheering": {"clapping"},
 }
 """Label -> labels that its clips often hold, and theirs it: where either sounds, the other is not taught to
@@ -118,7 +126,8 @@ monoxide alarm). They are heard for long enough, and go on through their pauses.
 AMBIENT = frozenset(
     [
         "rain", "wind", "sea_waves", "stream", "crackling_fire", "crickets", "traffic", "airplane", "engine",
-        "fan", "fridge_hum", "machine_hum", "vacuum_cleaner", "washing_machine", "dishwasher", "microwave",
+        "fan", "air_conditioner", "fridge_hum", "machine_hum", "vacuum_cleaner", "washing_machine",
+        "dishwasher", "microwave",
         "crowd_chatter", "cafe", "clock_tick", "keyboard_typing", "mouse_click",
     ]
 )  # fmt: skip
