@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from ...runtime.audio import CHUNK_SAMPLES, RATE
 from ..distributed import Team, team
 from ..frontend import LogMel
-from ..loop import Loss, Progress, Stage, cosine, decayed, fit
+from ..loop import Loss, Progress, Stage, cosine, decayed, fit, is_half
 from ..models.convnext import CausalConvNeXt, stochastic_depth
 from ..run_folder import Run
 from ..sound import augment
@@ -65,7 +65,7 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     drop_path: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     """Stochastic depth: how often the last block is left out."""
     bfloat16: bool = False
-    """Multiply in bfloat16, where the processor can: 1.3 times as fast on AVX-512."""
+    """Multiply in bfloat16 on a CPU too, where it can by itself: 1.3 times as fast."""
     seed: int = 1
 
 
@@ -192,7 +192,7 @@ class Lesson:
         self.front_end = LogMel(model.encoder.mels)
         self._model, self._teacher, self._settings = model, teacher, settings
         self._device = workers.device
-        self._is_half = settings.bfloat16 or workers.device.type == "cuda"
+        self._is_half = is_half(workers.device, settings.bfloat16)
 
     def begin(self, rng: Generator) -> None:
         """Fresh streams, by microphones that are drawn."""

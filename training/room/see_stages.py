@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ...runtime.errors import UsageError
 from ..distributed import team
-from ..loop import Judge, Loss, Progress, Stage, cosine, decayed, fit
+from ..loop import Judge, Loss, Progress, Stage, cosine, decayed, fit, is_half
 from ..losses import aligned_words, bag_of_words, info_nce, next_token
 from ..models.gpt import GptDecoder, Mix
 from ..models.see import SemanticAdapter
@@ -69,7 +69,7 @@ class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     mixup: Annotated[float, Meta(ge=0)] = 0.0
     """Stage 2: alpha of the Beta distribution by which embeddings and words of two clips are blended."""
     bfloat16: bool = False
-    """Multiply in bfloat16 on a CPU too, where it can."""
+    """Multiply in bfloat16 on a CPU too, where it can by itself."""
     accumulate: Annotated[int, Meta(ge=1)] = 1
     """Batches to one step of the optimiser."""
     judge_every: Annotated[int, Meta(ge=1)] = 500
@@ -216,7 +216,7 @@ def _train(
             f"a batch of {settings.batch} can't be shared by {workers.size} processes",
             fix="start a number of them that divides it",
         )
-    is_half = settings.bfloat16 or workers.device.type == "cuda"
+    half = is_half(workers.device, settings.bfloat16)
 
     def batches(begin: int) -> Iterator[Batch]:
         torch.manual_seed(settings.seed + begin + 1_000_003 * workers.rank)
@@ -225,7 +225,7 @@ def _train(
             yield collate(list(workers.part(segments.batch(rng, settings.batch))), workers.device)
 
     def in_half(batch: Batch) -> Loss:
-        with torch.autocast(workers.device.type, torch.bfloat16, enabled=is_half):
+        with torch.autocast(workers.device.type, torch.bfloat16, enabled=half):
             return loss(batch)
 
     groups = decayed(module, settings.weight_decay)
