@@ -25,10 +25,21 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="PART,...",
-            help="naming, silence, stability, safety (a plain run), calibration, probe, scenes, retrieval.",
+            help="naming, silence, stability, safety (a plain run), rooms, day, calibration, probe, scenes, "
+            "retrieval.",
         ),
     ] = None,
-    split: Annotated[str, typer.Option(metavar="val|test", help="Which held-out clips to hear.")] = "test",
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="val|choose|check|test",
+            help="Which held-out clips to hear; choose and check are the two halves of val.",
+        ),
+    ] = "test",
+    clips: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Hear so many of them alone, always the same; else all."),
+    ] = None,
     peer: Annotated[
         Path | None,
         typer.Option(metavar="WEIGHTS", help="mn04's folder: its figures on the same clips beside ours."),
@@ -36,7 +47,9 @@ def evaluate(
     hours: Annotated[
         float,
         typer.Option(
-            metavar="HOURS", min=0, help="Of each silence and noise; three times that for false alarms."
+            metavar="HOURS",
+            min=0,
+            help="Of each silence and noise, and of a sparse day; three times that for false alarms.",
         ),
     ] = 0.2,
     trials: Annotated[
@@ -88,8 +101,10 @@ def evaluate(
         from edgecap.training.evaluation.questions import calibration
         from edgecap.training.evaluation.suite import PLAIN, QUESTIONS
         from edgecap.training.train import write_calibration
-    if split not in ("val", "test"):
-        raise UsageError(f"--split {split}", why="it must be val or test: train is not held out")
+    if split not in ("val", "choose", "check", "test"):
+        raise UsageError(
+            f"--split {split}", why="it must be val, choose, check or test: train is not held out"
+        )
     if wording not in ("said", "free"):
         raise UsageError(f"--wording {wording}", why="it must be said or free")
     chosen = only.split(",") if only else list(PLAIN)
@@ -102,13 +117,13 @@ def evaluate(
     if plot and "calibration" not in chosen:
         raise UsageError("--plot draws the part calibration", fix="add it: --only calibration")
     with _context(
-        bundle, corpus, cache, jobs, split=split, hours=hours, trials=trials, seed=seed, peer=peer,
-        scenes=scenes, plans=plans, wording=wording, sentences=sentences, assets=assets,
+        bundle, corpus, cache, jobs, split=split, most=clips, hours=hours, trials=trials, seed=seed,
+        peer=peer, scenes=scenes, plans=plans, wording=wording, sentences=sentences, assets=assets,
     ) as context:  # fmt: skip
         if calibrate:
-            clips, bias, slope, novelty = calibration.fit(context)
+            count, bias, slope, novelty = calibration.fit(context)
             fitted = write_calibration(calibrate, bias, slope, novelty)
-            say(f"{calibrate}: confidence calibrated on {clips} clips, {fitted}")
+            say(f"{calibrate}: confidence calibrated on {count} clips, {fitted}")
             return
         figures = _about(bundle, context)
         for part in chosen:
@@ -163,6 +178,7 @@ def _about(bundle: str, context: "Context") -> dict[str, Any]:
         },
         "corpus": {"clips": len(context.corpus.clips), "clips_csv_sha256": hashlib.sha256(clips).hexdigest()},
         "split": context.split,
+        "clips": len(context.clips),
         "seed": context.seed,
         "hours": context.hours,
         "trials": context.trials,

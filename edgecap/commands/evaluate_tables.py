@@ -28,7 +28,7 @@ def _show_naming(console: Console, figures: Figures) -> None:
         table.add_column("first right")
 
     def add(name: str, row: dict[str, float], beside: dict[str, float] | None) -> None:
-        cells = [_share(row[key]) for key in ("spoken", "recall", "first_right", "kin")]
+        cells = [_with_interval(row, key) for key in ("spoken", "recall", "first_right", "kin")]
         delay = _time(row.get("delay_median_s", float("nan")))
         theirs = [_share(beside[key]) for key in ("recall", "first_right")] if beside else []
         table.add_row(name, f"{row.get('clips', row.get('classes')):.0f}", *cells, delay, *theirs)
@@ -48,6 +48,15 @@ def _show_naming(console: Console, figures: Figures) -> None:
         )
     for example in figures["examples"]:
         console.print(f"{example['label']}: {' | '.join(example['said']) or '(nothing)'}", style="dim")
+
+
+def _show_rooms(console: Console, figures: Figures) -> None:
+    table = Table("heard", "clips", "n", "spoken of", "recall", "first right", "or kin")
+    for place, groups in figures.items():
+        for name, row in groups.items():
+            cells = [_with_interval(row, key) for key in ("spoken", "recall", "first_right", "kin")]
+            table.add_row(place, name, f"{row['clips']:.0f}", *cells)
+    print_table(console, table)
 
 
 def _show_silence(console: Console, figures: Figures) -> None:
@@ -96,7 +105,8 @@ def _show_safety(console: Console, figures: Figures) -> None:
     other = figures["other sound"]
     console.print(
         f"false alarms in {other['hours']:g} h of other sound: {other['false_alarms']} "
-        f"({other['false_alarms_an_hour']:.2f} an hour; {other['captions']} captions)"
+        f"({other['false_alarms_an_hour']:.2f} an hour, at 95 % at most {other['at_most_an_hour']:.2f}; "
+        f"{other['captions']} captions)"
     )
     for text, count in other["said"].items():
         console.print(f"{count} × {text}", style="dim")
@@ -130,12 +140,20 @@ def _share(value: float) -> str:
     return "–" if value != value else f"{value:.2f}"  # not a number: nothing to have a share of
 
 
+def _with_interval(row: Figures, key: str) -> str:
+    """A share, and where it is known the interval in which it lies at 95 %."""
+    value = _share(row.get(key, float("nan")))
+    low, high = (row.get(f"{key}_{end}", float("nan")) for end in ("low", "high"))
+    return value if low != low else f"{value} ({low:.2f} to {high:.2f})"
+
+
 def _time(seconds: float) -> str:
     return "–" if seconds != seconds else f"{seconds:.2f} s"
 
 
 _SHOW = {
     "naming": _show_naming,
+    "rooms": _show_rooms,
     "silence": _show_silence,
     "stability": _show_stability,
     "safety": _show_safety,

@@ -6,6 +6,7 @@ labels.csv (label, phrase, category, ...) and the audio files that the first nam
 
 import csv
 import hashlib
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -20,7 +21,10 @@ from ...runtime.audio import RATE, Samples
 from ...runtime.errors import DataError, InputMissingError
 from .. import made_from
 
-Split = Literal["train", "val", "test"]
+Split = Literal["train", "val", "test", "choose", "check"]
+"""A corpus has the first three. `choose` and `check` are the two halves of `val`: what was chosen on the one
+can be checked on the other."""
+HALVES: tuple[Split, Split] = ("choose", "check")
 
 
 class Label(NamedTuple):
@@ -62,7 +66,15 @@ class Corpus:
 
     def split(self, name: Split, licence: Callable[[str], bool] = lambda licence: True) -> list[Clip]:
         """The clips of one split whose licence passes."""
-        return [clip for clip in self.clips if clip.split == name and licence(clip.licence)]
+        return [clip for clip in self.clips if belongs(clip, name) and licence(clip.licence)]
+
+
+def belongs(clip: Clip, split: Split) -> bool:
+    """Whether a clip is of a split. Val's halves are parted by recording, and by nothing else: whatever clips
+    are added, none that was in one half will be in the other."""
+    if split in HALVES:
+        return clip.split == "val" and HALVES[zlib.crc32(clip.recording.encode()) % 2] == split
+    return clip.split == split
 
 
 def open_corpus(

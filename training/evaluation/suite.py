@@ -5,7 +5,18 @@ from typing import Any
 
 from .context import Context
 from .peers import mn04 as peers
-from .questions import calibration, comparison, naming, probe, retrieval, safety, silence, stability
+from .questions import (
+    calibration,
+    comparison,
+    day,
+    naming,
+    probe,
+    retrieval,
+    rooms,
+    safety,
+    silence,
+    stability,
+)
 
 
 def name(context: Context) -> dict[str, Any]:
@@ -18,6 +29,8 @@ def name(context: Context) -> dict[str, Any]:
 
 QUESTIONS: dict[str, Callable[[Context], dict[str, Any]]] = {
     "naming": name,
+    "rooms": rooms.examine,
+    "day": day.examine,
     "silence": silence.examine,
     "stability": stability.examine,
     "safety": safety.examine,

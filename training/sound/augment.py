@@ -12,9 +12,18 @@ from scipy.signal import butter, fftconvolve, sosfilt
 from ...runtime.audio import RATE, Samples
 
 
-def room_response(rng: Generator) -> Samples:
-    """A simulated room's impulse response: direct sound, early reflections, a tail (RT60 0.2-1.2 s)."""
-    rt60 = rng.uniform(0.2, 1.2)
+def room_response(rng: Generator, rt60_s: float | None = None, drr_db: float | None = None) -> Samples:
+    """(n,) a simulated room's impulse response: direct sound, early reflections, a tail; energy 1.
+
+    The tail is noise that dies away exponentially, its high frequencies sooner (Polack, La transmission de
+    l'énergie sonore dans les salles, 1988); a few reflections come before it and with it. Its first sample is
+    the direct sound, and there is no delay before that.
+
+    rt60_s: seconds in which the tail falls by 60 dB; None: drawn as training has it, 0.2 to 1.2.
+    drr_db: energy of the direct sound over that of all the rest, dB; None: a tail 0 to 18 dB below the direct
+    sound, and reflections as they come.
+    """
+    rt60 = rng.uniform(0.2, 1.2) if rt60_s is None else rt60_s
     n = int(rt60 * 0.8 * RATE)
     time = np.arange(n) / RATE
     # High frequencies die sooner: the tail is white noise that a one-pole-like blend darkens with time.
@@ -23,12 +32,13 @@ def room_response(rng: Generator) -> Samples:
     blend = np.exp(-time / (0.3 * rt60))
     tail = (noise * blend + dark * (1 - blend)) * 10 ** (-3 * time / rt60)
     tail[: int(rng.uniform(0.005, 0.03) * RATE)] = 0
-    response = (
-        tail / np.sqrt(np.sum(tail**2)) * 10 ** (rng.uniform(-18, 0) / 20)
-    )  # direct-to-reverberant ratio
+    tail_db = rng.uniform(-18, 0) if drr_db is None else 0.0  # a room that is asked for rings as it was asked
+    response = tail / np.sqrt(np.sum(tail**2)) * 10 ** (tail_db / 20)
     response[0] = 1.0
     for _ in range(int(rng.integers(3, 9))):
         response[int(rng.uniform(0.001, 0.03) * RATE)] += rng.uniform(-0.5, 0.5)
+    if drr_db is not None:
+        response[1:] *= 10 ** (-drr_db / 20) / np.sqrt(np.sum(response[1:] ** 2))
     return np.asarray(response / np.sqrt(np.sum(response**2)), np.float32)
 
 

@@ -10,6 +10,8 @@ from ..data.corpus import Label
 
 QUIET = "room_tone"
 """A label that is no sound: its clips are backgrounds in which nothing is to be said."""
+UNLABELLED = "unlabelled"
+"""The label of clips of which nobody has said what they hold: nothing can be scored on them."""
 
 UNKNOWN = "unlabelled"
 """A label that says nothing: its clips may hold any sound."""

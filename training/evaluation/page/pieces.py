@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -71,6 +71,13 @@ def number(value: Any, digits: int = 3) -> str:
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer() and abs(value) >= 10):
         return f"{int(value):,}"
     return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+
+
+def with_interval(row: Mapping[str, Any], key: str) -> str:
+    """A share of a row of figures, and the interval beside it, where it has one."""
+    low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
+    interval = "" if low is None else f" ({number(low, 2)} to {number(high, 2)})"
+    return number(row.get(key), 2) + interval
 
 
 def percent(value: float | None) -> str:

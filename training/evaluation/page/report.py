@@ -8,7 +8,10 @@ from typing import Any
 import msgspec
 
 from ..questions.comparison import SPOKEN
-from .pieces import bars, cards, number, page, percent, reliability, spectrogram, table, timeline
+from . import live
+from .pieces import (
+    bars, cards, number, page, percent, reliability, spectrogram, table, timeline, with_interval,
+)  # fmt: skip
 
 Figures = Mapping[str, Any]
 
@@ -74,6 +77,12 @@ def _first(report: Figures) -> Iterator[tuple[str, str]]:
             number(most["untrue"], 0),
             f"untrue captions at most of one silence or noise ({most['hours']:g} h)",
         )
+    if "rooms" in report:
+        row = report["rooms"]["in a room"]["clips of sounds that it was taught"]
+        yield number(row["recall"], 2), "of clips of sounds that it was taught are named in a room"
+    if "day" in report:
+        yield number(report["day"]["right"], 2), "of a sparse day's captions are right"
+        yield number(report["day"]["false_urgent_an_hour"], 2), "false urgent captions an hour of it"
     if "stability" in report:
         clear = report["stability"]["clear single sounds"]
         yield f"{number(clear['first_median_s'], 2)} s", "from a clear onset to the first caption, median"
@@ -210,7 +219,7 @@ def _naming(figures: Figures) -> Iterator[str]:
     keys = ("spoken", "recall", "first_right", "kin")
     head = ["clips", "n", "spoken of", "recall", "first right", "or kin"]
     rows = [
-        [name, row.get("clips", row.get("classes")), *(row[key] for key in keys)]
+        [name, row.get("clips", row.get("classes")), *(with_interval(row, key) for key in keys)]
         + ([peer[name]["recall"], peer[name]["first_right"]] if peer else [])
         for name, row in figures.items()
         if isinstance(row, dict) and "recall" in row
@@ -299,7 +308,8 @@ def _safety(figures: Figures) -> Iterator[str]:
     other = figures["other sound"]
     yield (
         f"<p>In {other['hours']:g} hours of other sound: {other['false_alarms']} false alarms, "
-        f"{number(other['false_alarms_an_hour'], 2)} an hour.</p>"
+        f"{number(other['false_alarms_an_hour'], 2)} an hour, at 95 % at most "
+        f"{number(other['at_most_an_hour'], 2)}.</p>"
     )
 
 
@@ -337,6 +347,8 @@ TITLES = {
     "scenes": "Captions of scenes",
     "retrieval": "Retrieval",
     "naming": "Naming single sounds",
+    "rooms": "In real rooms",
+    "day": "A sparse day",
     "silence": "Silence and noise",
     "stability": "Promptness and steadiness",
     "safety": "Alarms",
@@ -347,6 +359,8 @@ SECTIONS: dict[str, Callable[[Figures], Iterator[str]]] = {
     "scenes": _scenes,
     "retrieval": _retrieval,
     "naming": _naming,
+    "rooms": live.rooms,
+    "day": live.day,
     "silence": _silence,
     "stability": _stability,
     "safety": _safety,

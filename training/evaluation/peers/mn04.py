@@ -7,6 +7,7 @@ clips: the greatest harmonic mean of recall and of being right when first speaki
 """
 
 import csv
+import dataclasses
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,6 @@ import numpy as np
 from ....runtime.audio import RATE, Samples
 from ....runtime.errors import DataError
 from ...data.corpus import Clip, Corpus
-from ...sound.taxonomy import QUIET
 from ...sound.templates import sayable
 from ..captioned import BEFORE, Said, in_room, onset
 from ..context import Context, Stage
@@ -80,8 +80,11 @@ def examine(context: Context, weights: Path) -> dict[str, Any]:
     as it goes: the same, said whenever the best of a window is another; the one to hold captions against.
     """
     names = share_clauses(class_names(context.folder, weights), context.corpus)
-    val = tag(context, weights, [c for c in context.corpus.split("val") if c.label != QUIET], names)
-    held_out = val if context.split == "val" else tag(context, weights, context.clips, names)
+    val = tag(context, weights, dataclasses.replace(context, split="val", most=None).clips, names)
+    heard = {one.clip.id: one for one in val}
+    new = tag(context, weights, [clip for clip in context.clips if clip.id not in heard], names)
+    heard |= {one.clip.id: one for one in new}
+    held_out = [heard[clip.id] for clip in context.clips]
     taught = frozenset(context.model.labels.names)
     figures: dict[str, Any] = {}
     for rule, say in RULES.items():

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ....runtime.audio import CHUNK_SAMPLES, RATE, Samples
 from ....runtime.errors import DataError, InputMissingError
 from ....runtime.hearing.frontend import FrontEnd
-from ...data.corpus import Corpus, Split
+from ...data.corpus import HALVES, Corpus, Split
 from ...prepare.plan import PLANS, Plan, open_plans
 from ...sentence import Embed, sentence_model
 from ...sound.bank import sound_labels
@@ -90,14 +90,19 @@ def caption_scene(stage: Stage, task: Task) -> Outcome:
 
 
 def specs(context: Context, split: Split, count: int, plans: Path | None, skip: int = 0) -> list[Spec]:
-    """So many scenes of a split, after the first `skip`: composed, or of the plans in plans/SPLIT.
+    """So many scenes of a split, after the first `skip`: composed, or of the plans in plans/SPLIT. A half of
+    val has those of val's plans that play nothing of the other half.
 
     Raises DataError where a plan takes a recording from another split.
     """
     if plans is None:
         return [Spec(split, number, context.seed) for number in range(skip, skip + count)]
-    found = open_plans(plans / split)
-    _check_held_out(context.corpus, found, split)
+    whole: Split = "val" if split in HALVES else split
+    found = open_plans(plans / whole)
+    _check_held_out(context.corpus, found, whole)
+    if split in HALVES:
+        half = {clip.id for clip in context.corpus.split(split)}
+        found = [plan for plan in found if half.issuperset(_clips(plan))]
     order = np.random.default_rng([context.seed, 3]).permutation(len(found))
     return [Spec(split, int(i), context.seed, found[i]) for i in order[skip : skip + count]]
 
@@ -105,13 +110,18 @@ def specs(context: Context, split: Split, count: int, plans: Path | None, skip: 
 def _check_held_out(corpus: Corpus, plans: Sequence[Plan], split: Split) -> None:
     splits = {clip.id: clip.split for clip in corpus.clips}
     for plan in plans:
-        for piece in (piece for sound in plan.sounds for piece in sound.pieces if piece.clip):
-            if splits.get(piece.clip) != split:
+        for clip in _clips(plan):
+            if splits.get(clip) != split:
                 raise DataError(
-                    f"the plan {plan.id} of the split {split} plays the clip {piece.clip}",
-                    why=f"that is of the split {splits.get(piece.clip, 'of no corpus here')}",
+                    f"the plan {plan.id} of the split {split} plays the clip {clip}",
+                    why=f"that is of the split {splits.get(clip, 'of no corpus here')}",
                     fix=f"prepare the plans with --split {split}",
                 )
+
+
+def _clips(plan: Plan) -> list[str]:
+    """The recordings that a plan plays."""
+    return [piece.clip for sound in plan.sounds for piece in sound.pieces if piece.clip]
 
 
 class SceneOutcomes(NamedTuple):
@@ -130,8 +140,11 @@ def scene_outcomes(context: Context, plans: Path | None) -> SceneOutcomes:
     columns = _tagger(context)[1] if context.peer else []
     ask = partial(Task, weights=context.peer, columns=tuple(columns))
     scored = specs(context, context.split, context.scenes, plans)
-    others = context.scenes if context.split == "val" else 0  # nothing is tuned on what is scored
-    tuning = specs(context, "val", max(2, round(TUNING * context.scenes)), plans, skip=others)
+    # Nothing is tuned on what is scored.
+    other_half: dict[Split, Split] = {"choose": "check", "check": "choose"}
+    others = context.scenes if context.split == "val" else 0
+    tuned_on = other_half.get(context.split, "val")
+    tuning = specs(context, tuned_on, max(2, round(TUNING * context.scenes)), plans, skip=others)
     has_train = plans is None or (plans / "train" / PLANS).is_file()
     taught = specs(context, "train", round(TAUGHT * context.scenes), plans if has_train else None)
     return SceneOutcomes(

@@ -22,6 +22,7 @@ from ...data.licences import may_ship
 from ...sound.taxonomy import QUIET
 from ..captioned import BEFORE, Said, captions_of, in_room, onset
 from ..context import Context, Stage
+from ..metrics.intervals import share_interval
 from ..metrics.words import related
 
 ENOUGH = 8
@@ -41,6 +42,16 @@ class Uttered(NamedTuple):
     def delay_s(self) -> float | None:
         """Seconds of sound from the onset to the first caption."""
         return (self.said[0].at - self.onset) / RATE if self.said else None
+
+    @property
+    def recalled(self) -> bool:
+        """Whether some caption names the clip's sound."""
+        return any(one.named & set(self.clip.labels) for one in self.said)
+
+    @property
+    def first_right(self) -> bool:
+        """Whether the first caption does."""
+        return bool(self.said and self.said[0].named & set(self.clip.labels))
 
 
 @cache
@@ -86,9 +97,9 @@ def naming(said: Sequence[Uttered]) -> dict[str, float]:
     with a caption, those whose first names it. kin: as first_right, a related sound counting too.
     """
     spoken = [u for u in said if u.said]
-    right = [u for u in spoken if u.said[0].named & set(u.clip.labels)]
+    right = [u for u in said if u.first_right]
     kin = [u for u in spoken if any(u.said[0].named & related(label) for label in u.clip.labels)]
-    recalled = [u for u in said if any(one.named & set(u.clip.labels) for one in u.said)]
+    recalled = [u for u in said if u.recalled]
     delays = [u.delay_s for u in spoken if u.delay_s is not None]
     return {
         "clips": float(len(said)),
@@ -104,6 +115,27 @@ def naming(said: Sequence[Uttered]) -> dict[str, float]:
 def _share(part: int, whole: int) -> float:
     """Not a number where there is nothing to have a share of."""
     return part / whole if whole else float("nan")
+
+
+def intervals(said: Sequence[Uttered], over_classes: bool = False) -> dict[str, float]:
+    """recall_low, recall_high, first_right_low, first_right_high: 95 %, over draws of whole recordings.
+
+    over_classes: of the means over the clips' labels, instead of over the clips.
+    """
+    labels = sorted({u.clip.label for u in said})
+    of_class = np.array([[u.clip.label == label for label in labels] for u in said], np.float64)
+    member = of_class if over_classes else np.ones((len(said), 1))
+    counts = {"recall": ([u.recalled for u in said], [True for _ in said])}
+    counts["first_right"] = ([u.first_right for u in said], [bool(u.said) for u in said])
+    found: dict[str, float] = {}
+    for key, (part, whole) in counts.items():
+        low, high = share_interval(
+            np.array(part)[:, None] * member,
+            np.array(whole)[:, None] * member,
+            [u.clip.recording for u in said],
+        )
+        found |= {f"{key}_low": low, f"{key}_high": high}
+    return found
 
 
 def by_label(said: Sequence[Uttered]) -> dict[str, dict[str, float]]:
@@ -138,14 +170,17 @@ def chance(clips: Sequence[Clip], taught: Sequence[Clip]) -> dict[str, float]:
 
 
 def summary(said: Sequence[Uttered], taught: frozenset[str]) -> dict[str, Any]:
-    """`naming` over clips and over classes: of all, of the sounds taught, of the classes large enough."""
+    """`naming` over clips and over classes: of all, of the sounds taught, of the classes large enough; each
+    with its `intervals`."""
     classes = by_label(said)
-    large = {label for label, row in classes.items() if row["clips"] >= ENOUGH}
+    known = [u for u in said if u.clip.label in taught]
+    large = [u for u in said if classes[u.clip.label]["clips"] >= ENOUGH]
+    mean = {**mean_over_classes(classes), **intervals(large, over_classes=True)}
     return {
-        "clips": naming(said),
-        "clips of sounds that it was taught": naming([u for u in said if u.clip.label in taught]),
-        f"clips of classes with {ENOUGH} or more": naming([u for u in said if u.clip.label in large]),
-        f"mean over classes with {ENOUGH} or more": mean_over_classes(classes),
+        "clips": {**naming(said), **intervals(said)},
+        "clips of sounds that it was taught": {**naming(known), **intervals(known)},
+        f"clips of classes with {ENOUGH} or more": {**naming(large), **intervals(large)},
+        f"mean over classes with {ENOUGH} or more": mean,
         "by label": classes,
     }
 

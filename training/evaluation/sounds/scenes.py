@@ -8,7 +8,7 @@ A scene is heard as in a quiet room, a second of which comes before it and two a
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,7 @@ def make(corpus: Corpus, spec: Spec) -> Sounding:
         known = Known((spec.plan.caption, *spec.plan.others), truth(scene, labels).labels)
     else:
         composer = _composer(corpus, spec.split)
-        splits = ("train", "val", "test")
+        splits = get_args(Split)
         rng = np.random.default_rng([spec.seed, splits.index(spec.split), spec.number])
         scene, labels = composer.draw(rng, Mix(clear=CLEAR)), composer.labels
         known = truth(scene, labels)

@@ -50,13 +50,13 @@ def pink(rng: Generator, level_db: float) -> Stream:
         yield block.astype(np.float32)
 
 
-def hum(rng: Generator, level_db: float) -> Stream:
-    """Mains hum, 50 Hz and three harmonics, over pink noise of the same level, dBFS each."""
+def hum(over: Stream, level_db: float, hz: int = 50, partials: int = 4) -> Stream:
+    """Mains hum of this RMS, dBFS, over a sound: multiples of hz, the kth 1 / k as loud as the first."""
     time = np.arange(RATE) / RATE
-    wave = np.sum([np.sin(2 * np.pi * 50 * k * time + k) / k for k in (1, 2, 3, 4)], axis=0)
+    wave = np.sum([np.sin(2 * np.pi * hz * k * time + k) / k for k in range(1, partials + 1)], axis=0)
     wave *= 10 ** (level_db / 20) / np.sqrt(np.mean(wave**2))
-    for noise in pink(rng, level_db):
-        yield noise + wave.astype(np.float32)
+    for second in over:
+        yield second + wave.astype(np.float32)
 
 
 def looped(sounds: Sequence[Samples], rng: Generator) -> Stream:
