@@ -31,7 +31,7 @@ from ..loop import Loss, Progress, Stage, cosine, decayed, fit, is_half
 from ..models.convnext import CausalConvNeXt, stochastic_depth
 from ..run_folder import Run
 from ..sound import augment
-from ..sound.compose import Composer, Mix, Stream
+from ..sound.compose import Composer, Shares, Stream
 from .teacher import WIDTH, Teacher
 
 
@@ -159,12 +159,14 @@ def train_encoder(
     model.train()
     encoder.bn0.eval()  # its statistics are the data's, once: a stream has no batch
     lesson = Lesson(model, teacher, settings, workers)
-    mix = Mix(settings.warnings, settings.homes, settings.clear)
+    shares = Shares(settings.warnings, settings.homes, settings.clear)
 
     def batches(begin: int) -> Iterable[tuple[Tensor, ...]]:
         entropy = [settings.seed, begin, *([workers.rank] if workers.rank else [])]
         seeds = np.random.SeedSequence(entropy).spawn(settings.batch + 1)
-        streams = [Stream(composer, np.random.default_rng(seed), settings.chunks, mix) for seed in seeds[:-1]]
+        streams = [
+            Stream(composer, np.random.default_rng(seed), settings.chunks, shares) for seed in seeds[:-1]
+        ]
         if not begin:
             _set_statistics(model, lesson.front_end, teacher, streams, is_new)
         lesson.begin(np.random.default_rng(seeds[-1]))

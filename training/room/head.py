@@ -26,7 +26,7 @@ from ..distributed import team
 from ..loop import Loss, Progress, Stage, fit, linear
 from ..models.convnext import CausalConvNeXt
 from ..run_folder import Run
-from ..sound.compose import Composer, Mix
+from ..sound.compose import Composer, Shares
 from ..sound.taxonomy import SYNTHETIC_SHARE
 from .encoder import RARE
 from .head_features import (
@@ -100,7 +100,7 @@ def train_head(
                     composer,
                     settings.hours,
                     settings.seed,
-                    Mix(settings.warnings, settings.homes, settings.clear),
+                    Shares(settings.warnings, settings.homes, settings.clear),
                     progress,
                 ),
                 clip_embeddings(encoder, composer, clips, progress, takes=settings.takes),

@@ -16,7 +16,7 @@ from ..loop import Progress
 from ..models.convnext import CausalConvNeXt
 from ..sound import augment
 from ..sound.bank import DrySound
-from ..sound.compose import Composer, Mix, Stream
+from ..sound.compose import Composer, Shares, Stream
 from .encoder import Batches
 
 STREAMS, CHUNKS = 16, 32
@@ -79,12 +79,12 @@ class Taught(NamedTuple):
 
 @torch.inference_mode()
 def stream_embeddings(
-    encoder: CausalConvNeXt, composer: Composer, hours: float, seed: int, mix: Mix,
+    encoder: CausalConvNeXt, composer: Composer, hours: float, seed: int, shares: Shares,
     progress: Progress = lambda done, what: None,
 ) -> StreamEmbeddings:  # fmt: skip
     """Hours of fresh streams, the encoder's state carried through."""
     seeds = np.random.SeedSequence([seed, 11]).spawn(STREAMS)
-    streams = [Stream(composer, np.random.default_rng(seed), CHUNKS, mix) for seed in seeds]
+    streams = [Stream(composer, np.random.default_rng(seed), CHUNKS, shares) for seed in seeds]
     front_end, state = LogMel(encoder.mels), encoder.initial_state(STREAMS)
     cuts = max(1, round(hours * 3600 * RATE / (STREAMS * CHUNKS * CHUNK_SAMPLES)))
     parts: list[tuple[Tensor, ...]] = []

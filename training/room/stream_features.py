@@ -22,14 +22,14 @@ from ..models.convnext import CausalConvNeXt
 from ..prepare.plan import Plan
 from ..prepare.play_plan import Renderer
 from ..sound import augment
-from ..sound.compose import Composer, Mix, Scene
+from ..sound.compose import Composer, Shares, Scene
 from ..sound.templates import SegmentEvent, sentence
 
 LONGEST = 32
 """Chunks of the longest segment taught: 10.24 s."""
 FREE_SHARE = 0.25
 """How many examples are in a person's words, where there are any."""
-TOLD = Mix(warnings=0.08, clear=0.5)
+TOLD = Shares(warnings=0.08, homes=0.2, clear=0.5)
 """Of the scenes that sentences are learnt from."""
 LEAST = 0.25
 """Of an event that lasts, this share or three chunks must have been heard before it is said."""
@@ -124,7 +124,7 @@ class Segments:
 
 @torch.inference_mode()
 def encode_streams(
-    encoder: CausalConvNeXt, composer: Composer, hours: float, seed: int, mix: Mix = TOLD,
+    encoder: CausalConvNeXt, composer: Composer, hours: float, seed: int, shares: Shares = TOLD,
     plans: Sequence[Plan] = (), streams: int = 16,
     progress: Callable[[float, str], None] = lambda done, what: None,
 ) -> Segments:  # fmt: skip
@@ -139,7 +139,7 @@ def encode_streams(
             plan = plans[int(rng.integers(len(plans)))]
             captions = (plan.caption, *plan.others)
             return renderer.scene(plan), captions[int(rng.integers(len(captions)))]
-        return composer.draw(rng, mix), ""
+        return composer.draw(rng, shares), ""
 
     front_end = LogMel(encoder.mels)
     seeds = np.random.SeedSequence([seed, 7]).spawn(streams + 1)

@@ -42,37 +42,6 @@ def room_response(rng: Generator, rt60_s: float | None = None, drr_db: float | N
     return np.asarray(response / np.sqrt(np.sum(response**2)), np.float32)
 
 
-BANDS_HZ = (500.0, 4000.0)
-"""Between low, middle and high sound, whose tails last differently long."""
-LASTING = (1.2, 1.0, 0.55)
-"""RT60 of the three, in that of the middle: walls and air swallow what is high."""
-
-
-def home_response(rng: Generator, rt60: float, drr_db: float) -> Samples:
-    """The impulse response of a room in a home: direct sound, first reflections, a tail that dulls.
-
-    rt60: seconds until the tail's middle has fallen by 60 dB. drr_db: the direct sound's energy over that of
-    all else; negative where the source is farther away than its reverberation is loud. Of energy 1.
-    """
-    n = int(min(1.2 * rt60, 1.5) * RATE)
-    time = np.arange(n) / RATE
-    spectrum = rfft(rng.standard_normal(n))
-    at = np.searchsorted(BANDS_HZ, np.linspace(0, RATE / 2, len(spectrum)))
-    tail = sum(
-        irfft(np.where(at == band, spectrum, 0), n) * 10 ** (-3 * time / (share * rt60))
-        for band, share in enumerate(LASTING)
-    )
-    gap = int(rng.uniform(0.002, 0.012) * RATE)
-    tail = np.concatenate([np.zeros(gap), tail[: n - gap]])
-    tail /= np.sqrt(np.sum(tail**2))
-    for _ in range(int(rng.integers(4, 10))):  # floor, table, walls: before the tail is dense
-        late = rng.uniform(0.001, 0.03)
-        tail[int(late * RATE)] += rng.choice([-1, 1]) * rng.uniform(0.05, 0.35) * (1 - late / 0.04)
-    response = tail / np.sqrt(np.sum(tail**2)) * 10 ** (-drr_db / 20)
-    response[0] = 1.0
-    return np.asarray(response / np.sqrt(np.sum(response**2)), np.float32)
-
-
 def reverberate(samples: Samples, response: Samples) -> Samples:
     """The samples as heard in that room, tail included."""
     return np.asarray(fftconvolve(samples, response), np.float32)

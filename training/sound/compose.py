@@ -28,6 +28,8 @@ STILL = 0.08
 """Share of the clear scenes in which nothing sounds but the room itself."""
 SHORTENED = 0.7
 """How many sounds are cut short: the first seconds tell most, and more sounds an hour teach more."""
+RT60_S, DRR_DB = (0.2, 1.2), (-10.0, 12.0)
+"""Of rooms in homes: from a bedroom to a bathroom, from across it to a step away."""
 WET, NOISY = 0.7, 0.6
 """Of the sounds at home, so many are heard in a room, and so many over noise."""
 FLOOR_DB = -35.0
@@ -70,7 +72,7 @@ Segment = tuple[Samples, Targets]
 """A cut of a stream: (chunks x 10,240,) samples and what sounds in each chunk."""
 
 
-class Mix(NamedTuple):
+class Shares(NamedTuple):
     """How often a stream's next scene is of which kind. The shares of what the ones before have left."""
 
     warnings: float = 0.0
@@ -81,7 +83,7 @@ class Mix(NamedTuple):
     """One clear sound, near; else a crowded scene, or an empty one."""
 
 
-CROWDED = Mix()
+CROWDED = Shares()
 
 
 class Composer:
@@ -139,13 +141,13 @@ class Composer:
             events.append(self._place(samples, sound, start, rng.uniform(-42, -12), True))
         return Scene(np.clip(samples, -1.0, 1.0), events)
 
-    def draw(self, rng: Generator, mix: Mix) -> Scene:
-        """A scene of some kind; how often which is in the mix."""
-        if mix.warnings and rng.random() < mix.warnings:
+    def draw(self, rng: Generator, shares: Shares) -> Scene:
+        """A scene of some kind; shares: how often of which."""
+        if shares.warnings and rng.random() < shares.warnings:
             return self.warning(rng)
-        if mix.homes and rng.random() < mix.homes:
+        if shares.homes and rng.random() < shares.homes:
             return self.at_home(rng)
-        return self.single(rng) if rng.random() < mix.clear else self.scene(rng)
+        return self.single(rng) if rng.random() < shares.clear else self.scene(rng)
 
     def at_home(self, rng: Generator) -> Scene:
         """One sound as the other end of a room hears it: reverberant, faint, or over what hums and talks.
@@ -157,7 +159,7 @@ class Composer:
         dry = self.library.pick(rng, name)
         sound = excerpt(rng, dry, rng.uniform(4.0, 9.0) if lasts else rng.uniform(1.0, 4.5))
         if rng.random() < WET:
-            response = augment.home_response(rng, rng.uniform(0.2, 1.2), rng.uniform(-10, 12))
+            response = augment.room_response(rng, rng.uniform(*RT60_S), rng.uniform(*DRR_DB))
             sound = sound._replace(samples=augment.reverberate(sound.samples, response))
         start = int(rng.uniform(0.1, 1.0) * RATE)
         chunks = -(-(start + len(sound.samples)) // CHUNK_SAMPLES) + int(rng.integers(0, 3))
@@ -296,8 +298,8 @@ def _after(active: NDArray[np.bool_], chunks: int) -> NDArray[np.bool_]:
 class Stream:
     """One endless stream, cut into segments of equal length whatever the scenes' lengths."""
 
-    def __init__(self, composer: Composer, rng: Generator, chunks: int, mix: Mix = CROWDED) -> None:
-        self.composer, self.rng, self.chunks, self.mix = composer, rng, chunks, mix
+    def __init__(self, composer: Composer, rng: Generator, chunks: int, shares: Shares = CROWDED) -> None:
+        self.composer, self.rng, self.chunks, self.shares = composer, rng, chunks, shares
 
     def __iter__(self) -> Iterator[Segment]:
         samples = np.zeros(0, np.float32)
@@ -305,7 +307,7 @@ class Stream:
         cut = self.chunks * CHUNK_SAMPLES
         while True:
             while len(samples) < cut:
-                scene = self.composer.draw(self.rng, self.mix)
+                scene = self.composer.draw(self.rng, self.shares)
                 targets = self.composer.targets(scene)
                 samples = np.concatenate([samples, scene.samples])
                 kept = (

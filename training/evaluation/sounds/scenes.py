@@ -22,7 +22,7 @@ from ...room.stream_features import LEAST
 from ...sound import augment
 from ...sound import templates as captions
 from ...sound.bank import sound_labels
-from ...sound.compose import MASKED_DB, Composer, Mix, Scene
+from ...sound.compose import MASKED_DB, Composer, Shares, Scene
 from ...sound.signals import PHRASES
 from ..captioned import AFTER, BEFORE, ROOM_DB, caption_events
 from ..context import Stage
@@ -93,7 +93,7 @@ def make(corpus: Corpus, spec: Spec) -> Sounding:
         composer = _composer(corpus, spec.split)
         splits = get_args(Split)
         rng = np.random.default_rng([spec.seed, splits.index(spec.split), spec.number])
-        scene, labels = composer.draw(rng, Mix(clear=CLEAR)), composer.labels
+        scene, labels = composer.draw(rng, Shares(clear=CLEAR)), composer.labels
         known = truth(scene, labels)
     rng = np.random.default_rng([spec.seed, spec.number])
     samples = augment.noise(rng, BEFORE + len(scene.samples) + AFTER) * np.float32(10 ** (ROOM_DB / 20))
