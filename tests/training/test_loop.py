@@ -29,7 +29,7 @@ from edgecap.training.room.text_side import TextSettings, train_text
 from edgecap.training.run_folder import Run
 from edgecap.training.sentence import sentence_model
 from edgecap.training.sound.bank import DrySound
-from edgecap.training.sound.compose import Composer, Shares, Scene
+from edgecap.training.sound.compose import Composer, Scene, Shares
 from edgecap.training.tokenizer import build_tokenizer
 from tests import tiny_bert
 from tests.made_corpus import LABELS

@@ -22,7 +22,7 @@ from ..models.convnext import CausalConvNeXt
 from ..prepare.plan import Plan
 from ..prepare.play_plan import Renderer
 from ..sound import augment
-from ..sound.compose import Composer, Shares, Scene
+from ..sound.compose import Composer, Scene, Shares
 from ..sound.templates import SegmentEvent, sentence
 
 LONGEST = 32

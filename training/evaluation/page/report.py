@@ -10,7 +10,16 @@ import msgspec
 from ..questions.comparison import SPOKEN
 from . import live
 from .pieces import (
-    bars, cards, number, page, percent, reliability, spectrogram, table, timeline, with_interval,
+    bars,
+    cards,
+    number,
+    page,
+    percent,
+    reliability,
+    spectrogram,
+    table,
+    timeline,
+    with_interval,
 )  # fmt: skip
 
 Figures = Mapping[str, Any]

@@ -22,7 +22,7 @@ from ...room.stream_features import LEAST
 from ...sound import augment
 from ...sound import templates as captions
 from ...sound.bank import sound_labels
-from ...sound.compose import MASKED_DB, Composer, Shares, Scene
+from ...sound.compose import MASKED_DB, Composer, Scene, Shares
 from ...sound.signals import PHRASES
 from ..captioned import AFTER, BEFORE, ROOM_DB, caption_events
 from ..context import Stage
