@@ -11,7 +11,7 @@ from ...runtime.audio import HOP, RATE, Samples
 from ..data.corpus import Clip, Corpus, Label
 from . import augment
 from .signals import MAKERS, PHRASES
-from .taxonomy import CROWDS, QUIET, STEADY, SYNTHETIC_SHARE
+from .taxonomy import CROWDS, QUIET, STEADY, SYNTHETIC_SHARE, UNLABELLED
 
 VOICES = (5, 17)
 """Of a crowd that is mixed, at least and at most."""
@@ -33,7 +33,8 @@ class Library:
         self.pools: dict[str, dict[str, list[Clip]]] = {}
         """Label -> recording -> its clips."""
         for clip in clips:
-            self.pools.setdefault(clip.label, {}).setdefault(clip.recording, []).append(clip)
+            if clip.label != UNLABELLED:
+                self.pools.setdefault(clip.label, {}).setdefault(clip.recording, []).append(clip)
         self.quiet = [
             clip for pool in (self.pools.pop(QUIET, {}),) for group in pool.values() for clip in group
         ]
@@ -168,10 +169,12 @@ def lull(samples: Samples) -> Samples | None:
 
 
 def sound_labels(corpus: Corpus, clips: list[Clip]) -> list[Label]:
-    """The labels that a model taught with these clips can score: theirs, but silence; the synthesised, and
-    the crowds that they can be mixed to."""
+    """The labels that a model taught with these clips can score: theirs, but those that are no names; the
+    synthesised, and the crowds that they can be mixed to."""
     present = {clip.label for clip in clips} | set(MAKERS)
     present |= {crowd for crowd, voices in CROWDS.items() if present & set(voices)}
-    own = [label for label in corpus.labels if label.name in present and label.name != QUIET]
+    own = [
+        label for label in corpus.labels if label.name in present and label.name not in (QUIET, UNLABELLED)
+    ]
     known = {label.name for label in own}
     return own + [Label(name, phrase, kind) for name, (phrase, kind) in PHRASES.items() if name not in known]
