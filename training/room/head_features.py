@@ -154,8 +154,8 @@ def clip_embeddings(
     onsets: list[int] = []
     besides: list[tuple[int, ...]] = []
     for take, at in product(range(takes), range(0, len(known), BATCH)):
-        clean = [library.corpus.audio(clip) for clip in known[at : at + BATCH]]
-        taken = [retake(rng, sound) if take >= clean else Take(sound, _onset(sound)) for sound in clean]
+        recorded = [library.corpus.audio(clip) for clip in known[at : at + BATCH]]
+        taken = [retake(rng, sound) if take >= clean else Take(sound, _onset(sound)) for sound in recorded]
         sounds = [each.samples for each in taken]
         lengths = [1 - -len(sound) // CHUNK_SAMPLES for sound in sounds]
         samples = rng.normal(0, HISS, (len(sounds), max(lengths) * CHUNK_SAMPLES)).astype(np.float32)
