@@ -58,6 +58,9 @@ def evaluate(
     scenes: Annotated[
         int, typer.Option(metavar="N", min=2, help="How many held-out scenes to caption.")
     ] = 300,
+    taught: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Training scenes that baselines take captions from.")
+    ] = 5000,
     plans: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Scenes of human captions too: edgecap prepare's, FOLDER/SPLIT."),
@@ -118,7 +121,8 @@ def evaluate(
         raise UsageError("--plot draws the part calibration", fix="add it: --only calibration")
     with _context(
         bundle, corpus, cache, jobs, split=split, most=clips, hours=hours, trials=trials, seed=seed,
-        peer=peer, scenes=scenes, plans=plans, wording=wording, sentences=sentences, assets=assets,
+        peer=peer, scenes=scenes, taught=taught, plans=plans, wording=wording, sentences=sentences,
+        assets=assets,
     ) as context:  # fmt: skip
         if calibrate:
             count, bias, slope, novelty = calibration.fit(context)

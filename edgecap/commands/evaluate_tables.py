@@ -41,10 +41,11 @@ def _show_naming(console: Console, figures: Figures) -> None:
     print_table(console, table)
     for name, value in figures["chance"].items():
         console.print(f"chance, {name.replace('_', ' ')}: {value:.3f}")
-    for rule, row in figures.get("mn04", {}).items():
+    by_classes = {f"mn04, {rule}": row for rule, row in figures.get("mn04", {}).items()}
+    for name, row in {**by_classes, **figures.get("lines", {})}.items():
         console.print(
-            f"mn04, {rule}, threshold {row['threshold']:.2f}: recall {row['clips']['recall']:.3f}, "
-            f"first right {row['clips']['first_right']:.3f}"
+            f"{name}, threshold {row['threshold']:.2f}: spoken of {row['clips']['spoken']:.3f}, "
+            f"recall {row['clips']['recall']:.3f}, first right {row['clips']['first_right']:.3f}"
         )
     for example in figures["examples"]:
         console.print(f"{example['label']}: {' | '.join(example['said']) or '(nothing)'}", style="dim")

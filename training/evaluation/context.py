@@ -57,6 +57,8 @@ class Context:
     """Processes that opened the same stage (`workers`); None: this one does all."""
     scenes: int = 300
     """Held-out scenes to caption."""
+    taught: int = 5000
+    """Training scenes whose captions a scene's nearest are found among."""
     plans: Path | None = None
     """Scenes of human captions: a folder of test/, val/ and perhaps train/, each from `edgecap prepare`."""
     assets: Path | None = None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .context import Context
+from .peers import lines
 from .peers import mn04 as peers
 from .questions import (
     calibration,
@@ -20,10 +21,11 @@ from .questions import (
 
 
 def name(context: Context) -> dict[str, Any]:
-    """Naming, and mn04's beside it where its weights are given."""
+    """Naming, and the peers' beside it where mn04's weights are given: by its classes, by lines."""
     figures = naming.examine(context)
     if context.peer:
         figures["mn04"] = peers.examine(context, context.peer)
+        figures["lines"] = lines.examine(context)
     return figures
 
 

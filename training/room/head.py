@@ -9,7 +9,9 @@ to embeddings that no longer move, and held back, names new recordings better. W
   only its beginning has been heard, as when the first sentence is said;
 - whether: binary cross-entropy of the same logits: whether it is each sound, whatever the others are;
 - rooms, lasting: the same of quarter minutes of rooms in which nothing sounds, and of steady sounds that go
-  on. Their best moments are judged: of a long night it is the odd moment that gets a caption.
+  on. Their best moments are judged: of a long night it is the odd moment that gets a caption;
+- pairs: of two sounds at once each against all the sounds that there are not, as if it were alone, and
+  whether both are there.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,9 +33,12 @@ from ..sound.taxonomy import SYNTHETIC_SHARE
 from .encoder import RARE
 from .head_features import (
     HOURS,
+    PairEmbeddings,
     Taught,
     clip_embeddings,
     lasting_embeddings,
+    lived_in,
+    pair_embeddings,
     room_embeddings,
     stream_embeddings,
 )  # fmt: skip
@@ -42,6 +47,10 @@ BEST = 3
 """Chunks that a clip's logit is the mean of."""
 BEGUN = (4, 10)
 """Chunks that have been heard of a clip's beginning, from its onset on: at least and at most."""
+STREAMED = 16 / 3
+"""Chunks of streams in a batch for each clip."""
+NEVER = -1e4
+"""Logit of what is no rival."""
 NO_ROWS = torch.zeros(0, dtype=torch.int64)
 
 
@@ -59,12 +68,19 @@ class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     whether: Annotated[float, Meta(ge=0)] = 2.0
     rooms: Annotated[float, Meta(ge=0)] = 2.0
     lasting: Annotated[float, Meta(ge=0)] = 1.0
+    pairs: Annotated[float, Meta(ge=0)] = 0.0
     """Weights of the other losses beside the streams'.
 
     Of trials on a frozen trunk: LOG, "What a night of nothing sounds like, to a head" (626 validation clips).
     """
     takes: Annotated[int, Meta(ge=1)] = 4
     """How often each clip is heard: first as recorded, then with another speed, room and microphone."""
+    at_home: bool = False
+    """Other takes are in rooms as they are, near and far, and over steady sounds."""
+    count: Annotated[int, Meta(ge=1)] = 6000
+    """Pairs of sounds, where they have a weight."""
+    opinion: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    """Share of a clip's target that is what others take it for, where that is known."""
     begun: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """How often only the beginning of a clip is judged."""
     silence: Annotated[float, Meta(gt=0)] = 6.0
@@ -77,6 +93,8 @@ class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     made: Annotated[float, Meta(ge=0)] = 0.1
     """Factor of `decay` for sounds that are synthesised at least half of the time: no two of those are the
     same recording, so there is nothing to learn by heart."""
+    batch: Annotated[int, Meta(ge=1)] = 768
+    """Clips in a batch; of the other parts as many in proportion."""
     steps: Annotated[int, Meta(ge=1)] = 200
     learning_rate: Annotated[float, Meta(gt=0)] = 0.02
     seed: int = 1
@@ -103,9 +121,19 @@ def train_head(
                     Shares(settings.warnings, settings.homes, settings.clear),
                     progress,
                 ),
-                clip_embeddings(encoder, composer, clips, progress, takes=settings.takes),
+                clip_embeddings(
+                    encoder,
+                    composer,
+                    clips,
+                    progress,
+                    takes=settings.takes,
+                    retake=lived_in(composer.library) if settings.at_home else None,
+                ),
                 room_embeddings(encoder, composer, settings.hours, settings.seed, progress),
                 lasting_embeddings(encoder, composer, settings.hours, settings.seed, progress),
+                pair_embeddings(encoder, composer, settings.count, settings.seed, progress)
+                if settings.pairs
+                else None,
             )
             made = composer.library.indices(name for name, share in SYNTHETIC_SHARE.items() if share >= 0.5)
             head = fit_head(taught, settings, made, run, progress)
@@ -116,10 +144,15 @@ def train_head(
 class Reader(nn.Module):
     """The head while it is fitted: it reads embeddings (…, width) moved and scaled to deviation one."""
 
-    def __init__(self, embeddings: Tensor, sounds: int) -> None:
-        """Zero weights and rare sounds; embeddings: (n, width), for mean and deviation."""
+    def __init__(self, embeddings: Tensor, sounds: int, hidden: int = 0) -> None:
+        """Zero weights and rare sounds; embeddings: (n, width), for mean and deviation.
+
+        hidden: numbers of a layer between; 0: a straight line.
+        """
         super().__init__()
-        self.head = nn.Linear(embeddings.shape[1], sounds)
+        width = embeddings.shape[1]
+        self.between = nn.Linear(width, hidden) if hidden else None
+        self.head = nn.Linear(hidden or width, sounds)
         nn.init.zeros_(self.head.weight)
         nn.init.constant_(self.head.bias, RARE)
         self.mean: Tensor
@@ -128,57 +161,66 @@ class Reader(nn.Module):
         self.register_buffer("deviation", embeddings.float().std())
 
     def forward(self, embeddings: Tensor) -> Tensor:
-        logits: Tensor = self.head((embeddings.float() - self.mean) / self.deviation)
+        normal = (embeddings.float() - self.mean) / self.deviation
+        logits: Tensor = self.head(F.hardswish(self.between(normal)) if self.between else normal)
         return logits
 
     @torch.no_grad()
-    def folded(self) -> nn.Linear:
+    def folded(self) -> nn.Module:
         """The same for embeddings as they come."""
-        folded = nn.Linear(self.head.in_features, self.head.out_features)
-        folded.weight.copy_(self.head.weight / self.deviation)
-        folded.bias.copy_(self.head.bias - folded.weight @ self.mean)
-        return folded
+        first = self.between or self.head
+        folded = nn.Linear(first.in_features, first.out_features)
+        folded.weight.copy_(first.weight / self.deviation)
+        folded.bias.copy_(first.bias - folded.weight @ self.mean)
+        return nn.Sequential(folded, nn.Hardswish(), self.head) if self.between else folded
 
 
 class Drawn(NamedTuple):
-    """A batch: rows of streams and of clips, how much is heard of each clip, rows of rooms and of lasting."""
+    """A batch: rows of streams and of clips, how much is heard of each clip, rows of the other parts."""
 
     streams: Tensor
     clips: Tensor
     chunks: Tensor
     rooms: Tensor
     lasting: Tensor
+    pairs: Tensor
 
 
 def fit_head(
     taught: Taught, settings: HeadSettings, made: Sequence[int] = (), run: Run | None = None,
-    progress: Progress = lambda done, what: None,
-) -> nn.Linear:  # fmt: skip
-    """The head for embeddings as they come, from zero weights and rare sounds. made: sounds held less."""
+    progress: Progress = lambda done, what: None, *, hidden: int = 0,
+) -> nn.Module:  # fmt: skip
+    """The head for embeddings as they come, from zero weights and rare sounds. made: sounds held less.
+
+    hidden: of the `Reader`; a straight line is an nn.Linear.
+    """
     torch.manual_seed(settings.seed)
-    streams, clips = taught.streams, taught.clips
+    streams, clips, pairs = taught.streams, taught.clips, taught.pairs if settings.pairs else None
     sounds = streams.heard.shape[1]
-    reader = Reader(streams.embeddings, sounds)
+    reader = Reader(streams.embeddings, sounds, hidden)
     held = torch.full((sounds, 1), settings.decay)
     held[list(made)] *= settings.made
     weights = {
         "streams": 1.0, "clips": settings.clips, "whether": settings.whether, "rooms": settings.rooms,
-        "lasting": settings.lasting,
+        "lasting": settings.lasting, "pairs": settings.pairs,
     }  # fmt: skip
 
     def batches(begin: int) -> Iterator[Drawn]:
         if begin:
             torch.manual_seed(settings.seed + begin)
         while True:
-            some = torch.randint(len(streams.embeddings), (min(4096, len(streams.embeddings)),))
-            few = torch.randperm(len(clips.label))[:768]
+            count = min(round(STREAMED * settings.batch), len(streams.embeddings))
+            some = torch.randint(len(streams.embeddings), (count,))
+            few = torch.randperm(len(clips.label))[: settings.batch]
             begun = torch.randint(BEGUN[0], BEGUN[1] + 1, few.shape)
             whole = torch.rand(few.shape) >= settings.begun
-            stretches = [
-                torch.randint(len(long.embeddings), (count,)) if len(long.embeddings) else NO_ROWS
-                for long, count in ((taught.rooms, 64), (taught.lasting, 128))
-            ]
-            yield Drawn(some, few, begun.masked_fill(whole, clips.mask.shape[1]), *stretches)
+            rooms, lasting, two = (
+                torch.randint(len(long.embeddings), (-(-settings.batch // part),))
+                if long and len(long.embeddings)
+                else NO_ROWS
+                for long, part in ((taught.rooms, 12), (taught.lasting, 6), (pairs, 3))
+            )
+            yield Drawn(some, few, begun.masked_fill(whole, clips.mask.shape[1]), rooms, lasting, two)
 
     def loss(drawn: Drawn) -> Loss:
         some, few = drawn.streams, drawn.clips
@@ -186,9 +228,11 @@ def fit_head(
         is_silent = ~streams.heard[some].any(1)
         figures = {"streams": (told * torch.where(is_silent, settings.silence, 1.0)).mean()}
         mask = clips.mask_for(few, drawn.chunks)
-        best = _best(reader(clips.embeddings[few]).masked_fill(~mask[..., None], 3 * RARE))
+        logits = torch.full((*mask.shape, sounds), 3 * RARE)
+        best = _best(logits.masked_scatter(mask[..., None], reader(clips.embeddings[few][mask])))
         label, others = clips.label[few], clips.others[few]
-        figures["clips"] = F.cross_entropy(best.masked_fill(others, float("-inf")), label)
+        target = _target(label, others, clips.opinion, few, settings.opinion)
+        figures["clips"] = F.cross_entropy(best.masked_fill(others, NEVER), target)
         figures["whether"] = _whether(best, F.one_hot(label, sounds), ~others).mean()
         for name, long, rows in (
             ("rooms", taught.rooms, drawn.rooms), ("lasting", taught.lasting, drawn.lasting),
@@ -196,7 +240,11 @@ def fit_head(
             if len(rows):
                 best = _best(reader(long.embeddings[rows]))
                 figures[name] = _whether(best, long.heard[rows], long.weight[rows]).mean()
+        if pairs:
+            figures["pairs"] = _of_pairs(reader(pairs.embeddings[drawn.pairs]), pairs, drawn.pairs)
         value = (held * reader.head.weight.square()).sum()
+        if reader.between:
+            value = value + settings.decay * reader.between.weight.square().sum()
         for name, figure in figures.items():
             value = value + weights[name] * figure
         return value, {name: figure.detach() for name, figure in figures.items()}
@@ -206,6 +254,27 @@ def fit_head(
         schedule=linear(settings.steps), run=run, progress=progress,
     ))  # fmt: skip
     return reader.folded()
+
+
+def _target(label: Tensor, others: Tensor, opinion: Tensor | None, rows: Tensor, share: float) -> Tensor:
+    """(n, sounds) the distribution of each clip: its label, and a share of what others take it for."""
+    known = F.one_hot(label, others.shape[1]).float()
+    if opinion is None:
+        return known
+    said = opinion[rows].float().masked_fill(others, 0.0)
+    return (1 - share) * known + share * said / said.sum(1, keepdim=True).clamp_min(1e-6)
+
+
+def _of_pairs(logits: Tensor, pairs: PairEmbeddings, rows: Tensor) -> Tensor:
+    """Of (n, chunks, sounds) logits: each of the two where it sounds, whatever the other is; and both."""
+    label, others = pairs.label[rows], pairs.others[rows]
+    both = torch.zeros_like(others).scatter(1, label, value=True)
+    named = []
+    for which in range(2):
+        heard = logits.masked_fill(~pairs.mask[rows][:, which, :, None], 3 * RARE)
+        rivals = others | both.scatter(1, label[:, [which]], value=False)
+        named.append(F.cross_entropy(_best(heard).masked_fill(rivals, NEVER), label[:, which]))
+    return torch.stack(named).mean() + _whether(_best(logits), both, ~others).mean()
 
 
 def _best(logits: Tensor) -> Tensor:

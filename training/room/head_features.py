@@ -1,6 +1,7 @@
-"""What the trunk gives of the sounds that the head is fitted to: streams, clips, empty rooms, what lasts."""
+"""What the trunk gives of the sounds that the head is fitted to: streams, clips, pairs of sounds, empty
+rooms, what lasts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice, product
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from ..frontend import LogMel
 from ..loop import Progress
 from ..models.convnext import CausalConvNeXt
 from ..sound import augment
-from ..sound.bank import DrySound
+from ..sound.bank import DrySound, Library, excerpt
 from ..sound.compose import Composer, Shares, Stream
 from .encoder import Batches
 
@@ -31,6 +32,28 @@ ROOMS, CROWD_STRETCHES, HOURS = 16, 96, 6.0
 """Stretches of rooms in each stream, and of each crowd, where this many hours of streams are heard."""
 HISS = 3e-4
 """Deviation of the noise under a clip: about -70 dBFS, so that its end is not digital silence."""
+
+
+PAIR_CHUNKS = 16
+"""Chunks of a pair of sounds, the first of hiss: 5.1 s."""
+
+LEAD = 3
+"""Chunks in which a noise is heard before the sound."""
+FAR_DB = (-10.0, 12.0)
+"""Direct sound over the room's, where rooms are as they are: from across a hard room to near by."""
+
+
+class Take(NamedTuple):
+    """A clip as it is heard once more: where its sound begins, and what else is heard with it."""
+
+    samples: Samples
+    onset: int
+    """The chunk of `samples`."""
+    besides: tuple[int, ...] = ()
+    """Labels."""
+
+
+Retake = Callable[[Generator, Samples], Take]
 
 
 class StreamEmbeddings(NamedTuple):
@@ -53,11 +76,25 @@ class ClipEmbeddings(NamedTuple):
     label: Tensor
     others: Tensor
     onset: Tensor
+    opinion: Tensor | None = None
+    """(n, sounds) what somebody else takes the clip for: probabilities."""
 
     def mask_for(self, rows: Tensor, chunks: Tensor) -> Tensor:
         """(n, chunks) the mask of these rows where so many chunks have been heard since the onset."""
         at = torch.arange(self.mask.shape[1])
         return self.mask[rows] & (at < (self.onset[rows] + chunks)[:, None])
+
+
+class PairEmbeddings(NamedTuple):
+    """What it hears of two sounds at once: (n, 16, width), (n, 2) their labels, first the one that begins.
+
+    mask: (n, 2, 16) in which chunks each of the two is. others: (n, sounds) what may be heard besides.
+    """
+
+    embeddings: Tensor
+    mask: Tensor
+    label: Tensor
+    others: Tensor
 
 
 class Stretches(NamedTuple):
@@ -75,6 +112,8 @@ class Taught(NamedTuple):
     clips: ClipEmbeddings
     rooms: Stretches
     lasting: Stretches
+    pairs: PairEmbeddings | None = None
+    """None: nothing is fitted to them."""
 
 
 @torch.inference_mode()
@@ -99,26 +138,33 @@ def stream_embeddings(
 @torch.inference_mode()
 def clip_embeddings(
     encoder: CausalConvNeXt, composer: Composer, clips: Sequence[Clip],
-    progress: Progress = lambda done, what: None, *, takes: int = 1,
+    progress: Progress = lambda done, what: None, *, takes: int = 1, retake: Retake | None = None,
+    clean: int = 1,
 ) -> ClipEmbeddings:  # fmt: skip
-    """Each clip from a fresh state, after a chunk of hiss; the first take of all of them, then the next."""
+    """Each clip from a fresh state, after a chunk of hiss; the first take of all of them, then the next.
+
+    retake: how a clip is heard after its clean takes; None: nearer or farther, every other time in a room.
+    """
+    retake = retake or nearby
     library = composer.library
     known = [clip for clip in clips if clip.label in library.index]
     known.sort(key=lambda clip: clip.stop - clip.start)  # neighbours are heard together
     rng, front_end = np.random.default_rng(0), LogMel(encoder.mels)
     heard: list[tuple[Tensor, int]] = []  # embeddings, and how many of them are of the clip
     onsets: list[int] = []
+    besides: list[tuple[int, ...]] = []
     for take, at in product(range(takes), range(0, len(known), BATCH)):
-        sounds = [library.corpus.audio(clip) for clip in known[at : at + BATCH]]
-        if take:
-            sounds = [_retake(rng, sound) for sound in sounds]
+        recorded = [library.corpus.audio(clip) for clip in known[at : at + BATCH]]
+        taken = [retake(rng, sound) if take >= clean else Take(sound, _onset(sound)) for sound in recorded]
+        sounds = [each.samples for each in taken]
         lengths = [1 - -len(sound) // CHUNK_SAMPLES for sound in sounds]
         samples = rng.normal(0, HISS, (len(sounds), max(lengths) * CHUNK_SAMPLES)).astype(np.float32)
         for row, sound in zip(samples, sounds, strict=True):
             row[CHUNK_SAMPLES : CHUNK_SAMPLES + len(sound)] += sound
-        onsets += [1 + _onset(sound) for sound in sounds]
+        onsets += [1 + each.onset for each in taken]
+        besides += [each.besides for each in taken]
         log_mel = front_end(torch.from_numpy(samples))
-        if take:
+        if take >= clean:
             curves = augment.filter_curves(rng, len(sounds), encoder.mels)
             log_mel = (log_mel + torch.from_numpy(curves)[:, None]).clamp_min(-100.0)
         embeddings, _ = encoder(log_mel)
@@ -134,10 +180,63 @@ def clip_embeddings(
     others = torch.from_numpy(np.stack([composer.related[i] for i in label.tolist()])).bool()
     for row, clip in enumerate(known):
         others[row, [*library.indices(clip.labels)]] = True
-        others[row, label[row]] = False
-    return ClipEmbeddings(
-        embeddings, mask, label.repeat(takes), others.repeat(takes, 1), torch.tensor(onsets)
-    )
+    label, others = label.repeat(takes), others.repeat(takes, 1)
+    for row, labels in enumerate(besides):
+        others[row, [*labels]] = True
+        others[row] |= torch.from_numpy(composer.related[[*labels]].any(0))
+    others[torch.arange(len(label)), label] = False
+    return ClipEmbeddings(embeddings, mask, label, others, torch.tensor(onsets))
+
+
+@torch.inference_mode()
+def pair_embeddings(
+    encoder: CausalConvNeXt, composer: Composer, count: int, seed: int,
+    progress: Progress = lambda done, what: None,
+) -> PairEmbeddings:  # fmt: skip
+    """So many pairs of unlike sounds, -6 to 6 dB and 0 to 1 s apart, two in five of them in a room."""
+    rng = np.random.default_rng([seed, 14])
+    n, front_end = PAIR_CHUNKS * CHUNK_SAMPLES, LogMel(encoder.mels)
+    sounds, heard = len(composer.labels), []
+    mask = torch.zeros(count, 2, PAIR_CHUNKS, dtype=torch.bool)
+    label = torch.zeros(count, 2, dtype=torch.int64)
+    others = torch.zeros(count, sounds, dtype=torch.bool)
+    for at in range(0, count, BATCH):
+        batch = rng.normal(0, HISS, (min(BATCH, count - at), n)).astype(np.float32)
+        for row, samples in enumerate(batch, at):
+            pair = _unlike(rng, composer)
+            response = augment.room_response(rng) if rng.random() < 0.4 else None
+            level_db, start = rng.uniform(-36, -16), CHUNK_SAMPLES
+            for which, sound in enumerate(pair):
+                dry = excerpt(rng, sound, rng.uniform(1.5, 4.0)).samples
+                wet = dry if response is None else augment.reverberate(dry, response)
+                begin = start + CHUNK_SAMPLES * _onset(wet)
+                end = min(start + len(wet), n)
+                level = level_db + (rng.uniform(-6, 6) if which else 0.0)
+                loud = np.sqrt(np.quantile(_power(wet), 0.95)) + 1e-6
+                samples[start:end] += wet[: end - start] * np.float32(10 ** (level / 20) / loud)
+                mask[row, which, begin // CHUNK_SAMPLES : -(-end // CHUNK_SAMPLES)] = True
+                label[row, which] = sound.labels[0]
+                others[row, [*sound.labels]] = True
+                start += int(rng.uniform(0, RATE))
+            others[row] |= torch.from_numpy(composer.related[label[row].numpy()].any(0))
+            others[row, label[row]] = False
+        log_mel = front_end(torch.from_numpy(np.clip(batch, -1.0, 1.0)))
+        curves = augment.filter_curves(rng, len(batch), encoder.mels)
+        embeddings, _ = encoder((log_mel + torch.from_numpy(curves)[:, None]).clamp_min(-100.0))
+        heard.append(encoder.norm(embeddings).half())
+        progress(min(1.0, (at + BATCH) / count), "head: listening to pairs of sounds")
+    return PairEmbeddings(torch.cat(heard).clone(), mask, label, others)
+
+
+def _unlike(rng: Generator, composer: Composer) -> tuple[DrySound, DrySound]:
+    """Two sounds of which neither may hold the other."""
+    library = composer.library
+    while True:
+        names = rng.choice(library.names, size=2, p=library.weights)
+        one, other = (library.pick(rng, str(name)) for name in names)
+        a, b = one.labels[0], other.labels[0]
+        if not {*one.labels} & {*other.labels} and not composer.related[a, b] | composer.related[b, a]:
+            return one, other
 
 
 @torch.inference_mode()
@@ -201,14 +300,42 @@ def _long_embeddings(
 
 def _onset(sound: Samples) -> int:
     """The chunk in which a sound begins."""
-    chunks = np.pad(sound, (0, -len(sound) % CHUNK_SAMPLES)).reshape(-1, CHUNK_SAMPLES)
-    power = np.mean(np.square(chunks), axis=1)
+    power = _power(sound)
     return int(np.argmax(power >= np.quantile(power, 0.95) * 10 ** (ONSET_DB / 10)))
 
 
-def _retake(rng: Generator, sound: Samples) -> Samples:
+def _power(sound: Samples) -> Samples:
+    """(chunks,) mean square of each chunk, the last filled with zeros."""
+    chunks = np.pad(sound, (0, -len(sound) % CHUNK_SAMPLES)).reshape(-1, CHUNK_SAMPLES)
+    return np.asarray(np.mean(np.square(chunks), axis=1), np.float32)
+
+
+def nearby(rng: Generator, sound: Samples) -> Take:
     """The same sound, a little faster or slower, nearer or farther, every other time in a room."""
     sound = augment.change_speed(sound, rng.uniform(0.9, 1.1)) * np.float32(10 ** (rng.uniform(-18, 3) / 20))
     if rng.random() < 0.5:
         sound = augment.reverberate(sound, augment.room_response(rng))
-    return sound
+    return Take(sound, _onset(sound))
+
+
+def lived_in(library: Library) -> Retake:
+    """Retakes in homes: three in five in a room, near to the sound or far from it; every other one over a
+    steady sound, which begins a second before and is as loud at the most."""
+
+    def retake(rng: Generator, sound: Samples) -> Take:
+        sound = augment.change_speed(sound, rng.uniform(0.9, 1.1))
+        sound = sound * np.float32(10 ** (rng.uniform(-18, 3) / 20))
+        if rng.random() < 0.6:
+            sound = augment.reverberate(sound, augment.room_response(rng, drr_db=rng.uniform(*FAR_DB)))
+        onset = _onset(sound)
+        if rng.random() >= 0.5 or not library.steady:
+            return Take(sound, onset)
+        noise = library.pick_steady(rng)
+        heard = np.pad(sound, (LEAD * CHUNK_SAMPLES, 0))
+        loop = np.resize(np.roll(noise.samples, int(rng.integers(len(noise.samples)))), len(heard))
+        snr_db = rng.uniform(0, 25)
+        gain = np.sqrt(np.quantile(_power(sound), 0.95) / max(float(np.mean(_power(loop))), 1e-9))
+        heard += loop * np.float32(gain * 10 ** (-snr_db / 20))
+        return Take(np.clip(heard, -1.0, 1.0), LEAD + onset, noise.labels)
+
+    return retake

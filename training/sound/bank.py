@@ -11,7 +11,7 @@ from ...runtime.audio import HOP, RATE, Samples
 from ..data.corpus import Clip, Corpus, Label
 from . import augment
 from .signals import MAKERS, PHRASES
-from .taxonomy import CROWDS, QUIET, STEADY, SYNTHETIC_SHARE, UNKNOWN
+from .taxonomy import CROWDS, QUIET, STEADY, SYNTHETIC_SHARE, UNLABELLED
 
 VOICES = (5, 17)
 """Of a crowd that is mixed, at least and at most."""
@@ -173,6 +173,6 @@ def sound_labels(corpus: Corpus, clips: list[Clip]) -> list[Label]:
     the synthesised, and the crowds that they can be mixed to."""
     present = {clip.label for clip in clips} | set(MAKERS)
     present |= {crowd for crowd, voices in CROWDS.items() if present & set(voices)}
-    own = [label for label in corpus.labels if label.name in present - {QUIET, UNKNOWN}]
+    own = [label for label in corpus.labels if label.name in present - {QUIET, UNLABELLED}]
     known = {label.name for label in own}
     return own + [Label(name, phrase, kind) for name, (phrase, kind) in PHRASES.items() if name not in known]

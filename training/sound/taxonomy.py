@@ -13,9 +13,6 @@ QUIET = "room_tone"
 UNLABELLED = "unlabelled"
 """The label of clips of which nobody has said what they hold: nothing can be scored on them."""
 
-UNKNOWN = "unlabelled"
-"""A label that says nothing: its clips may hold any sound."""
-
 STEADY = frozenset(
     [
         "rain",

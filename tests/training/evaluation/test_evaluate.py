@@ -19,6 +19,7 @@ from edgecap.training.data.corpus import Clip, Corpus, Label
 from edgecap.training.evaluation.captioned import Said, loud_level, onset, sounding_power
 from edgecap.training.evaluation.context import Context, Stage
 from edgecap.training.evaluation.metrics.words import Names
+from edgecap.training.evaluation.peers import lines
 from edgecap.training.evaluation.peers import mn04 as peers
 from edgecap.training.evaluation.questions import calibration, naming, probe, safety, silence, stability
 from edgecap.training.evaluation.questions.naming import Uttered
@@ -303,7 +304,9 @@ def test_the_streaming_embedding_is_the_mean_over_whole_chunks() -> None:
 def test_a_tagger_speaks_from_its_threshold_on_and_when_its_best_changes() -> None:
     clip = context(("bell", handmade.bell())).clips[0]
     names = {3: frozenset({"bell"}), 5: frozenset({"dog_bark"})}
-    tagged = peers.Tagged(clip, RATE, [(3, 0.2), (9, 0.9), (5, 0.5)], [(3, 0.2), (3, 0.4), (5, 0.5)])
+    scores = np.zeros((3, 10), np.float32)  # of three windows
+    scores[0, 3], scores[1, [3, 9]], scores[2, 5] = 0.2, (0.4, 0.9), 0.5
+    tagged = peers.Tagged(clip, RATE, scores)
 
     def named(say: peers.Rule, threshold: float) -> list[set[str]]:
         return [set(one.named) for one in say(tagged, threshold, names).said]
@@ -314,6 +317,64 @@ def test_a_tagger_speaks_from_its_threshold_on_and_when_its_best_changes() -> No
     assert named(peers.as_it_goes, 0.1) == [{"bell"}, {"dog_bark"}]  # two windows of one class: said once
     assert named(peers.as_it_goes, 0.6) == []
     assert peers.best_threshold([tagged], names, peers.as_it_goes) <= 0.4
+
+
+def test_each_class_of_a_tagger_gets_the_threshold_that_its_own_clips_ask_for() -> None:
+    tried = context(*[("bell", handmade.bell())] * 4, *[("dog_bark", handmade.bell())] * 4)
+    names = {3: frozenset({"bell"}), 5: frozenset({"dog_bark"})}
+    scores = np.zeros((8, 1, 10), np.float32)
+    scores[:, 0, 3] = [0.9, 0.8, 0.8, 0.9, 0.5, 0.5, 0.6, 0.5]  # sure of a bell, even where there is none
+    scores[4:, 0, 5] = 0.1
+    tagged = [peers.Tagged(clip, RATE, each) for clip, each in zip(tried.clips, scores, strict=True)]
+    thresholds = peers.class_thresholds(tagged, names)
+    assert 0.6 < thresholds[3] <= 0.8
+    assert thresholds[5] <= 0.1
+    each = [peers.as_it_goes(one, thresholds, names) for one in tagged]
+    assert all(uttered.first_right for uttered in each)
+    one = peers.best_threshold(tagged, names, peers.as_it_goes)
+    assert not all(peers.as_it_goes(each, one, names).first_right for each in tagged)
+
+
+def test_a_label_without_a_class_is_named_by_the_one_that_rises_where_it_sounds() -> None:
+    tried = context(("bell", handmade.bell()), ("dog_bark", handmade.bell()), ("speech", handmade.bell()))
+    scores = np.full((3, 2, 10), 0.1, np.float32)
+    scores[:, :, 2] = 0.8  # whatever is heard
+    scores[1, 1, 7] = 0.5
+    tagged = [peers.Tagged(clip, RATE, each) for clip, each in zip(tried.clips, scores, strict=True)]
+    names = {3: frozenset({"bell"}), 4: frozenset({"speech"}), 7: frozenset({"bell"})}
+    found = peers.with_nearest(names, tagged, LABELS)
+    assert found == {**names, 7: frozenset({"bell", "dog_bark"})}  # a room is quiet in none of them
+
+
+def test_a_line_says_what_it_learnt_to_and_nothing_of_rooms() -> None:
+    rng = np.random.default_rng(0)
+    kinds = rng.normal(size=(3, 8)).astype(np.float32)
+    labels = ["bell", "dog_bark", "room_tone"] * 10
+    heard = lines.Heard(
+        np.stack([kinds[i % 3] + 0.1 * rng.normal(size=8) for i in range(60)]).astype(np.float32),
+        np.arange(60) % 30,
+    )
+    peer = lines.Peer("made", lines.fit_line(heard, labels), 0.5)
+    clip = context(("bell", handmade.bell())).clips[0]
+    windows = np.stack([kinds[2], kinds[0], kinds[0], kinds[1], np.zeros(8, np.float32) + kinds.mean(0)])
+    said = peer.say(lines.Asked(clip, RATE, windows), {"bell": frozenset({"bell", "chime"})}).said
+    assert [one.text for one in said[:2]] == ["bell", "dog_bark"]
+    assert [one.at for one in said[:2]] == [lines.WINDOW + RATE, lines.WINDOW + 3 * RATE]
+    assert said[0].named == {"bell", "chime"}
+    logits = lines.out_of_fold(heard, labels, [f"made:{i}" for i in range(30)], ["bell", "dog_bark", "siren"])
+    assert logits.shape == (30, 3)
+    assert (logits.argmax(1)[::3] == 0).all()
+    assert (logits[:, 2] <= logits.min(1)).all()  # no fold has heard one
+
+
+def test_no_recording_teaches_the_line_that_judges_it() -> None:
+    vectors = np.eye(6, dtype=np.float32)  # each clip alike to none but itself
+    heard = lines.Heard(np.repeat(vectors, 2, 0), np.repeat(np.arange(6), 2))
+    labels = ["bell", "dog_bark"] * 3
+    by_clip = lines.out_of_fold(heard, labels, [f"made:{i}" for i in range(6)], ["bell", "dog_bark"], folds=3)
+    one = lines.fit_line(heard, labels).logits(vectors)
+    assert (one.argmax(1) == [0, 1] * 3).all()  # it knows by heart what it heard
+    assert np.ptp(by_clip, axis=1).max() < np.ptp(one, axis=1).min()
 
 
 def test_the_signals_of_the_trials_are_known_to_the_composer() -> None:

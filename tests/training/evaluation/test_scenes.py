@@ -17,7 +17,7 @@ from edgecap.training.evaluation.peers import baselines
 from edgecap.training.evaluation.peers.baselines import Answers, Scenes
 from edgecap.training.evaluation.questions import comparison
 from edgecap.training.evaluation.questions.retrieval import retrieval
-from edgecap.training.evaluation.sounds import scenes
+from edgecap.training.evaluation.sounds import outcomes, scenes
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound
 from edgecap.training.sound.compose import Event, Scene
 
@@ -99,9 +99,9 @@ def test_a_plan_may_not_play_another_splits_recording(corpus: Corpus) -> None:
         sounds = (PlannedSound("dog_bark", (piece,), -20.0),)
         return Plan("people:1", "A dog is barking", "dog", 15, 1, -70.0, sounds, ("Dogs bark",))
 
-    comparison._check_held_out(corpus, [plan("dog_bark-test-0")], "test")
+    outcomes._check_held_out(corpus, [plan("dog_bark-test-0")], "test")
     with pytest.raises(DataError, match=r"people:1 of the split test plays the clip dog_bark-train-0"):
-        comparison._check_held_out(corpus, [plan("dog_bark-test-0"), plan("dog_bark-train-0")], "test")
+        outcomes._check_held_out(corpus, [plan("dog_bark-test-0"), plan("dog_bark-train-0")], "test")
     known = scenes.make(corpus, scenes.Spec("test", 0, 0, plan("dog_bark-test-0"))).known
     assert known == scenes.Known(("A dog is barking", "Dogs bark"), frozenset({"dog_bark"}))
 
@@ -250,6 +250,16 @@ def test_the_nearest_and_the_usual_caption() -> None:
     found = baselines.nearest_sentence(some, ["a dog barks", "rain is falling"], vectors, names)
     assert found.sentences == ["a dog barks", "rain is falling"]
     assert found.named == [{"dog_bark"}, {"rain"}]
+    twice = Scenes(
+        [empty] * 4,
+        np.array([[0.9, 0.1], [1, 0], [0.8, 0.2], [0, 1]], np.float32),
+        [("a bell rings",), ("a dog barks",), ("a dog barks loudly",), ("rain is falling",)],
+        [frozenset[str]()] * 4,
+    )
+    agreed = baselines.consensus(some, twice, names, 3)
+    assert agreed.sentences[0] == "a dog barks"  # the nearest is alone in what it says
+    assert agreed.named[0] == {"dog_bark"}
+    assert baselines.consensus(some, twice, names, 1).sentences == ["a bell rings", "rain is falling"]
     usual = ["a bell rings"] * 3 + ["rain is falling"] * 2 + [""] * 9
     answers, said = baselines.most_frequent(some, some, usual, names, baselines.cider)
     assert said == "rain is falling"  # less frequent, but it scores on what it is tuned on
@@ -293,15 +303,26 @@ def test_gains_come_with_an_interval(corpus: Corpus) -> None:
 
 def test_everything_is_heard_and_scored_in_one_run(corpus: Corpus, model: Model, tmp_path: Path) -> None:
     """A random model on made-up sounds: the figures are poor, the table is whole."""
-    context = Context(Stage(model, corpus, Names(LABELS)), tmp_path, scenes=6, wording="free")
-    free = comparison.scene_outcomes(context, None)
+    context = Context(Stage(model, corpus, Names(LABELS)), tmp_path, scenes=6, taught=12, wording="free")
+    free = outcomes.scene_outcomes(context, None)
     assert len(free.scored) == 6
     assert len(free.tuning) == 3
     assert len(free.taught) == 12
-    assert all(outcome.sentence for outcome in free.scored)  # the decoder alone always says something
-    said = comparison.caption_scene(context.stage, comparison.Task(free.specs[0], "said"))
+    assert all(one.sentence for one in free.scored)  # the decoder alone always says something
+    said = outcomes.caption_scene(context.stage, outcomes.Task(free.specs[0], "said"))
     assert np.array_equal(said.semantic, free.scored[0].semantic)
     assert said.sentence == scenes.join(said.shown)
+    own = comparison._own_templates(context)
+    tuning = comparison._by_evidence(free.tuning)
+    thresholds, how = own.tune_one(tuning, lambda answers, of: -len("".join(answers.sentences)))
+    assert thresholds[0] > max(each.max() for each in tuning.tags)  # silence was asked for
+    assert how == f"{thresholds[0]:.2f} for all classes"
+    answers = own.answer([one.evidence for one in free.scored], np.zeros(len(thresholds)))
+    assert all(answers.sentences)
+    assert set().union(*answers.named) <= set(model.labels.names)
+    sure = scenes.hear(model, scenes.make(corpus, free.specs[0])).evidence
+    assert np.array_equal(free.scored[0].evidence, sure)
+    assert not len(free.taught[0].evidence)
     picture = comparison.picture(scenes.make(corpus, free.specs[0]).samples)
     assert picture["seconds"] > 3
 

@@ -2,21 +2,28 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from edgecap.runtime.audio import CHUNK_SAMPLES
+from edgecap.training.data.corpus import Corpus, Label
 from edgecap.training.models.convnext import CausalConvNeXt
 from edgecap.training.room.head import HeadSettings, fit_head, train_head
 from edgecap.training.room.head_features import (
     ClipEmbeddings,
+    PairEmbeddings,
     StreamEmbeddings,
     Stretches,
     Taught,
     clip_embeddings,
     lasting_embeddings,
+    lived_in,
+    pair_embeddings,
 )
 from edgecap.training.run_folder import Run
+from edgecap.training.sound.bank import sound_labels
 from edgecap.training.sound.compose import Composer
+from edgecap.training.sound.taxonomy import UNLABELLED
 
 
 def test_a_head_fitted_again_leaves_the_trunk_and_is_loaded_once_done(
@@ -110,3 +117,92 @@ def test_of_a_clip_that_has_only_begun_no_more_is_judged_than_was_heard(composer
     assert torch.equal(begun.sum(1), heard)
     assert torch.equal(alone.mask_for(rows, torch.full_like(rows, 99)), alone.mask)
     assert (alone.onset >= 1).all()  # a chunk of hiss comes first
+
+
+def test_of_two_sounds_at_once_each_is_taught_as_if_it_were_alone() -> None:
+    rng = torch.Generator().manual_seed(0)
+    kinds = torch.randn(4, 16, generator=rng)
+    nothing = StreamEmbeddings(
+        torch.randn(100, 16, generator=rng), torch.zeros(100, 4, dtype=torch.bool), torch.ones(100, 4)
+    )
+    label = torch.arange(4).repeat(10)
+    alone = ClipEmbeddings(
+        kinds[label][:, None].repeat(1, 4, 1), torch.ones(40, 4, dtype=torch.bool), label,
+        torch.zeros(40, 4, dtype=torch.bool), torch.zeros(40, dtype=torch.int64),
+    )  # fmt: skip
+    mixture = torch.randn(16, generator=rng)  # no sum of the two: what a net hears of both
+    heard = torch.zeros(40, 6, 16)
+    heard[:, 1:] = mixture
+    mask = torch.zeros(40, 2, 6, dtype=torch.bool)
+    mask[:, :, 1:] = True
+    both = torch.tensor([[2, 3]]).repeat(40, 1)
+    pairs = PairEmbeddings(heard, mask, both, torch.zeros(40, 4, dtype=torch.bool))
+    nowhere = Stretches(torch.zeros(0, 6, 16), torch.zeros(0, 4), torch.zeros(0, 4))
+    taught = Taught(nothing, alone, nowhere, nowhere, pairs)
+    settings = HeadSettings(steps=150, pairs=2.0)
+    for hidden in (0, 24):
+        head = fit_head(taught, settings, hidden=hidden)
+        assert head(mixture).topk(2).indices.sort().values.tolist() == [2, 3]
+        assert head(kinds).argmax(1).tolist() == [0, 1, 2, 3]
+    unheard = fit_head(taught, HeadSettings(steps=150))(mixture)  # no weight: as if there were no pairs
+    assert torch.equal(unheard, fit_head(taught._replace(pairs=None), HeadSettings(steps=150))(mixture))
+
+
+def test_what_others_take_a_clip_for_is_part_of_its_target() -> None:
+    rng = torch.Generator().manual_seed(0)
+    kinds = torch.randn(3, 16, generator=rng)
+    streams = StreamEmbeddings(torch.zeros(50, 16), torch.zeros(50, 3, dtype=torch.bool), torch.ones(50, 3))
+    streams.embeddings[0] = 1.0
+    label = torch.arange(3).repeat(10)
+    clips = ClipEmbeddings(
+        kinds[label][:, None].repeat(1, 4, 1), torch.ones(30, 4, dtype=torch.bool), label,
+        torch.zeros(30, 3, dtype=torch.bool), torch.zeros(30, dtype=torch.int64),
+    )  # fmt: skip
+    nowhere = Stretches(torch.zeros(0, 6, 16), torch.zeros(0, 3), torch.zeros(0, 3))
+    settings = HeadSettings(steps=150, opinion=0.4)
+    sure = fit_head(Taught(streams, clips, nowhere, nowhere), settings)(kinds)
+    doubt = torch.eye(3)[label]
+    doubt[label == 0] = torch.tensor([0.0, 1.0, 0.0])
+    doubting = clips._replace(opinion=doubt)
+    unsure = fit_head(Taught(streams, doubting, nowhere, nowhere), settings)(kinds)
+    assert unsure[0, 1] > sure[0, 1]
+    assert unsure.argmax(1).tolist() == [0, 1, 2]
+    excused = doubting._replace(others=(label[:, None] == 0) & (torch.arange(3) == 1))
+    assert fit_head(Taught(streams, excused, nowhere, nowhere), settings)(kinds)[0].argmax() == 0
+
+
+def test_pairs_are_of_unlike_sounds_that_both_are_heard(composer: Composer) -> None:
+    encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
+    pairs = pair_embeddings(encoder, composer, 20, 1)
+    assert pairs.embeddings.shape[:2] == pairs.mask.shape[::2] == (20, 16)
+    assert (pairs.label[:, 0] != pairs.label[:, 1]).all()
+    assert not composer.related[pairs.label[:, 0], pairs.label[:, 1]].any()
+    assert not pairs.others.gather(1, pairs.label).any()
+    assert pairs.mask.any(2).all()
+    assert not pairs.mask[:, :, 0].any()  # hiss comes first
+
+
+def test_at_home_a_sound_is_over_another_that_is_no_rival_of_it(composer: Composer) -> None:
+    encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
+    clips = composer.library.corpus.split("train")
+    taken = clip_embeddings(encoder, composer, clips, takes=6, retake=lived_in(composer.library))
+    near = clip_embeddings(encoder, composer, clips)
+    n = len(near.label)
+    assert torch.equal(taken.others[:n], near.others)
+    rain = composer.library.index["rain"]
+    over = taken.others[:, rain] & ~near.others.repeat(6, 1)[:, rain]
+    assert over[n:].any()
+    assert not taken.others.gather(1, taken.label[:, None]).any()
+    assert (taken.onset[over] >= 4).all()  # the noise begins before it
+
+
+def test_what_nobody_named_is_neither_drawn_nor_scored(composer: Composer) -> None:
+    corpus = composer.library.corpus
+    clips = [
+        clip._replace(label=UNLABELLED) if clip.label == "rain" else clip for clip in corpus.split("train")
+    ]
+    names = [*(label.name for label in corpus.labels), UNLABELLED]
+    known = Corpus(clips, [Label(name, name, "") for name in names], np.zeros(1, np.int16))
+    labels = sound_labels(known, clips)
+    assert UNLABELLED not in {label.name for label in labels}
+    assert UNLABELLED not in Composer(known, clips, labels).library.names

@@ -101,16 +101,21 @@ def rouge_l(candidates: Sequence[Words], references: Sequence[Sequence[Words]]) 
     return scores
 
 
-def cider_d(candidates: Sequence[Words], references: Sequence[Sequence[Words]]) -> NDArray[np.float64]:
+def cider_d(
+    candidates: Sequence[Words],
+    references: Sequence[Sequence[Words]],
+    among: Sequence[Sequence[Words]] | None = None,
+) -> NDArray[np.float64]:
     """CIDEr-D of each clip, 0 to 10; two clips at least, since one alone has no rare words.
 
-    What it calls a sentence's length is its number of bigrams.
+    What it calls a sentence's length is its number of bigrams. among: references that tell how rare words
+    are, two at least; None: these.
     """
     _check(candidates, references)
     frequency: Ngrams = Counter()
-    for some in references:
+    for some in among or references:
         frequency.update({ngram for one in some for ngram in _ngrams(one)})
-    log_clips = math.log(len(references))
+    log_clips = math.log(len(among or references))
 
     def weigh(words: Words) -> tuple[list[dict[Words, float]], list[float]]:
         weights: list[dict[Words, float]] = [{} for _ in range(LONGEST)]

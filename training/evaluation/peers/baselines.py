@@ -1,4 +1,4 @@
-"""What a captioner has to beat: a tagger with templates, the nearest training caption, the usual one.
+"""What a captioner has to beat: templates, of a tagger's scores or its own; training captions.
 
 Each is given the best of itself: what can be tuned is tuned on validation scenes, once for each score.
 """
@@ -22,6 +22,9 @@ SCALES = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 """Factors on each class's own threshold that are tried."""
 USUAL = 20
 """So many of the most frequent captions are tried."""
+
+NEIGHBOURS = 8
+"""Training scenes whose captions are asked for their consensus."""
 
 SIGNAL_CLASSES = {
     "smoke_alarm": "Smoke detector, smoke alarm",
@@ -82,7 +85,7 @@ class Templates:
 
     def __init__(self, labels: Sequence[Label], rows: Sequence[int]) -> None:
         """rows: for each column of the tags, the label that it stands for."""
-        self._labels, self._rows = labels, rows
+        self.labels, self._rows = labels, rows
 
     def answer(self, tags: Sequence[NDArray[np.float32]], thresholds: NDArray[np.float64]) -> Answers:
         """thresholds: (classes,)."""
@@ -96,11 +99,11 @@ class Templates:
                 for c in np.flatnonzero(over.any(0)).tolist()
                 for where in [np.flatnonzero(over[:, c])]
             ]
-            sentences.append(captions.sentence(heard, self._labels))
+            sentences.append(captions.sentence(heard, self.labels))
             best = np.argsort(-excess, axis=1, kind="stable")[:, :2]
             named.append(
                 frozenset(
-                    self._labels[self._rows[c]].name
+                    self.labels[self._rows[c]].name
                     for window, pair in enumerate(best.tolist())
                     for c in pair
                     if over[window, c]
@@ -118,14 +121,18 @@ class Templates:
         worth = {}
         for name, fit in (("one", self._one), ("each", self._each)):
             worth[name] = sum(
-                score(self.answer(theirs.tags, fit(_some(scenes, ours), score)), theirs)
+                score(self.answer(theirs.tags, fit(some_of(scenes, ours), score)), theirs)
                 for ours, theirs in (
-                    (halves[0], _some(scenes, halves[1])),
-                    (halves[1], _some(scenes, halves[0])),
+                    (halves[0], some_of(scenes, halves[1])),
+                    (halves[1], some_of(scenes, halves[0])),
                 )
             )
         if worth["each"] > worth["one"]:
             return self._each(scenes, score), "one for each class"
+        return self.tune_one(scenes, score)
+
+    def tune_one(self, scenes: Scenes, score: Score) -> tuple[NDArray[np.float64], str]:
+        """The one threshold for all classes that scores best on these scenes, and in words what it is."""
         thresholds = self._one(scenes, score)
         return thresholds, f"{thresholds[0]:.2f} for all classes"
 
@@ -137,7 +144,7 @@ class Templates:
         peaks = np.array([tags.max(0) for tags in scenes.tags])  # (scenes, classes)
         thresholds = np.zeros(len(self._rows))
         for column, row in enumerate(self._rows):
-            true = np.array([self._labels[row].name in labels for labels in scenes.labels])
+            true = np.array([self.labels[row].name in labels for labels in scenes.labels])
             said = peaks[:, column, None] >= np.array(GRID)  # (scenes, thresholds)
             right = (said & true[:, None]).sum(0)
             # Two scenes of doubt, so that a class which hardly occurs is not named at any breath.
@@ -174,10 +181,37 @@ def nearest_sentence(
 
     vectors: (sentences, d_text), each of length 1: of the sentences, or of the scenes that they are true of.
     """
-    assert scenes.semantic is not None
-    own = scenes.semantic / np.maximum(np.linalg.norm(scenes.semantic, axis=1, keepdims=True), 1e-9)
-    found = [sentences[i] for i in np.argmax(own @ vectors.T, axis=1)]
+    found = [sentences[i] for i in np.argmax(unit(scenes.semantic) @ vectors.T, axis=1)]
     return Answers(found, [named(one) for one in found])
+
+
+def consensus(
+    scenes: Scenes,
+    taught: Scenes,
+    named: Callable[[str], frozenset[str]],
+    count: int = NEIGHBOURS,
+) -> Answers:
+    """Of the captions of the `count` nearest training scenes the one that the others agree with most.
+
+    They agree by CIDEr-D, words weighed by how rare they are in training's captions (Devlin et al. 2015,
+    "Exploring nearest neighbor approaches for image captioning"). taught: scenes that have a caption.
+    """
+    near = np.argsort(-(unit(scenes.semantic) @ unit(taught.semantic).T), axis=1, kind="stable")[:, :count]
+    words = [[text.tokenise(one) for one in some[:1]] for some in taught.references]
+    candidates = [words[i][0] for row in near for i in row.tolist()]
+    others = [
+        [words[j][0] for j in row.tolist() if j != i] or [words[i][0]] for row in near for i in row.tolist()
+    ]
+    agreed = text.cider_d(candidates, others, words).reshape(near.shape)
+    best = near[np.arange(len(near)), agreed.argmax(1)]
+    found = [taught.references[i][0] for i in best.tolist()]
+    return Answers(found, [named(one) for one in found])
+
+
+def unit(vectors: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """(n, d), each of length 1."""
+    assert vectors is not None  # there is a decoder
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), np.float32)
 
 
 def most_frequent(
@@ -197,7 +231,8 @@ def most_frequent(
     return always(best, len(scenes.references)), best
 
 
-def _some(scenes: Scenes, rows: Sequence[int]) -> Scenes:
+def some_of(scenes: Scenes, rows: Sequence[int]) -> Scenes:
+    """These scenes of them."""
     return Scenes(
         [scenes.tags[i] for i in rows],
         None if scenes.semantic is None else scenes.semantic[list(rows)],

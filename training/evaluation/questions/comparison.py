@@ -4,192 +4,46 @@ Scenes in which nothing can be heard have no reference: they count for events, n
 """
 
 import base64
-import csv
-from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....runtime.audio import CHUNK_SAMPLES, RATE, Samples
+from ....runtime.audio import CHUNK_SAMPLES, Samples
 from ....runtime.errors import DataError, InputMissingError
 from ....runtime.hearing.frontend import FrontEnd
-from ...data.corpus import HALVES, Corpus, Split
-from ...prepare.plan import PLANS, Plan, open_plans
+from ...data.corpus import Label
+from ...prepare.plan import PLANS, open_plans
 from ...sentence import Embed, sentence_model
 from ...sound.bank import sound_labels
-from ..context import Context, Stage
+from ...sound.templates import sayable
+from ..context import Context
 from ..metrics import text
 from ..metrics.text_scores import PACKAGED_MODEL, score_text
 from ..peers.baselines import (
-    SIGNAL_CLASSES,
     Answers,
     Scenes,
     Score,
     Templates,
     cider,
+    consensus,
     most_frequent,
     nearest_sentence,
-    templates,
+    some_of,
+    unit,
 )
-from ..peers.mn04 import class_names, open_peer, windows
-from ..sounds.scenes import Classes, Known, Shown, Spec, Wording, caption, embeddings, join, make, micro_f1
+from ..sounds.outcomes import Outcome, SceneOutcomes, as_scenes, scene_outcomes, tagger
+from ..sounds.scenes import Classes, make, micro_f1
 
 OURS = "edgecap"
-TUNING, TAUGHT = 0.5, 2.0
-"""Scenes to tune baselines on, and training scenes to take captions from, for each scene scored."""
+TEMPLATES = "edgecap's scores, templates"
 RESAMPLED = 1000
 """Draws of the bootstrap behind an interval."""
 SPOKEN = "CIDEr-D where edgecap speaks"
 EXAMPLES = 8
 PICTURE_MELS = 64
-
-
-class Task(NamedTuple):
-    """A scene to be heard, and by whom: our session or the decoder alone, the tagger of these weights."""
-
-    spec: Spec
-    wording: Wording | None = None
-    weights: Path | None = None
-    columns: tuple[int, ...] = ()
-
-
-class Outcome(NamedTuple):
-    """What was heard of a scene. semantic: (d_text,), None without a decoder; tags: (windows, classes)."""
-
-    known: Known
-    shown: list[Shown]
-    sentence: str
-    semantic: NDArray[np.float32] | None
-    tags: NDArray[np.float32]
-
-
-def caption_scene(stage: Stage, task: Task) -> Outcome:
-    """A scene through the session, the adapter and the tagger, as far as the task asks."""
-    sounding = make(stage.corpus, task.spec)
-    shown: list[Shown] = []
-    sentence, semantic = "", None
-    tags = np.zeros((1, len(task.columns)), np.float32)
-    if task.wording == "said":
-        shown = caption(stage, sounding.samples)
-        sentence = join(shown)
-    if stage.model.decoder is not None:
-        segment = embeddings(stage.model, sounding)
-        if task.wording == "free":
-            best = stage.model.decoder.describe(segment, is_free=True)[0]
-            sentence, semantic = " ".join(best.words), best.semantic
-            shown = [Shown(sentence, stage.names(sentence), 0.0, len(sounding.samples) / RATE)]
-        else:
-            semantic = stage.model.decoder.adapter.run({"embeddings": segment[None]})["semantic"][0]
-    if task.weights:
-        tags = open_peer(task.weights).scores(windows(sounding.samples))[:, task.columns]
-    return Outcome(sounding.known, shown, sentence, semantic, tags)
-
-
-def specs(context: Context, split: Split, count: int, plans: Path | None, skip: int = 0) -> list[Spec]:
-    """So many scenes of a split, after the first `skip`: composed, or of the plans in plans/SPLIT. A half of
-    val has those of val's plans that play nothing of the other half.
-
-    Raises DataError where a plan takes a recording from another split.
-    """
-    if plans is None:
-        return [Spec(split, number, context.seed) for number in range(skip, skip + count)]
-    whole: Split = "val" if split in HALVES else split
-    found = open_plans(plans / whole)
-    _check_held_out(context.corpus, found, whole)
-    if split in HALVES:
-        half = {clip.id for clip in context.corpus.split(split)}
-        found = [plan for plan in found if half.issuperset(_clips(plan))]
-    order = np.random.default_rng([context.seed, 3]).permutation(len(found))
-    return [Spec(split, int(i), context.seed, found[i]) for i in order[skip : skip + count]]
-
-
-def _check_held_out(corpus: Corpus, plans: Sequence[Plan], split: Split) -> None:
-    splits = {clip.id: clip.split for clip in corpus.clips}
-    for plan in plans:
-        for clip in _clips(plan):
-            if splits.get(clip) != split:
-                raise DataError(
-                    f"the plan {plan.id} of the split {split} plays the clip {clip}",
-                    why=f"that is of the split {splits.get(clip, 'of no corpus here')}",
-                    fix=f"prepare the plans with --split {split}",
-                )
-
-
-def _clips(plan: Plan) -> list[str]:
-    """The recordings that a plan plays."""
-    return [piece.clip for sound in plan.sounds for piece in sound.pieces if piece.clip]
-
-
-class SceneOutcomes(NamedTuple):
-    """Outcomes of the scenes that are scored, of those that baselines are tuned on, and of training's."""
-
-    scored: list[Outcome]
-    tuning: list[Outcome]
-    taught: list[Outcome]
-    specs: list[Spec]
-    columns: list[int]
-
-
-@cache
-def scene_outcomes(context: Context, plans: Path | None) -> SceneOutcomes:
-    """All that an evaluation on scenes needs to hear, once, whichever parts ask for it."""
-    columns = _tagger(context)[1] if context.peer else []
-    ask = partial(Task, weights=context.peer, columns=tuple(columns))
-    scored = specs(context, context.split, context.scenes, plans)
-    # Nothing is tuned on what is scored.
-    other_half: dict[Split, Split] = {"choose": "check", "check": "choose"}
-    others = context.scenes if context.split == "val" else 0
-    tuned_on = other_half.get(context.split, "val")
-    tuning = specs(context, tuned_on, max(2, round(TUNING * context.scenes)), plans, skip=others)
-    has_train = plans is None or (plans / "train" / PLANS).is_file()
-    taught = specs(context, "train", round(TAUGHT * context.scenes), plans if has_train else None)
-    return SceneOutcomes(
-        context.each(
-            caption_scene, [ask(spec, context.wording) for spec in scored], "captioning held-out scenes"
-        ),
-        context.each(caption_scene, [ask(spec) for spec in tuning], "hearing validation scenes"),
-        context.each(caption_scene, [Task(spec) for spec in taught], "hearing training scenes"),
-        scored,
-        columns,
-    )
-
-
-@cache
-def _tagger(context: Context) -> tuple[Templates, list[int]]:
-    assert context.peer is not None
-    labels = sound_labels(context.corpus, context.corpus.clips)
-    named = dict(class_names(context.folder, context.peer))
-    known = {label for group in named.values() for label in group}
-    for column, extra in _signal_columns(context.peer).items():
-        lacking = frozenset(extra) - known
-        if lacking:
-            named[column] = named.get(column, frozenset()) | lacking
-    frequency = Counter(clip.label for clip in context.corpus.split("train"))
-    return templates(labels, named, frequency)
-
-
-def _signal_columns(weights: Path) -> dict[int, list[str]]:
-    with (weights / "labels.csv").open(newline="", encoding="utf-8") as file:
-        index = {row["display_name"]: int(row["index"]) for row in csv.DictReader(file)}
-    columns: dict[int, list[str]] = {}
-    for label, name in SIGNAL_CLASSES.items():
-        columns.setdefault(index[name], []).append(label)
-    return columns
-
-
-def as_scenes(outcomes: Sequence[Outcome]) -> Scenes:
-    """Outcomes as the baselines see them."""
-    vectors = [outcome.semantic for outcome in outcomes if outcome.semantic is not None]
-    return Scenes(
-        [outcome.tags for outcome in outcomes],
-        np.stack(vectors) if len(vectors) == len(outcomes) else None,
-        [outcome.known.references for outcome in outcomes],
-        [outcome.known.labels for outcome in outcomes],
-    )
 
 
 def examine(context: Context) -> dict[str, Any]:
@@ -224,13 +78,19 @@ def compare(context: Context, plans: Path | None) -> dict[str, Any]:
     systems: dict[str, dict[str, Answers]] = {OURS: dict.fromkeys(scores, ours)}
     notes: dict[str, dict[str, str]] = {}
     if context.peer:
-        tagger, _ = _tagger(context)
+        of_mn04, _ = tagger(context)
         for aim, score in scores.items():
-            thresholds, how = tagger.tune(tuning, score)
-            systems.setdefault("mn04, templates", {})[aim] = tagger.answer(scored.tags, thresholds)
+            thresholds, how = of_mn04.tune(tuning, score)
+            systems.setdefault("mn04, templates", {})[aim] = of_mn04.answer(scored.tags, thresholds)
             notes.setdefault("mn04, templates", {})[aim] = f"thresholds: {how}"
+    own = _own_templates(context)
+    for aim, score in scores.items():
+        thresholds, how = own.tune_one(_by_evidence(sounds.tuning), score)
+        systems.setdefault(TEMPLATES, {})[aim] = own.answer([o.evidence for o in sounds.scored], thresholds)
+        notes.setdefault(TEMPLATES, {})[aim] = how
     sentences = [outcome.known.references[0] for outcome in sounds.taught if outcome.known.references]
-    for name, answers in _nearest(scored, taught, sentences, embed, names).items():
+    every = [*sentences, *sayable(own.labels), *_planned(context, plans)]
+    for name, answers in _nearest(scored, taught, every, embed, names).items():
         systems[name] = dict.fromkeys(scores, answers)
     for aim, score in scores.items():
         answers, said = most_frequent(tuning, scored, sentences, names, score)
@@ -261,17 +121,39 @@ def compare(context: Context, plans: Path | None) -> dict[str, Any]:
     }
 
 
+def _own_templates(context: Context) -> Templates:
+    """Templates of the bundle's own scores: its captions without a decoder."""
+    known = {label.name: label for label in sound_labels(context.corpus, context.corpus.clips)}
+    names = context.model.labels.names
+    labels = [known.get(name) or Label(name, name, "") for name in names]
+    return Templates(labels, range(len(labels)))
+
+
+def _by_evidence(outcomes: Sequence[Outcome]) -> Scenes:
+    return as_scenes(outcomes)._replace(tags=[outcome.evidence for outcome in outcomes])
+
+
+def _planned(context: Context, plans: Path | None) -> list[str]:
+    """Every caption of training's plans, where there are any."""
+    if plans is None or not (plans / "train" / PLANS).is_file():
+        return []
+    return [caption for plan in open_plans(plans / "train") for caption in (plan.caption, *plan.others)]
+
+
 def _nearest(
     scored: Scenes, taught: Scenes, sentences: list[str], embed: Embed, names: Callable[[str], frozenset[str]]
 ) -> dict[str, Answers]:
-    """By our own embedding: the training sentence nearest in meaning, and the nearest training scene's."""
-    if scored.semantic is None or taught.semantic is None or not sentences:
+    """By our own embedding: the training sentence nearest in meaning, the nearest training scene's caption,
+    and what the captions of the nearest scenes agree on.
+
+    sentences: all that training has, of scenes that are heard here or not.
+    """
+    spoken = some_of(taught, [i for i, some in enumerate(taught.references) if some])
+    if scored.semantic is None or spoken.semantic is None or not len(spoken.semantic):
         return {}
     distinct = sorted(set(sentences))
-    spoken = [i for i, some in enumerate(taught.references) if some]
-    vectors = taught.semantic[spoken]
-    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    by_sound = nearest_sentence(scored, sentences, vectors, names)
+    captions = [some[0] for some in spoken.references]
+    by_sound = nearest_sentence(scored, captions, unit(spoken.semantic), names)
     meanings = embed(distinct).numpy()
     if meanings.shape[1] != scored.semantic.shape[1]:
         raise DataError(
@@ -282,6 +164,7 @@ def _nearest(
     return {
         "nearest training sentence": nearest_sentence(scored, distinct, meanings, names),
         "caption of the nearest training scene": by_sound,
+        "consensus of the nearest training scenes": consensus(scored, spoken, names),
     }
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ....runtime.errors import DataError
 from ...sentence import sentence_model
 from ..context import Context
-from .comparison import as_scenes, scene_outcomes
+from ..sounds.outcomes import as_scenes, scene_outcomes
 
 RANKS = (1, 5, 10)
 

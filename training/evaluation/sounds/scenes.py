@@ -11,9 +11,11 @@ from functools import cache
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ....runtime.audio import CHUNK_SAMPLES, RATE, Samples
+from ....runtime.hearing.segment import EVIDENCE
 from ....runtime.session import Model
 from ...data.corpus import Corpus, Label, Split
 from ...prepare.plan import Plan
@@ -168,16 +170,26 @@ def join(shown: Sequence[Shown]) -> str:
     return f"{first.text.rstrip('.')}, then {second.text[:1].lower()}{second.text[1:]}"
 
 
-def embeddings(model: Model, sounding: Sounding) -> NDArray[np.float32]:
-    """(n, width), at most the last L, of the scene from where it begins to sound to where it ends.
+class Heard(NamedTuple):
+    """What a bundle's encoder hears of a scene.
 
-    The encoder hears what came before, as it would live.
+    embeddings: (n, width), at most the last L, from where it begins to sound to where it ends. evidence:
+    (chunks, sounds) of all chunks up to there how sure each sound is, as the segmenter has it at first.
     """
+
+    embeddings: NDArray[np.float32]
+    evidence: NDArray[np.float32]
+
+
+def hear(model: Model, sounding: Sounding) -> Heard:
+    """The encoder hears what came before the scene, as it would live."""
     last = min(sounding.last, len(sounding.samples) // CHUNK_SAMPLES)
-    heard = [
-        embedding.vector for embedding in model.hearing().follow(sounding.samples[: last * CHUNK_SAMPLES])
-    ]
-    return np.stack(heard[min(sounding.first, last - 1) :][-model.window :])
+    heard = list(model.hearing().follow(sounding.samples[: last * CHUNK_SAMPLES]))
+    vectors = np.stack([each.vector for each in heard[min(sounding.first, last - 1) :]][-model.window :])
+    scores = np.stack([np.zeros_like(heard[0].scores)] * (EVIDENCE - 1) + [each.scores for each in heard])
+    recent = np.sort(sliding_window_view(scores, EVIDENCE, axis=0), axis=2)
+    agreeing = model.thresholds.segments.agreeing
+    return Heard(vectors, np.asarray(recent[..., -agreeing:].mean(2), np.float32))
 
 
 class Events(NamedTuple):
