@@ -21,6 +21,7 @@ from .convnext import MEL_STRIDE, SIZES, CausalConvNeXt
 from .gpt import GptConfig, GptDecoder
 from .graph import ExportGraph, Extent
 from .see import AdapterConfig, FoldedAdapter, SemanticAdapter
+from .sizes import Size
 
 BATCH = Extent(1, 4096, 2)
 BEAM = Extent(1, 16, 3)
@@ -34,7 +35,7 @@ class RoomConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     adapter: AdapterConfig = AdapterConfig()
     encoder: Literal["nano", "atto", "pico", "tiny"] = "atto"
     mels: Annotated[int, Meta(ge=MEL_STRIDE, multiple_of=MEL_STRIDE)] = 64
-    sounds: Annotated[int, Meta(ge=1)] = 527
+    sounds: Size = 527
 
 
 class RoomCaptioner(nn.Module):

@@ -20,9 +20,9 @@ from ...runtime.model.text import GRAPH, LONGEST, PAD, VOCABULARY_FILE, WordPiec
 from .attention import attend, join_heads, split_heads
 from .checkpoint import fill, read_tensors, write_tensors
 from .graph import ExportGraph, Extent
+from .sizes import Size, check_heads
 
 CONFIG_FILE, TENSORS_FILE = "text.json", "text.safetensors"
-Size = Annotated[int, Meta(ge=1)]
 
 
 class TextConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,8 +38,7 @@ class TextConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """d_text: the width of the sentence model's vectors."""
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ValueError(f"a width of {self.width} can't be split into {self.heads} heads")
+        check_heads(self.width, self.heads)
 
 
 class Layer(nn.Module):

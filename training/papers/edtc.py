@@ -25,6 +25,7 @@ from ..loop import Judge, Loss, Progress, Stage, decayed, fit, in_half
 from ..losses import clip_contrastive, next_token
 from ..models import edtc_files, public
 from ..models.edtc import Edtc, EdtcConfig, new_bart, to_steps
+from ..models.sizes import Rate
 from ..run_folder import Run
 from ..sentence import token_model
 from ..tokenizer import PAD, CaptionTokenizer, build_tokenizer
@@ -74,7 +75,7 @@ class EdtcRecipe(
     """Epochs without a better one that end the training."""
     checked: Annotated[int, Meta(ge=2)] = 1045
     """Validation clips that a check captions."""
-    smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    smoothing: Rate = 0.1
     spec_augment: bool = True
     """In front of every encoder, in training; scenes are heard once, without."""
     beam: Annotated[int, Meta(ge=1)] = 4

@@ -22,6 +22,7 @@ from ..loop import Loss, Progress, Stage, fit
 from ..losses import nt_xent, supervised_contrastive
 from ..models.checkpoint import write_tensors
 from ..models.retrieval import Attention, Retrieval, RetrievalConfig
+from ..models.sizes import Size
 from ..run_folder import Run
 from .order import Order, given
 from .retrieval_questions import EDGE, InText, Questions, label_scores, semantic
@@ -47,8 +48,8 @@ class RetrievalRecipe(
     corpora: tuple[Name, ...] = ("clotho",)
     text: str = "bert-base-uncased"
     """Trained along, from the folder of weights; "": the packaged MiniLM, frozen."""
-    attended: Annotated[int, Meta(ge=1)] = 1024
-    width: Annotated[int, Meta(ge=1)] = 1024
+    attended: Size = 1024
+    width: Size = 1024
     attention: Attention = "self"
     loss: Literal["nt-xent", "supervised"] = "supervised"
     matches: Literal["clip", "says"] = "clip"
