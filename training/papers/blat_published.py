@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ from ..evaluation.questions.retrieval import retrieval
 from ..loop import Progress
 from ..models import public
 from ..models.blat import Blat, TagCaptioner
-from ..models.checkpoint import write_tensors
+from ..models.checkpoint import write_json, write_tensors
 from ..models.cnn14 import BlatCnn14
 from ..run_folder import Run
 from ..tokenizer import CaptionTokenizer, build_tokenizer
@@ -106,7 +105,7 @@ def train_published(recipe: BlatRecipe, order: Order) -> Path:
         write_tensors(model, folder / "blat.safetensors")
         found = examine(model, read, corpora, order.scored, audioset, workers.device, order.progress)
         figures = {order.scored: found}
-        (order.output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
+        write_json(figures, order.output / "scores.json")
     return folder
 
 

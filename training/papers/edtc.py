@@ -276,11 +276,6 @@ def smoke_edtc(recipe: EdtcRecipe) -> Iterator[Rehearsal]:
     yield Rehearsal("captioner", model, batch, loss, recipe.learning_rate, model.merge, recipe.weight_decay)
 
 
-def train_edtc(recipe: EdtcRecipe, order: Order) -> Path:
-    """Train and score; returns the folder of the checkpoint. Raises InputMissingError."""
-    return train_published(recipe, order) if recipe.corpora else train_small(recipe, order)
-
-
 def train_small(recipe: EdtcRecipe, order: Order) -> Path:
     """On prepared scenes, as the encoders of papers/ears.py heard them: minutes to an hour on two cores."""
     why = f"{recipe.name} learns from scenes and what public encoders hear of them"

@@ -20,7 +20,7 @@ from ..data.corpora import Name
 from ..data.corpus import Split, open_corpus
 from ..loop import Loss, Progress, Stage, fit
 from ..losses import nt_xent, supervised_contrastive
-from ..models.checkpoint import write_tensors
+from ..models.checkpoint import write_json, write_tensors
 from ..models.retrieval import Attention, Retrieval, RetrievalConfig
 from ..models.sizes import Size
 from ..run_folder import Run
@@ -160,10 +160,10 @@ def train_small(recipe: RetrievalRecipe, order: Order) -> Path:
     folder = order.output / "model"
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(model, folder / "retrieval.safetensors")
-    (folder / "config.json").write_bytes(msgspec.json.format(msgspec.json.encode(model.config)))
+    write_json(model.config, folder / "config.json")
     scores = Questions(shelf, held).score(places(model, held.heard[recipe.audio]), in_text(model))
     figures = {order.scored: {name.removesuffix(ONCE): float(each.mean()) for name, each in scores.items()}}
-    (order.output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
+    write_json(figures, order.output / "scores.json")
     return folder
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from ..distributed import team
 from ..evaluation.questions.retrieval import retrieval
 from ..loop import Loss, Stage, fit, in_half
 from ..models import public
-from ..models.checkpoint import write_tensors
+from ..models.checkpoint import write_json, write_tensors
 from ..models.cnn14 import HALVINGS, Cnn14
 from ..models.convnext import normalise
 from ..models.retrieval import Retrieval, RetrievalConfig
@@ -151,7 +150,7 @@ def train_published(recipe: RetrievalRecipe, order: Order) -> Path:
         held = [r for r in corpora.recordings if r.split == order.scored and r.id.startswith(ours)]
         if held:
             figures = {order.scored: examine(model, read, held, workers.device)}
-            (order.output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
+            write_json(figures, order.output / "scores.json")
     return folder
 
 

@@ -26,7 +26,7 @@ from ..evaluation.metrics.text import cider_d, tokenise
 from ..loop import Loss, Progress
 from ..losses import bag_of_words, info_nce, next_token
 from ..models import room
-from ..models.checkpoint import write_tensors
+from ..models.checkpoint import write_json, write_tensors
 from ..models.convnext import SIZES, load_public
 from ..models.gpt import GptConfig, GptDecoder, GptSizes
 from ..models.see import AdapterConfig, SemanticAdapter
@@ -195,14 +195,14 @@ def save(
 ) -> None:
     """Weights, sizes, words, whose sound was heard. No bundle: the edge has no windowed encoder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / room.CONFIG_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(model.config)))
+    write_json(model.config, folder / room.CONFIG_FILE)
     tokenizer.save(folder)
     about = {
         "name": recipe.name, "version": recipe.version, "licence": recipe.licence, "sources": recipe.corpora,
         "licences": sorted({r.licence for r in corpora.recordings if r.split == "train"} - {""}),
         "clips": sum(r.split == "train" for r in corpora.recordings), "commit": made_from.commit(),
     }  # fmt: skip
-    (folder / "about.json").write_bytes(msgspec.json.format(msgspec.json.encode(about)))
+    write_json(about, folder / "about.json")
     write_tensors(model, folder / room.TENSORS_FILE)
 
 
