@@ -86,6 +86,18 @@ def test_style_sheets_are_of_2018(sheet: Path) -> None:
     assert len(text.splitlines()) <= MOST_LINES
 
 
+def test_the_dark_theme_is_the_same_by_choice_and_by_the_system() -> None:
+    """Plain CSS can't name a theme once for both."""
+    text = (STATIC / "edgecap.css").read_text(encoding="utf-8")
+
+    def theme(name: str) -> list[str]:
+        [rules] = re.findall(rf':root\[data-theme="{name}"\] \{{(.*?)\}}', text, re.DOTALL)
+        return rules.split()
+
+    assert theme("system") == theme("dark")
+    assert theme("dark") != theme("black")
+
+
 class Tags(HTMLParser):
     """What a page's markup loads, and what it does itself."""
 
