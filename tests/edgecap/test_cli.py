@@ -351,7 +351,7 @@ def test_no_such_input_for_the_daemon(bundle: Path, tmp_path: Path) -> None:
     missing = tmp_path / "none.wav"
     result = edgecap("run", "--source", "file", "--name", missing, "--bundle", bundle, "-q", *publishing())
     assert result.exit_code == 66
-    assert "none.wav does not exist" in result.stderr
+    assert result.stderr.count("none.wav does not exist") == 1
     assert "Traceback" not in result.stderr
 
 

@@ -195,6 +195,22 @@ def test_an_error_of_the_source_comes_out_after_a_clean_end(tmp_path: Path) -> N
     assert audience.statuses[-1].state == "stopping"
 
 
+def test_of_several_rooms_each_error_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """While others go on it is logged; the last one is raised, and so said by who runs the daemon."""
+    first_is_over = threading.Event()
+
+    def breaking(words: str, wait: bool) -> Iterator[Block]:
+        yield from blocks(handmade.silence(1))
+        assert not wait or first_is_over.wait(PATIENCE_S)
+        raise DataError(words)
+
+    daemon = several(kitchen=breaking("the cable was cut", True), hall=breaking("the plug was drawn", False))
+    daemon.rooms["hall"].over = first_is_over
+    with pytest.raises(DataError, match="the cable was cut"):
+        daemon.run()
+    assert [record.getMessage() for record in caplog.records] == ["hall: the plug was drawn."]
+
+
 def test_without_pyaudio_the_fix_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyaudio", None)
     audience = Audience()
