@@ -1,5 +1,6 @@
 """Captions of recordings, thoroughly: from a captioner of EDTC to sentences, through the commands."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,18 @@ def test_a_bundle_without_a_fuser_is_refused(bundle: Path, sounds: Path) -> None
     assert (said.exit_code, said.stdout) == (65, "")
     assert "can't caption thoroughly" in said.stderr
     assert "docs/papers.md" in said.stderr
+
+
+def test_a_pipe_is_refused_before_any_recording_is_captioned(
+    thorough: Path, sounds: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    said = edgecap("caption", sounds, pipe, "--bundle", thorough, "--thorough")
+    assert (said.exit_code, said.stdout) == (2, "")
+    assert said.stderr == (
+        f"edgecap: --thorough can't caption {pipe}: it hears a recording twice, and a pipe comes once. "
+        "Save its sound as a file, and name that.\n"
+    )
 
 
 def test_another_room_s_encoder_is_refused(checkpoint: Path, tiny_bundle: Path, tmp_path: Path) -> None:
