@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event
 from types import FrameType
 
@@ -137,8 +138,8 @@ class Daemon:
         had_one = False
         for room in self.rooms.values():
             if not room.is_over:
-                topic = wire.heard_topic(room.name)
-                messages, waited = room.step(lambda topic=topic: self.publisher.is_wanted(topic))  # type: ignore[misc]
+                asked = partial(self.publisher.is_wanted, wire.heard_topic(room.name))
+                messages, waited = room.step(asked)
                 self._tell(messages)
                 had_one |= waited
                 if room.error:

@@ -5,13 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
 
-from edgecap.cli import app
 from edgecap.runtime.audio import RATE
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.session import Model
@@ -20,7 +17,7 @@ from edgecap.training.losses import next_token
 from edgecap.training.models import edtc_files
 from edgecap.training.models.edtc import BartSizes, Edtc, EdtcConfig, new_bart, to_steps
 from edgecap.training.tokenizer import build_tokenizer
-from tests import handmade
+from tests.called import edgecap
 from tests.handmade import graph
 
 SAID = ["a kettle whistles softly", "an old door creaks"]
@@ -51,18 +48,6 @@ YAMNET = """
 
 
 torch.set_num_threads(1)
-
-
-def edgecap(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture
-def sounds(tmp_path: Path) -> Path:
-    """A second of silence, a bell, four of silence, a dog, and silence."""
-    parts = [handmade.silence(1), handmade.bell(1), handmade.silence(4), handmade.dog(1), handmade.silence(2)]
-    soundfile.write(tmp_path / "sounds.wav", np.concatenate(parts), RATE)
-    return tmp_path / "sounds.wav"
 
 
 @pytest.fixture(scope="module")
