@@ -68,7 +68,7 @@ def test_scripts_are_of_2017(script: Path) -> None:
 
     def look(node: object, _: object) -> None:
         if getattr(node, "type", "") in ("ObjectExpression", "ObjectPattern"):
-            spreads.extend(each for each in node.properties if each.type in LATER_PARTS)  # type: ignore[attr-defined]
+            spreads.extend(each for each in node.properties if each.type in LATER_PARTS)  # type: ignore[attr-defined]  # esprima's nodes have no types
 
     esprima.parseScript(text, {}, look)
     assert not spreads, "an object's spread is of 2018"
