@@ -328,10 +328,7 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
     model = Edtc(recipe.model, public.open_text(order.weights / recipe.bart, "BartForConditionalGeneration"))
     run = _claimed(order, {"recipe": recipe, "extractors": listener.digest}, workers)
     listener.to(workers.device)
-    splits = {
-        split: [r for r in corpora.recordings if r.split == split] for split in ("train", "val", "test")
-    }
-    decoded = Decoded(splits["train"], recipe.batch)
+    decoded = Decoded(corpora.split("train"), recipe.batch)
 
     def batches(begin: int) -> Iterator[Batch]:
         torch.manual_seed(recipe.seed + begin + 1_000_003 * workers.rank)
@@ -340,7 +337,7 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
             words = language.words(said).to(workers.device) if recipe.model.translator == "twin" else None
             yield Batch(heard, language.encode(said).to(workers.device), words)
 
-    checked = _heard_once(listener, splits["val"][: recipe.checked], order)
+    checked = _heard_once(listener, corpora.split("val")[: recipe.checked], order)
 
     def judge() -> float:
         return cider_of(model, checked, language.decode)
@@ -350,7 +347,7 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
     folder = order.output / "model"
     if workers.leads:
         edtc_files.save_published(model, folder, _about(recipe))
-        scored = [r for r in splits[order.scored] if r.id.startswith(f"{recipe.corpora[0]}/")]
+        scored = corpora.split(order.scored, of=recipe.corpora[0])
         if scored:
             clips = _heard_once(listener, scored, order)
             said = caption_clips(model.to(workers.device), clips, language.decode, recipe.beam)
