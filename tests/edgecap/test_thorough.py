@@ -134,10 +134,11 @@ def test_a_bundle_without_a_fuser_is_refused(bundle: Path, sounds: Path) -> None
 
 
 def test_a_pipe_is_refused_before_any_recording_is_captioned(
-    thorough: Path, sounds: Path, tmp_path: Path
+    bundle: Path, sounds: Path, tmp_path: Path
 ) -> None:
+    """And before it is seen that this bundle could not do it."""
     os.mkfifo(pipe := tmp_path / "pipe")
-    said = edgecap("caption", sounds, pipe, "--bundle", thorough, "--thorough")
+    said = edgecap("caption", sounds, pipe, "--bundle", bundle, "--thorough")
     assert (said.exit_code, said.stdout) == (2, "")
     assert said.stderr == (
         f"edgecap: --thorough can't caption {pipe}: it hears a recording twice, and a pipe comes once. "
