@@ -49,7 +49,8 @@ def test_two_channels_that_are_opposed_do_not_silence_each_other(
         with server.play(path):
             listener.until(lambda: len(listener.heard) - start_of(listener.heard) > RATE, 5)
         start = start_of(listener.heard)
-        heard = listener.heard[start : start + RATE - 1000]
+        # The mix's first window, 64 ms, still holds the silence before: how much of it, chance decides.
+        heard = listener.heard[start + RATE // 10 : start + RATE - 1000]
     assert np.square(heard).mean() == pytest.approx(np.square(noise).mean(), rel=0.05)
 
 
