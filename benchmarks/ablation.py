@@ -295,7 +295,7 @@ def table(rows: list[dict[str, object]], segments: int) -> str:
     for lower, higher in combinations([name for name in QUESTION if name in by_name], 2):
         both = by_name[lower].keys() & by_name[higher].keys()
         for figure in ("cider_d", "similarity"):
-            gains = [float(by_name[higher][s][figure]) - float(by_name[lower][s][figure]) for s in both]  # type: ignore[arg-type]
+            gains = [float(by_name[higher][s][figure]) - float(by_name[lower][s][figure]) for s in both]  # type: ignore[arg-type]  # these two are numbers
             if gains:
                 better = sum(gain > 0 for gain in gains)
                 lines.append(

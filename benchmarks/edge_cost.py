@@ -146,7 +146,7 @@ def edgecap(bundle: str, parts: list[Samples]) -> Iterator[Figures]:
     try:
         from edgecap.runtime.model.bundle import Bundle
     except ImportError:
-        from edgecap.runtime.bundle import Bundle  # type: ignore[import-not-found,no-redef]
+        from edgecap.runtime.bundle import Bundle  # type: ignore[import-not-found,no-redef]  # an older checkout's
     model = session_module.Model.load(Bundle.open(bundle))
     watches = {name: _Watch(name) for names in PARTS.values() for name in names}
     counts = {what: watches.get(name) or _Watch(name) for what, name in COUNTED.items()}
@@ -234,7 +234,7 @@ class _Watch:
                 self._calls += 1
                 _Watch.within_s = outside_s + spent_s
 
-        timed.is_watched = True  # type: ignore[attr-defined]
+        timed.is_watched = True  # type: ignore[attr-defined]  # a mark on a function
         return timed
 
     def taken(self) -> float:

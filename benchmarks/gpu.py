@@ -163,8 +163,8 @@ def candidates(export: ExportGraph) -> dict[str, Callable[[int], Any]]:
     for precision in ("fp32", "fp16", "bf16"):
         found[f"torch eager {precision}"] = torch_engine(precision, False)
         found[f"torch.compile {precision}"] = torch_engine(precision, True)
-        found[f"torch.compile {precision}, captured"] = lambda batch, p=precision: Captured(export, p, batch)  # type: ignore[misc]
-    found |= {f"onnxruntime {name}": onnx(name) for name in ("cuda", "tensorrt")}  # type: ignore[arg-type]
+        found[f"torch.compile {precision}, captured"] = lambda batch, p=precision: Captured(export, p, batch)  # type: ignore[misc]  # a lambda with a default
+    found |= {f"onnxruntime {name}": onnx(name) for name in ("cuda", "tensorrt")}  # type: ignore[arg-type]  # of a batch too
     for target in ("tensorrt-rtx", "tensorrt"):
         found |= {
             f"{target} {precision}": tensorrt(target, precision) for precision in ("fp32", "fp16", "bf16")

@@ -70,11 +70,11 @@ def record(corpus: Path, split: str, scenes: int, bundle: str, to: Path) -> None
     try:
         from edgecap.runtime.model.bundle import Bundle
     except ImportError:  # where it stood before the folders were the way of the data
-        from edgecap.runtime.model.bundle import Bundle  # type: ignore[import-not-found,no-redef]
+        from edgecap.runtime.bundle import Bundle  # type: ignore[import-not-found,no-redef]  # an older checkout's
     try:
         from edgecap.runtime.hearing.model import Model
     except ImportError:
-        from edgecap.runtime.session import Model  # type: ignore[attr-defined,no-redef]
+        from edgecap.runtime.session import Model  # type: ignore[attr-defined,no-redef]  # wherever this checkout has it
     from edgecap.runtime.session import Session
 
     model = Model.load(Bundle.open(bundle))
@@ -93,7 +93,7 @@ def plain(at: int, event: object) -> list[object]:
     fields = "kind", "id", "text", "confidence", "start", "end"
     if not all(hasattr(event, field) for field in fields):
         return []
-    heard = [[sound.label, sound.score] for sound in event.sounds]  # type: ignore[attr-defined]
+    heard = [[sound.label, sound.score] for sound in event.sounds]  # type: ignore[attr-defined]  # it has all of a caption's fields
     return [at, *(getattr(event, field) for field in fields), heard]
 
 

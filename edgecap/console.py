@@ -31,7 +31,7 @@ def console(*, stderr: bool = False) -> "Console":
 
     class Plain(Console):
         def render_str(self, text: str, **how: object) -> Text:  # of cells too
-            return super().render_str("\n".join(map(visible, text.split("\n"))), **how)  # type: ignore[arg-type]
+            return super().render_str("\n".join(map(visible, text.split("\n"))), **how)  # type: ignore[arg-type]  # whatever rich's takes
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else WIDE

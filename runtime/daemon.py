@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event
 from types import FrameType
 
@@ -79,6 +80,7 @@ class Daemon:
         self._outlets = outlets
         self._notifier = Notifier()
         self._exit: int | None = None
+        self._error: BaseException | None = None  # what ended a source, the last of them
         self._toggles = 0  # how often the signal to mute or unmute has come
         self._toggled = 0
         self.publisher = Publisher(
@@ -111,12 +113,15 @@ class Daemon:
         self._toggles += 1
 
     def run(self) -> int:
-        """Captions until the end. Returns the exit code; raises what ended a source, once all have ended."""
+        """Captions until the end. Returns the exit code; raises what ended a source, once all have ended.
+
+        What ended one while others went on is logged then; of several, the last is raised.
+        """
         try:
             for room in self.rooms.values():
                 self._tell(room.start())
             self._notifier.ready()
-            while self._exit is None and not all(room.is_over for room in self.rooms.values()):
+            while self._exit is None and not self._are_over():
                 self._wake.clear()
                 if not self._step_all():
                     self._wake.wait(WAKE_S)
@@ -124,9 +129,8 @@ class Daemon:
                 self._housekeep()
         finally:
             self._end()
-        errors = [room.error for room in self.rooms.values() if room.error]
-        if errors and self._exit is None:
-            raise errors[0]
+        if self._error and self._exit is None:
+            raise self._error
         return self._exit or 0
 
     def _step_all(self) -> bool:
@@ -134,11 +138,21 @@ class Daemon:
         had_one = False
         for room in self.rooms.values():
             if not room.is_over:
-                topic = wire.heard_topic(room.name)
-                messages, waited = room.step(lambda topic=topic: self.publisher.is_wanted(topic))  # type: ignore[misc]
+                asked = partial(self.publisher.is_wanted, wire.heard_topic(room.name))
+                messages, waited = room.step(asked)
                 self._tell(messages)
                 had_one |= waited
+                if room.error:
+                    self._ended_by(room.name, room.error)
         return had_one
+
+    def _ended_by(self, name: str, error: BaseException) -> None:
+        self._error = error
+        if not self._are_over():  # else it is said by who called `run`
+            log.warning("%s: %s", name, error, exc_info=None if isinstance(error, EdgecapError) else error)
+
+    def _are_over(self) -> bool:
+        return all(room.is_over for room in self.rooms.values())
 
     def _tell(self, messages: Iterable[wire.Published]) -> None:
         for message in messages:

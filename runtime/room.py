@@ -6,14 +6,12 @@ The session knows samples only; the timeline says when they were. All methods be
 `mute` may be called from any.
 """
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from threading import Event
 
 from .audio import seconds
-from .errors import EdgecapError
 from .events import Caption
 from .events import Event as SessionEvent
 from .session import LONG_GAP, Session
@@ -23,8 +21,6 @@ from .sound.ring import Closed, Item
 from .sound.timeline import Timeline
 from .telling import wire
 from .telling.room_log import KEEP, RoomLog
-
-log = logging.getLogger(__name__)
 
 STATUS_S = 1.0
 OVERLOADED_S = 5.0
@@ -47,7 +43,7 @@ class Room:
         self.over = Event()
         """Set once its source has ended and all that it had to say is said."""
         self.error: BaseException | None = None
-        """What ended the source, where it did not just end."""
+        """What ended the source, where it did not just end: for the daemon to say."""
         self._started_at = self._status_at = time.monotonic()
         self._timeline = Timeline(datetime.now(UTC), self._started_at, feed.is_live)
         self._state: wire.State = "starting"
@@ -79,8 +75,6 @@ class Room:
             return self.end(), False
         except BaseException as error:  # the source's, passed on by its thread
             self.error = error
-            if isinstance(error, EdgecapError):
-                log.warning("%s: %s", self.name, error)
             return self.end(), False
         if item is not None:
             messages += self._captions(self._hear(item))

@@ -92,7 +92,7 @@ def heard(data: bytes, is_pipe: bool = False, beside: bytes = b"") -> Heard:
     """Through the opener: of a file, or of a stream whose length nobody knows."""
     said: list[str] = []
     handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]  # a handler has this one way out
     logger = logging.getLogger("edgecap.runtime.sound")
     logger.addHandler(handler)
     parts = [np.zeros(0, np.float32)]

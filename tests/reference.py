@@ -17,7 +17,7 @@ from edgecap.runtime.options import Declared, declared
 from tests import recordings
 
 DOCS = Path(__file__).parent.parent / "docs"
-COMMANDS: dict[str, Any] = dict(get_command(app).commands)  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = dict(get_command(app).commands)  # type: ignore[attr-defined]  # a group's, says the command itself
 PAGES = ("configuration.md", "commands.md", "recordings.md")
 
 

@@ -12,10 +12,18 @@ from ..runtime.errors import ConfigError, InputMissingError
 from .data.licences import Licence
 from .models.gpt import GptSizes
 from .models.see import AdapterConfig
-from .papers import blat_published, blat_small, clip_aac, clip_aac_published, retrieval, retrieval_published
+from .papers import (
+    blat_published,
+    blat_small,
+    clip_aac,
+    clip_aac_published,
+    edtc,
+    retrieval,
+    retrieval_published,
+)
 from .papers.blat import BlatRecipe, smoke_blat
 from .papers.clip_aac import ClipAacRecipe
-from .papers.edtc import EdtcRecipe, smoke_edtc, train_edtc
+from .papers.edtc import EdtcRecipe, smoke_edtc
 from .papers.order import Order
 from .papers.retrieval import RetrievalRecipe
 from .papers.see import PaperRecipe, smoke_see, train_paper
@@ -60,28 +68,24 @@ class Recipe(
 AnyRecipe = Recipe | PaperRecipe | RetrievalRecipe | EdtcRecipe | BlatRecipe | ClipAacRecipe
 
 
-def train_retrieval(recipe: RetrievalRecipe, order: Order) -> Path:
-    """As published, on a public corpus; without one, heads on prepared scenes."""
-    train = retrieval_published.train_published if recipe.corpora else retrieval.train_small
-    return train(recipe, order)
+Training = Callable[[Any, Order], Path]
 
 
-def train_clip_aac(recipe: ClipAacRecipe, order: Order) -> Path:
-    """As published, on a public corpus; without one, on prepared scenes."""
-    return (clip_aac_published.train_published if recipe.corpora else clip_aac.train_small)(recipe, order)
+def by_corpora(published: Training, small: Training) -> Training:
+    """As published where the recipe names public corpora; without any, on prepared scenes."""
+
+    def train(recipe: Any, order: Order) -> Path:
+        return (published if recipe.corpora else small)(recipe, order)
+
+    return train
 
 
-def train_blat(recipe: BlatRecipe, order: Order) -> Path:
-    """As published, on its corpora; without any, on prepared scenes."""
-    return (blat_published.train_published if recipe.corpora else blat_small.train_small)(recipe, order)
-
-
-PAPERS: Mapping[type, Callable[[Any, Order], Path]] = {
+PAPERS: Mapping[type, Training] = {
     PaperRecipe: train_paper,
-    EdtcRecipe: train_edtc,
-    BlatRecipe: train_blat,
-    ClipAacRecipe: train_clip_aac,
-    RetrievalRecipe: train_retrieval,
+    EdtcRecipe: by_corpora(edtc.train_published, edtc.train_small),
+    BlatRecipe: by_corpora(blat_published.train_published, blat_small.train_small),
+    ClipAacRecipe: by_corpora(clip_aac_published.train_published, clip_aac.train_small),
+    RetrievalRecipe: by_corpora(retrieval_published.train_published, retrieval.train_small),
 }
 """Kind of recipe -> what trains it; returns the folder of what was made."""
 SMOKES: Mapping[type, Callable[[Any], Iterator[Rehearsal]]] = {

@@ -23,6 +23,7 @@ from .distributed import team
 from .loop import Progress
 from .models import room
 from .models import text as text_side
+from .models.checkpoint import write_json
 from .models.gpt import GptConfig
 from .prepare.plan import open_plans
 from .recipe import Recipe
@@ -162,7 +163,7 @@ def save_checkpoint(
         "thresholds": msgspec.to_builtins(Thresholds(confidence=recipe.confidence, hedge=recipe.hedge)),
         "commit": made_from.commit(), "left_out": lost,
     }  # fmt: skip
-    (folder / "about.json").write_bytes(msgspec.json.format(msgspec.json.encode(about)))
+    write_json(about, folder / "about.json")
     return folder
 
 
@@ -189,5 +190,5 @@ def write_calibration(folder: Path, bias: float, slope: float, novelty: float) -
         novelty=round(novelty, 4),
     )
     about["thresholds"] = msgspec.to_builtins(thresholds)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(about)))
+    write_json(about, path)
     return f"p = sigmoid({bias:+.3f} {slope:+.3f} logit(score)); novelty {novelty:.3f}"

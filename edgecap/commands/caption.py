@@ -86,6 +86,8 @@ def caption(
         output = None
     several = len(files) > 1 and not (output and is_folder(output))  # in one place
     _check_formats(files, json, style, several)
+    if thorough:
+        _check_twice(files)
     targets = plan(files, output, f".{style or ('jsonl' if json else 'txt')}") if output else None
     model, model_name = load_model(settings)
     reworder = _reworder(settings, model) if thorough else None
@@ -116,15 +118,21 @@ def _reworded(
     thorough: "Thorough", file: Path, mixing: "Mixing", events: "Iterator[Caption]"
 ) -> "Iterator[Caption]":
     """The same captions in the words that a second, longer look finds: the recording is heard once more."""
-    from edgecap.runtime.errors import UsageError
     from edgecap.runtime.sound.opener import recording_blocks
+
+    yield from thorough.reworded([*events], (block.samples for block in recording_blocks(file, mixing)))
+
+
+def _check_twice(files: Sequence[Path]) -> None:
+    from edgecap.runtime.errors import UsageError
     from edgecap.runtime.sound.stream import is_pipe
 
-    if is_pipe(file):
+    for file in filter(is_pipe, files):
         raise UsageError(
-            f"{file}: --thorough hears a recording twice, and a pipe comes once", fix="save it first"
+            f"--thorough can't caption {file}",
+            why="it hears a recording twice, and a pipe comes once",
+            fix="save its sound as a file, and name that",
         )
-    yield from thorough.reworded([*events], (block.samples for block in recording_blocks(file, mixing)))
 
 
 def _check_formats(files: Sequence[Path], json: bool, style: str | None, several: bool) -> None:

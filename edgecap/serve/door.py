@@ -62,7 +62,7 @@ class Connection(H11Protocol):
     _asking: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's base says BaseTransport
         super().connection_made(transport)
         self._wait_for_request()
 

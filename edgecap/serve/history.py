@@ -51,10 +51,6 @@ class History:
         """The same, for reading alone: nothing is made, stored or deleted."""
         return cls(folder)
 
-    def warm(self) -> None:
-        """Get ready to be searched, without waiting for it: the first question is answered as any other."""
-        self._learn()
-
     def exists(self) -> bool:
         """Whether anything was stored yet."""
         with self._reader() as reader:

@@ -16,6 +16,7 @@ import msgspec
 
 import edgecap
 
+from .asked import Answer, Ask
 from .store import Store
 
 BUNDLE = "room-small"
@@ -27,15 +28,6 @@ PACKAGES = str(Path(edgecap.__file__).parents[1])
 CODE = "edgecap.serve.sentence_space"
 
 log = logging.getLogger(__name__)
-
-
-class _Answer(msgspec.Struct):
-    """sentence_space.Answer, without what that imports."""
-
-    near: list[tuple[int, float]]
-    made: dict[str, str]
-    space: str
-    is_behind: bool
 
 
 class Meaning:
@@ -74,15 +66,15 @@ class Meaning:
             self._is_closed = True
             self._end()
 
-    def _ask(self, text: str, most: int) -> _Answer | None:
-        question = msgspec.json.encode({"text": text, "most": most}) + b"\n"
+    def _ask(self, text: str, most: int) -> Answer | None:
+        question = msgspec.json.encode(Ask(text, most)) + b"\n"
         with self._asking:
             line = self._exchange(question)
             if line is None:  # it had just left, not having been asked for long
                 line = self._exchange(question)
         if not line:
             return None
-        answer = msgspec.json.decode(line, type=_Answer)
+        answer = msgspec.json.decode(line, type=Answer)
         if answer.made and self._keep:
             self._keep(lambda store: _store_vectors(store, answer))
         return answer
@@ -144,7 +136,7 @@ class Meaning:
         process.wait()
 
 
-def _store_vectors(store: Store, answer: _Answer) -> None:
+def _store_vectors(store: Store, answer: Answer) -> None:
     """Vectors into `text`; where those there are of another space, they go."""
     with store.writing():
         execute = store.connection.execute

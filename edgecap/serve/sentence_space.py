@@ -21,29 +21,13 @@ from edgecap.runtime.model.text import GRAPH, TextEncoder
 
 from ..console import note
 from . import store
+from .asked import Answer, Ask
 
 IDLE_S = 300.0
 BLOCK = 4096
 """Sentences multiplied at once: they stay in the cache while they are widened to float32."""
 MOST_MADE = 512
 """Sentences read for one answer; more would keep who asks waiting."""
-
-
-class Ask(msgspec.Struct):
-    """text: "" asks for no more than new sentences' vectors."""
-
-    text: str
-    most: int
-
-
-class Answer(msgspec.Struct):
-    """near: (row of `text`, likeness), nearest first. made: row -> base64 of a vector not stored yet."""
-
-    near: list[tuple[int, float]]
-    made: dict[str, str]
-    space: str
-    is_behind: bool
-    """Whether there are sentences that were not read yet."""
 
 
 class SentenceSpace:

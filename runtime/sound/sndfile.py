@@ -89,7 +89,7 @@ class Shown:
         return data
 
 
-class _Forward(soundfile.SoundFile):  # type: ignore[misc]
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no types
     """Without the seek that soundfile does after each read, which decodes anew or fails."""
 
     def seekable(self) -> bool:

@@ -1,16 +1,14 @@
 """Captions of recordings, thoroughly: from a captioner of EDTC to sentences, through the commands."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
 
-from edgecap.cli import app
 from edgecap.runtime.audio import RATE
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.session import Model
@@ -19,7 +17,7 @@ from edgecap.training.losses import next_token
 from edgecap.training.models import edtc_files
 from edgecap.training.models.edtc import BartSizes, Edtc, EdtcConfig, new_bart, to_steps
 from edgecap.training.tokenizer import build_tokenizer
-from tests import handmade
+from tests.called import edgecap
 from tests.handmade import graph
 
 SAID = ["a kettle whistles softly", "an old door creaks"]
@@ -50,18 +48,6 @@ YAMNET = """
 
 
 torch.set_num_threads(1)
-
-
-def edgecap(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture
-def sounds(tmp_path: Path) -> Path:
-    """A second of silence, a bell, four of silence, a dog, and silence."""
-    parts = [handmade.silence(1), handmade.bell(1), handmade.silence(4), handmade.dog(1), handmade.silence(2)]
-    soundfile.write(tmp_path / "sounds.wav", np.concatenate(parts), RATE)
-    return tmp_path / "sounds.wav"
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +131,19 @@ def test_a_bundle_without_a_fuser_is_refused(bundle: Path, sounds: Path) -> None
     assert (said.exit_code, said.stdout) == (65, "")
     assert "can't caption thoroughly" in said.stderr
     assert "docs/papers.md" in said.stderr
+
+
+def test_a_pipe_is_refused_before_any_recording_is_captioned(
+    bundle: Path, sounds: Path, tmp_path: Path
+) -> None:
+    """And before it is seen that this bundle could not do it."""
+    os.mkfifo(pipe := tmp_path / "pipe")
+    said = edgecap("caption", sounds, pipe, "--bundle", bundle, "--thorough")
+    assert (said.exit_code, said.stdout) == (2, "")
+    assert said.stderr == (
+        f"edgecap: --thorough can't caption {pipe}: it hears a recording twice, and a pipe comes once. "
+        "Save its sound as a file, and name that.\n"
+    )
 
 
 def test_another_room_s_encoder_is_refused(checkpoint: Path, tiny_bundle: Path, tmp_path: Path) -> None:

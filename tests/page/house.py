@@ -19,9 +19,9 @@ from edgecap.runtime.telling import wire
 from edgecap.runtime.telling.control import Control
 from edgecap.runtime.telling.publisher import Publisher
 from edgecap.runtime.telling.room_log import KEEP, RoomLog
+from tests.station import ANY
 
 ROOT = Path(__file__).parents[2]
-ANY = "tcp://127.0.0.1:*"
 STATUS_S = 1.0
 ROUND_S = 0.005
 PATIENCE_S = 30.0
@@ -46,10 +46,8 @@ class Room:
 class Ear:
     """A daemon's wire without its microphones: a thread tells a status every second, and what it is asked."""
 
-    def __init__(
-        self, rooms: Sequence[str], publish: str = ANY, replay: str = ANY, run: int | None = None
-    ) -> None:
-        run = run or time.time_ns() // 1_000_000
+    def __init__(self, rooms: Sequence[str]) -> None:
+        run = time.time_ns() // 1_000_000
         self.rooms = {name: Room(name, run) for name in rooms}
         self.is_silent = False
         self._numbers = itertools.count(1)

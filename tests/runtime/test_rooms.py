@@ -1,4 +1,4 @@
-"""Four rooms in one process: two files, a pipe and a microphone, on one loaded model."""
+"""Several rooms in one process, on one loaded model: files, a pipe, a microphone, one that breaks."""
 
 import os
 import subprocess
@@ -15,14 +15,17 @@ import soundfile
 from edgecap.runtime.audio import RATE, Samples
 from edgecap.runtime.config.schema import Config, RoomConfig
 from edgecap.runtime.daemon import Daemon
+from edgecap.runtime.errors import DataError
 from edgecap.runtime.events import captions
 from edgecap.runtime.session import Session
+from edgecap.runtime.sound.blocks import Block
 from edgecap.runtime.sound.feed import Feed, feed_of
 from edgecap.runtime.sound.raw import Raw
 from edgecap.runtime.sound.source import Source
 from edgecap.runtime.telling import wire
 from edgecap.runtime.telling.outlet import Outlet
 from tests import handmade
+from tests.played import blocks, play
 from tests.pulse import SoundServer, missing
 from tests.tones import on_a_pipe
 
@@ -136,3 +139,53 @@ def test_a_further_room_costs_little_memory() -> None:
         [sys.executable, "-c", MEMORY, str(clip)], capture_output=True, text=True, check=True
     )
     assert float(done.stdout) <= MOST_MB, f"{float(done.stdout):.1f} MB a room"
+
+
+def test_of_several_rooms_each_error_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """While others go on it is logged; the last one is raised, and so said by who runs the daemon."""
+    first_is_over = threading.Event()
+
+    def breaking(words: str, wait: bool) -> Iterator[Block]:
+        yield from blocks(handmade.silence(1))
+        assert not wait or first_is_over.wait(PATIENCE_S)
+        raise DataError(words)
+
+    daemon = several(kitchen=breaking("the cable was cut", True), hall=breaking("the plug was drawn", False))
+    daemon.rooms["hall"].over = first_is_over
+    with pytest.raises(DataError, match="the cable was cut"):
+        daemon.run()
+    assert [record.getMessage() for record in caplog.records] == ["hall: the plug was drawn."]
+
+
+def several(**sounds: Iterator[Block]) -> Daemon:
+    config = Config(
+        publish=ANY, replay=ANY, rooms=tuple(RoomConfig(room=name, source=Source("stdin")) for name in sounds)
+    )
+    feeds = {name: feed_of(source) for name, source in sounds.items()}
+    return Daemon(config, handmade.model(), "m", feeds=feeds)
+
+
+def test_rooms_of_one_daemon_say_what_each_would_say_alone() -> None:
+    """They share the model, the sockets and a thread; one of them breaks halfway, another ends early."""
+    sounds = {
+        "kitchen": play(),
+        "nursery": np.concatenate([handmade.rain(4), play()]),
+        "hall": play()[: 3 * RATE],
+    }
+
+    def broken() -> Iterator[Block]:
+        yield from blocks(handmade.dog(3))
+        raise DataError("the cable was cut")
+
+    daemon = several(**{name: blocks(samples) for name, samples in sounds.items()}, cellar=broken())
+    with pytest.raises(DataError, match="the cable was cut"):
+        daemon.run()
+    for name, samples in sounds.items():
+        alone = Session(handmade.model())
+        expected = captions(alone.push(samples) + alone.finish())
+        said = daemon.rooms[name].log.missed(0, 0)
+        assert [(m.event, m.text, m.seq) for m in said] == [
+            (event.kind, event.text, number) for number, event in enumerate(expected, 1)
+        ]
+        assert {m.room for m in said} == {name}
+    assert [m.event for m in daemon.rooms["cellar"].log.missed(0, 0)][-1] == "end"

@@ -231,7 +231,7 @@ def test_a_teacher_of_other_weights_hears_the_clips_again(corpus: Path, tmp_path
     sounds = open_corpus(corpus, tmp_path)
     clips = sounds.clips[:2]
     one, same, other = CountedTeacher("one"), CountedTeacher("one"), CountedTeacher("another")
-    found = [clip_vectors(teacher, sounds, clips, tmp_path) for teacher in (one, same, other)]  # type: ignore[arg-type]
+    found = [clip_vectors(teacher, sounds, clips, tmp_path) for teacher in (one, same, other)]  # type: ignore[arg-type]  # as much of a teacher as is asked
     assert [teacher.calls for teacher in (one, same, other)] == [2, 0, 2]
     assert [float(vectors[clips[0].id][0, 0]) for vectors in found] == [3, 3, 7]
 

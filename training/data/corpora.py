@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ...runtime.errors import DataError, InputMissingError
+from .. import made_from
 
 Name = Literal["clotho", "audiocaps", "wavcaps"]
 Split = Literal["train", "val", "test"]
@@ -52,6 +53,19 @@ class Corpora(NamedTuple):
     missing: int
     leaks: int
     """Left out of training because another corpus, or the same, holds them out."""
+
+    def split(self, *names: Split, of: str = "") -> list[Recording]:
+        """The recordings of these splits; of one corpus alone where `of` names it."""
+        return [r for r in self.recordings if r.split in names and r.id.startswith(f"{of}/" if of else "")]
+
+    def taught(self, scored: Split) -> list[Recording]:
+        """What may be learnt where this split is scored: as papers do, validation too before the test."""
+        return self.split("train", "val") if scored == "test" else self.split("train")
+
+
+def digest(recordings: Sequence[Recording]) -> str:
+    """Of their names, captions and files: whether a training would hear and read the same."""
+    return made_from.digest([(r.id, r.captions, made_from.stamp(r.file)) for r in recordings])
 
 
 def read_corpora(folder: Path, names: Sequence[Name]) -> Corpora:

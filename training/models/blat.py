@@ -7,11 +7,10 @@ Readings, BLAT-1 to -6, are in docs/readings.md.
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -19,9 +18,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from ..tokenizer import BOS, EOS, PAD, UNK
 from .cnn14 import BlatCnn14
 from .gpt import sinusoids
-
-Size = Annotated[int, Meta(ge=1)]
-Rate = Annotated[float, Meta(ge=0, lt=1)]
+from .sizes import Rate, Size, check_heads
 
 
 class TaggedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,8 +38,7 @@ class TaggedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     max_tokens: Size = 32
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ValueError(f"a width of {self.width} can't be split into {self.heads} heads")
+        check_heads(self.width, self.heads)
 
 
 class TagCaptioner(nn.Module):

@@ -1,4 +1,4 @@
-"""Tensors in files: read without running anything that is in them, and fitted name by name.
+"""A model in files: tensors, read without running anything that is in them and fitted name by name; sizes.
 
 Ours are safetensors. Public ones may be .pth, opened with torch's weights_only reader; their
 tensors may lie under a wrapper key such as `model`.
@@ -6,14 +6,35 @@ tensors may lie under a wrapper key such as `model`.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ...runtime.errors import BundleError, InputMissingError
 
+C = TypeVar("C", bound=msgspec.Struct)
 NAMED_AT_MOST = 5
+
+
+def write_json(content: object, path: Path) -> None:
+    """Whatever msgspec can encode, a key a line."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(content)))
+
+
+def read_config(path: Path, kind: type[C], what: str, missing: str) -> C:
+    """A model's configuration. what: "a room captioner"; missing: what is said of its folder without one.
+
+    Raises InputMissingError without the file, BundleError where it says something else.
+    """
+    if not path.is_file():
+        raise InputMissingError(missing, why=f"it has no {path.name}")
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except msgspec.MsgspecError as error:
+        raise BundleError(f"{path} does not describe {what}", why=str(error)) from error
 
 
 def write_tensors(module: nn.Module, path: Path) -> None:

@@ -8,11 +8,10 @@ At the paper's size the audio head is AudioCLIP's ESResNeXt, the text head CLIP'
 stage of our trunk, or vectors that it left, and a CLIP-shaped head of two layers on our words.
 """
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,8 +23,8 @@ from .gpt import GptConfig, GptDecoder
 from .graph import ExportGraph, Extent
 from .room import BATCH, cached_decoder_graphs
 from .see import mean_of_valid
+from .sizes import Size
 
-Size = Annotated[int, Meta(ge=1)]
 Memory = Literal["vector", "map"]
 SCALE, LEAST_SCALE, MOST_SCALE = 100.0, 1.0, 100.0
 """AudioCLIP's temperature: learnt from here, and held within (CAAC-4)."""

@@ -4,6 +4,8 @@
 A frame of features every 32 of the front end's: 31 at 10 s.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,7 +35,7 @@ class ConvBlock(nn.Module):
         return F.avg_pool2d(F.relu(self.bn2(self.conv2(x))), pool)
 
 
-class Cnn14Trunk(nn.Module):
+class Cnn14Trunk(nn.Module, ABC):
     """Log-mel -> frames, and a clip's vector. widths: the published ones, or narrower ones for tests."""
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
@@ -63,9 +65,9 @@ class Cnn14Trunk(nn.Module):
             pooled = frames.masked_fill(~real, -torch.inf).amax(1) + mean
         return F.relu(self.fc1(F.dropout(pooled, 0.5, self.training)))
 
+    @abstractmethod
     def log_mel(self, samples: Tensor) -> Tensor:
         """(B, N) float32 at 32 kHz, N > 512 -> (B, N // 320 + 1, 64) in dB."""
-        raise NotImplementedError
 
     def features(self, samples: Tensor) -> Tensor:
         """(B, N) samples -> (B, t, 2048)."""

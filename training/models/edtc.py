@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from .attention import attend, join_heads, split_heads
 from .see import stretch
+from .sizes import Rate, Size, check_heads
 
-Size = Annotated[int, Meta(ge=1)]
 STREAMS = 3
 
 
@@ -32,7 +32,7 @@ class BartSizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     heads: Size = 12
     hidden: Size = 3072
     positions: Size = 1024
-    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    dropout: Rate = 0.1
 
 
 class EdtcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -61,7 +61,7 @@ class EdtcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     kernel: Size = 45
     attended: Literal["own", "first"] = "own"
     """What a layer's global block attends to: its own whole input, or the first layer's (EDTC-6)."""
-    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    dropout: Rate = 0.1
     momentum: Annotated[float, Meta(ge=0, le=1)] = 0.95
     """β: what the TRANSLATOR keeps of itself when it takes in its twin."""
     bart: BartSizes = BartSizes()
@@ -69,8 +69,7 @@ class EdtcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def __post_init__(self) -> None:
         if len(self.inputs) not in (1, STREAMS):
             raise ValueError(f"{len(self.inputs)} encoders; it is one or {STREAMS}")
-        if self.width % self.heads:
-            raise ValueError(f"a width of {self.width} can't be split into {self.heads} heads")
+        check_heads(self.width, self.heads)
 
 
 class Attention(nn.Module):

@@ -9,7 +9,7 @@ import msgspec
 from ...runtime.errors import BundleError, InputMissingError
 from ...runtime.model.bundle import Bundle
 from ..tokenizer import CaptionTokenizer, open_tokenizer
-from .checkpoint import fill, read_tensors, write_tensors
+from .checkpoint import fill, read_config, read_tensors, write_json, write_tensors
 from .edtc import Edtc, EdtcConfig, new_bart
 
 CONFIG_FILE, TENSORS_FILE, ABOUT_FILE = "edtc.json", "edtc.safetensors", "about.json"
@@ -36,8 +36,8 @@ def save(
     is_twin = model.config.translator == "twin"
     config = msgspec.structs.replace(model.config, translator="single") if is_twin else model.config
     head = EdtcFile(model=config, ears=tuple(ears), vocabulary=len(tokenizer), bundle=ours)
-    (folder / CONFIG_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(head)))
-    (folder / ABOUT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(about)))
+    write_json(head, folder / CONFIG_FILE)
+    write_json(about, folder / ABOUT_FILE)
     tokenizer.save(folder)
     lean = Edtc(config, new_bart(config.bart, len(tokenizer)))
     lean.load_state_dict({n: t for n, t in model.state_dict().items() if not n.startswith(FOR_TRAINING)})
@@ -66,13 +66,8 @@ def load(folder: Path) -> tuple[Edtc, EdtcFile, CaptionTokenizer]:
 
     Raises InputMissingError where there is none, BundleError where its files do not fit together.
     """
-    path = folder / CONFIG_FILE
-    if not path.is_file():
-        raise InputMissingError(f"{folder} holds no captioner of EDTC", why=f"it has no {CONFIG_FILE}")
-    try:
-        head = msgspec.json.decode(path.read_bytes(), type=EdtcFile)
-    except msgspec.MsgspecError as error:
-        raise BundleError(f"{path} does not describe a captioner of EDTC", why=str(error)) from error
+    what = "a captioner of EDTC"
+    head = read_config(folder / CONFIG_FILE, EdtcFile, what, f"{folder} holds no captioner of EDTC")
     tokenizer = open_tokenizer(folder)
     if len(tokenizer) != head.vocabulary:
         raise BundleError(
@@ -86,6 +81,6 @@ def load(folder: Path) -> tuple[Edtc, EdtcFile, CaptionTokenizer]:
 def save_published(model: Edtc, folder: Path, about: Mapping[str, Any]) -> None:
     """Write a captioner over BART-base: weights, sizes, what it was made of. The edge can't run it."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(model.config)))
-    (folder / ABOUT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(about)))
+    write_json(model.config, folder / CONFIG_FILE)
+    write_json(about, folder / ABOUT_FILE)
     write_tensors(model, folder / TENSORS_FILE)

@@ -11,18 +11,16 @@ values in every layer take the place of the cross-attention's, so that the graph
 
 import math
 from collections.abc import Callable
-from typing import Annotated
 
 import msgspec
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from ..streaming import State
 from .attention import attend, join_heads, split_heads
+from .sizes import Rate, Size, check_heads
 
-Size = Annotated[int, Meta(ge=1)]
 Mix = Callable[[Tensor], Tensor]
 """(B, …) -> (B, …): rows blended with other rows of the batch."""
 
@@ -36,13 +34,12 @@ class GptSizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     layers: Size = 6
     max_tokens: Size = 24
     """Room in the cache of keys and values: bos and the longest caption."""
-    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
+    dropout: Rate = 0.2
     prefix: bool = False
     """The memory as a prefix of the words (SEE-6's other reading), instead of attention to it."""
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ValueError(f"a width of {self.width} can't be split into {self.heads} heads")
+        check_heads(self.width, self.heads)
 
 
 class GptConfig(GptSizes, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -8,11 +8,10 @@ The attention is the paper's question: none, graph (eq. 1, 2) or self-attention 
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,6 +19,7 @@ from ...runtime.model.manifest import Graph
 from ...runtime.model.manifest import Tensor as Port
 from .graph import ExportGraph, Extent
 from .see import mean_of_valid
+from .sizes import Size
 
 Attention = Literal["none", "graph", "self"]
 SLOPE = 0.2
@@ -31,13 +31,13 @@ LONGEST = 94
 class RetrievalConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Sizes of both heads; the defaults are the paper's."""
 
-    frames: Annotated[int, Meta(ge=1)] = 2048
+    frames: Size = 2048
     """D_in: numbers of the audio encoder's frame."""
-    attended: Annotated[int, Meta(ge=1)] = 1024
+    attended: Size = 1024
     """D_A."""
-    sentence: Annotated[int, Meta(ge=1)] = 768
+    sentence: Size = 768
     """d_text."""
-    width: Annotated[int, Meta(ge=1)] = 1024
+    width: Size = 1024
     """Of the space that both come into."""
     attention: Attention = "self"
 

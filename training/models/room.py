@@ -13,14 +13,14 @@ from msgspec import Meta
 from torch import Tensor, nn
 
 from ...runtime.audio import CHUNK
-from ...runtime.errors import BundleError, InputMissingError
 from ...runtime.model.manifest import Graph
 from ...runtime.model.manifest import Tensor as Port
-from .checkpoint import fill, read_tensors, write_tensors
+from .checkpoint import fill, read_config, read_tensors, write_json, write_tensors
 from .convnext import MEL_STRIDE, SIZES, CausalConvNeXt
 from .gpt import GptConfig, GptDecoder
 from .graph import ExportGraph, Extent
 from .see import AdapterConfig, FoldedAdapter, SemanticAdapter
+from .sizes import Size
 
 BATCH = Extent(1, 4096, 2)
 BEAM = Extent(1, 16, 3)
@@ -34,7 +34,7 @@ class RoomConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     adapter: AdapterConfig = AdapterConfig()
     encoder: Literal["nano", "atto", "pico", "tiny"] = "atto"
     mels: Annotated[int, Meta(ge=MEL_STRIDE, multiple_of=MEL_STRIDE)] = 64
-    sounds: Annotated[int, Meta(ge=1)] = 527
+    sounds: Size = 527
 
 
 class RoomCaptioner(nn.Module):
@@ -56,7 +56,7 @@ class RoomCaptioner(nn.Module):
 def save(model: RoomCaptioner, folder: Path) -> None:
     """Write model.safetensors and config.json; tokenizer.json and labels.csv belong beside them."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(model.config)))
+    write_json(model.config, folder / CONFIG_FILE)
     write_tensors(model, folder / TENSORS_FILE)
 
 
@@ -66,14 +66,8 @@ def load(folder: Path) -> RoomCaptioner:
     Raises InputMissingError if a file is not there, BundleError if the configuration or a tensor
     does not fit, with its name.
     """
-    path = folder / CONFIG_FILE
-    if not path.is_file():
-        raise InputMissingError(f"{folder} is not a checkpoint", why=f"it has no {CONFIG_FILE}")
-    try:
-        config = msgspec.json.decode(path.read_bytes(), type=RoomConfig)
-    except msgspec.MsgspecError as error:
-        raise BundleError(f"{path} does not describe a room captioner", why=str(error)) from error
-    model = RoomCaptioner(config)
+    missing = f"{folder} is not a checkpoint"
+    model = RoomCaptioner(read_config(folder / CONFIG_FILE, RoomConfig, "a room captioner", missing))
     fill(model, read_tensors(folder / TENSORS_FILE), folder / TENSORS_FILE)
     return model.eval()
 

@@ -26,9 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .attention import attend, join_heads, split_heads
-
-Size = Annotated[int, Meta(ge=1)]
-Rate = Annotated[float, Meta(ge=0, lt=1)]
+from .sizes import Rate, Size, check_heads
 
 
 class Noise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -67,8 +65,7 @@ class AdapterConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     noise: Noise | None = None
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ValueError(f"a width of {self.width} can't be split into {self.heads} heads")
+        check_heads(self.width, self.heads)
 
 
 def paper_config(sentence: int = 768) -> AdapterConfig:

@@ -13,16 +13,15 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...runtime.errors import BundleError, InputMissingError
 from ...runtime.model.manifest import Graph
 from ...runtime.model.manifest import Tensor as Port
 from ...runtime.model.text import GRAPH, LONGEST, PAD, VOCABULARY_FILE, WordPieces
 from .attention import attend, join_heads, split_heads
-from .checkpoint import fill, read_tensors, write_tensors
+from .checkpoint import fill, read_config, read_tensors, write_json, write_tensors
 from .graph import ExportGraph, Extent
+from .sizes import Size, check_heads
 
 CONFIG_FILE, TENSORS_FILE = "text.json", "text.safetensors"
-Size = Annotated[int, Meta(ge=1)]
 
 
 class TextConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,8 +37,7 @@ class TextConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """d_text: the width of the sentence model's vectors."""
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ValueError(f"a width of {self.width} can't be split into {self.heads} heads")
+        check_heads(self.width, self.heads)
 
 
 class Layer(nn.Module):
@@ -135,7 +133,7 @@ def graph(encoder: TextEncoder) -> ExportGraph:
 def save(encoder: TextEncoder, words: WordPieces, folder: Path) -> None:
     """Write text.safetensors, text.json and text_vocab.txt into a checkpoint folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(encoder.config)))
+    write_json(encoder.config, folder / CONFIG_FILE)
     (folder / VOCABULARY_FILE).write_bytes(words.content())
     write_tensors(encoder, folder / TENSORS_FILE)
 
@@ -145,13 +143,8 @@ def load(folder: Path) -> tuple[TextEncoder, WordPieces]:
 
     Raises InputMissingError if it has none, BundleError if its files do not fit together.
     """
-    path = folder / CONFIG_FILE
-    if not has_text(folder):
-        raise InputMissingError(f"{folder} has no text encoder", why=f"it has no {CONFIG_FILE}")
-    try:
-        config = msgspec.json.decode(path.read_bytes(), type=TextConfig)
-    except msgspec.MsgspecError as error:
-        raise BundleError(f"{path} does not describe a text encoder", why=str(error)) from error
+    missing = f"{folder} has no text encoder"
+    config = read_config(folder / CONFIG_FILE, TextConfig, "a text encoder", missing)
     words = WordPieces.parse((folder / VOCABULARY_FILE).read_bytes())
     encoder = TextEncoder(config, len(words))
     fill(encoder, read_tensors(folder / TENSORS_FILE), folder / TENSORS_FILE)

@@ -21,6 +21,7 @@ from ..loop import Loss, Progress, Stage, cosine, fit, in_half
 from ..losses import clip_contrastive, next_token
 from ..models.blat import Blat, TagCaptioner, TaggedConfig, Towers, TowersConfig, bert_medium
 from ..models.cnn14 import BlatCnn14
+from ..models.sizes import Rate
 from ..run_folder import Run
 from .smoke import Rehearsal, random_tokens
 
@@ -39,7 +40,7 @@ class CaptionerStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     last_rate: Annotated[float, Meta(gt=0)] = 5e-7
     warmup: Annotated[int, Meta(ge=0)] = 3000
     weight_decay: Annotated[float, Meta(ge=0)] = 1e-6
-    smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    smoothing: Rate = 0.1
 
 
 class PairStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

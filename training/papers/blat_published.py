@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,13 +19,13 @@ from ...runtime.audio import CHUNK_SAMPLES
 from ...runtime.errors import DataError
 from .. import made_from
 from ..data.audioset import Tagged, read_audioset
-from ..data.corpora import Corpora, Recording, read_corpora
+from ..data.corpora import Corpora, Recording, Split, read_corpora
 from ..distributed import team
 from ..evaluation.questions.retrieval import retrieval
 from ..loop import Progress
 from ..models import public
 from ..models.blat import Blat, TagCaptioner
-from ..models.checkpoint import write_tensors
+from ..models.checkpoint import write_json, write_tensors
 from ..models.cnn14 import BlatCnn14
 from ..run_folder import Run
 from ..tokenizer import CaptionTokenizer, build_tokenizer
@@ -73,7 +72,7 @@ def train_published(recipe: BlatRecipe, order: Order) -> Path:
             made_from.claim(order.output / name, {"seed": recipe.seed, **causes}, anew=order.anew)
         return Run(order.output, name)
 
-    first = [r for r in corpora.recordings if r.split == "train" and r.id.startswith(f"{recipe.corpora[0]}/")]
+    first = corpora.split("train", of=recipe.corpora[0])
     told = [recording for recording in first if recording.origin in audioset.tags]
     if not told:
         raise DataError(
@@ -95,7 +94,7 @@ def train_published(recipe: BlatRecipe, order: Order) -> Path:
         )  # fmt: skip
     model, read = open_towers(order.weights, recipe)
     stages = [("synthetic-pairs", recipe.synthetic_stage, synthetic)]
-    stages += [("real-pairs", recipe.real_stage, [r for r in corpora.recordings if r.split == "train"])]
+    stages += [("real-pairs", recipe.real_stage, corpora.split("train"))]
     for name, settings, recordings in stages:
         run = stage(name, stage=settings, begins=made_from.of_module(model))
         pairs = Waveforms(recordings, settings.batch, read, workers.device, [recipe.seed, workers.rank])
@@ -106,7 +105,7 @@ def train_published(recipe: BlatRecipe, order: Order) -> Path:
         write_tensors(model, folder / "blat.safetensors")
         found = examine(model, read, corpora, order.scored, audioset, workers.device, order.progress)
         figures = {order.scored: found}
-        (order.output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
+        write_json(figures, order.output / "scores.json")
     return folder
 
 
@@ -211,7 +210,7 @@ def padded_sound(sounds: Sequence[Tensor], device: torch.device) -> tuple[Tensor
 
 @torch.inference_mode()
 def examine(
-    model: Blat, read: Callable[[Sequence[str]], Any], corpora: Corpora, split: str, audioset: Tagged,
+    model: Blat, read: Callable[[Sequence[str]], Any], corpora: Corpora, split: Split, audioset: Tagged,
     device: torch.device, progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Retrieval on each corpus' split, both directions; zero-shot mAP on AudioSet's evaluation clips."""
@@ -232,7 +231,7 @@ def examine(
 
     figures: dict[str, Any] = {}
     for corpus in dict.fromkeys(r.id.partition("/")[0] for r in corpora.recordings):
-        held_out = [r for r in corpora.recordings if r.split == split and r.id.startswith(f"{corpus}/")]
+        held_out = corpora.split(split, of=corpus)
         if not held_out:
             continue
         said = [(caption, row) for row, r in enumerate(held_out) for caption in r.captions]

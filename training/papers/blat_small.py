@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import torch
 from msgspec.structs import replace
@@ -20,7 +19,7 @@ from ..data.corpus import Corpus, open_corpus
 from ..evaluation.questions.retrieval import of_each_query
 from ..loop import Progress
 from ..models.blat import TagCaptioner, Towers, TowersConfig
-from ..models.checkpoint import write_tensors
+from ..models.checkpoint import write_json, write_tensors
 from ..prepare.plan import Plan
 from ..run_folder import Run
 from ..sound.signals import PHRASES
@@ -162,9 +161,7 @@ def train_small(recipe: BlatRecipe, order: Order) -> Path:
     run = Run(order.output, "captioner")
     taught = teach(recipe, train.plans, heard, tags, len(labels), recipe.seed, run, progress=order.progress)
     said = describe(taught, heard, tags, recipe.beam, order.progress)
-    (order.output / "synthetic.json").write_bytes(
-        msgspec.json.format(msgspec.json.encode({p.id: s for p, s in zip(train.plans, said, strict=True)}))
-    )
+    write_json({p.id: s for p, s in zip(train.plans, said, strict=True)}, order.output / "synthetic.json")
     sound, (texts, row_of) = pooled(heard), train.captions(others=True)
     written, stages = shelf.sentences(said), (recipe.synthetic_stage, recipe.real_stage)
     synthetic = pair_batches(sound, np.arange(len(said)), written, stages[0].batch, recipe.seed)
@@ -180,5 +177,5 @@ def train_small(recipe: BlatRecipe, order: Order) -> Path:
     taught.tokenizer.save(folder)
     each = figures_of(towers, asked, recipe.ear, shelf.sentences)
     figures = {order.scored: {name: float(values.mean()) for name, values in each.items()}}
-    (order.output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
+    write_json(figures, order.output / "scores.json")
     return folder

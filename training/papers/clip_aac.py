@@ -30,6 +30,7 @@ from ..models.checkpoint import write_tensors
 from ..models.clip_aac import ClipAac, FrameAudio, Memory, StageAudio, TextHeadConfig
 from ..models.convnext import CausalConvNeXt
 from ..models.gpt import GptConfig, GptSizes
+from ..models.sizes import Rate, Size
 from ..room.warm_start import begin_from
 from ..run_folder import Run
 from ..torch_engine import decoder_from
@@ -56,9 +57,9 @@ class ClipAacRecipe(
     trunk's last stage, or a random trunk's."""
     corpora: tuple[Name, ...] = ("clotho",)
     memory: Memory = "vector"
-    width: Annotated[int, Meta(ge=1)] = 1024
+    width: Size = 1024
     """L, of A and of the text's place."""
-    channels: Annotated[int, Meta(ge=1)] = 256
+    channels: Size = 256
     """Of the map of a frozen trunk's vectors; AudioCLIP's has 2,048."""
     text: TextHeadConfig = TextHeadConfig()
     """At our scale its vocabulary is the captions'."""
@@ -74,7 +75,7 @@ class ClipAacRecipe(
     batch: Annotated[int, Meta(ge=2)] = 8
     heads_rate: Annotated[float, Meta(gt=0)] = 1e-5
     decoder_rate: Annotated[float, Meta(gt=0)] = 1e-3
-    smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    smoothing: Rate = 0.1
     seed: int = 1
 
 

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from .. import made_from
 from ..clip_tokenizer import VOCABULARY, ClipTokenizer
-from ..data.corpora import Recording, read_corpora
+from ..data.corpora import Recording, digest, read_corpora
 from ..distributed import team
 from ..models import public
 from ..models.checkpoint import write_tensors
@@ -65,13 +65,12 @@ def train_published(recipe: ClipAacRecipe, order: Order) -> Path:
     assert order.weights is not None  # found there
     pieces = ClipTokenizer(order.weights / VOCABULARY, recipe.text.context)
     corpora = read_corpora(order.corpus, recipe.corpora)
-    splits = ("train", "val") if order.scored == "test" else ("train",)
-    taught = [recording for recording in corpora.recordings if recording.split in splits]
+    taught = corpora.taught(order.scored)
     tokenizer = build_tokenizer(caption for recording in taught for caption in recording.captions)
     model = open_model(recipe, order.weights, len(tokenizer)).to(workers.device)
     causes = {
         "recipe": recipe, "begins": made_from.of_module(model),
-        "recordings": made_from.digest([(r.id, r.captions, made_from.stamp(r.file)) for r in taught]),
+        "recordings": digest(taught),
     }  # fmt: skip
     with workers.leader_first():
         made_from.claim(order.output / "joint", causes, anew=order.anew)
@@ -94,8 +93,7 @@ def train_published(recipe: ClipAacRecipe, order: Order) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         write_tensors(model, folder / FILE)
         tokenizer.save(folder)
-        ours = f"{recipe.corpora[0]}/"
-        held = [r for r in corpora.recordings if r.split == order.scored and r.id.startswith(ours)]
+        held = corpora.split(order.scored, of=recipe.corpora[0])
         if held:
             said = []
             for caption in say(model, tokenizer, held):

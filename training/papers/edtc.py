@@ -25,6 +25,7 @@ from ..loop import Judge, Loss, Progress, Stage, decayed, fit, in_half
 from ..losses import clip_contrastive, next_token
 from ..models import edtc_files, public
 from ..models.edtc import Edtc, EdtcConfig, new_bart, to_steps
+from ..models.sizes import Rate
 from ..run_folder import Run
 from ..sentence import token_model
 from ..tokenizer import PAD, CaptionTokenizer, build_tokenizer
@@ -74,7 +75,7 @@ class EdtcRecipe(
     """Epochs without a better one that end the training."""
     checked: Annotated[int, Meta(ge=2)] = 1045
     """Validation clips that a check captions."""
-    smoothing: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    smoothing: Rate = 0.1
     spec_augment: bool = True
     """In front of every encoder, in training; scenes are heard once, without."""
     beam: Annotated[int, Meta(ge=1)] = 4
@@ -275,11 +276,6 @@ def smoke_edtc(recipe: EdtcRecipe) -> Iterator[Rehearsal]:
     yield Rehearsal("captioner", model, batch, loss, recipe.learning_rate, model.merge, recipe.weight_decay)
 
 
-def train_edtc(recipe: EdtcRecipe, order: Order) -> Path:
-    """Train and score; returns the folder of the checkpoint. Raises InputMissingError."""
-    return train_published(recipe, order) if recipe.corpora else train_small(recipe, order)
-
-
 def train_small(recipe: EdtcRecipe, order: Order) -> Path:
     """On prepared scenes, as the encoders of papers/ears.py heard them: minutes to an hour on two cores."""
     why = f"{recipe.name} learns from scenes and what public encoders hear of them"
@@ -332,10 +328,7 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
     model = Edtc(recipe.model, public.open_text(order.weights / recipe.bart, "BartForConditionalGeneration"))
     run = _claimed(order, {"recipe": recipe, "extractors": listener.digest}, workers)
     listener.to(workers.device)
-    splits = {
-        split: [r for r in corpora.recordings if r.split == split] for split in ("train", "val", "test")
-    }
-    decoded = Decoded(splits["train"], recipe.batch)
+    decoded = Decoded(corpora.split("train"), recipe.batch)
 
     def batches(begin: int) -> Iterator[Batch]:
         torch.manual_seed(recipe.seed + begin + 1_000_003 * workers.rank)
@@ -344,7 +337,7 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
             words = language.words(said).to(workers.device) if recipe.model.translator == "twin" else None
             yield Batch(heard, language.encode(said).to(workers.device), words)
 
-    checked = _heard_once(listener, splits["val"][: recipe.checked], order)
+    checked = _heard_once(listener, corpora.split("val")[: recipe.checked], order)
 
     def judge() -> float:
         return cider_of(model, checked, language.decode)
@@ -354,7 +347,7 @@ def train_published(recipe: EdtcRecipe, order: Order) -> Path:
     folder = order.output / "model"
     if workers.leads:
         edtc_files.save_published(model, folder, _about(recipe))
-        scored = [r for r in splits[order.scored] if r.id.startswith(f"{recipe.corpora[0]}/")]
+        scored = corpora.split(order.scored, of=recipe.corpora[0])
         if scored:
             clips = _heard_once(listener, scored, order)
             said = caption_clips(model.to(workers.device), clips, language.decode, recipe.beam)

@@ -65,8 +65,7 @@ class SceneExamples:
         found = []
         for row in rng.choice(len(self._said), min(size, len(self._said)), replace=False).tolist():
             embeddings, captions = self._vectors[row][-LONGEST:], self._said[row]
-            nothing = np.zeros((8 * len(embeddings), 1), np.float16)
-            found.append(Example(embeddings, nothing, captions[int(rng.integers(len(captions)))]))
+            found.append(Example(embeddings, None, captions[int(rng.integers(len(captions)))]))
         return found
 
 

@@ -20,8 +20,9 @@ from ..data.corpora import Name
 from ..data.corpus import Split, open_corpus
 from ..loop import Loss, Progress, Stage, fit
 from ..losses import nt_xent, supervised_contrastive
-from ..models.checkpoint import write_tensors
+from ..models.checkpoint import write_json, write_tensors
 from ..models.retrieval import Attention, Retrieval, RetrievalConfig
+from ..models.sizes import Size
 from ..run_folder import Run
 from .order import Order, given
 from .retrieval_questions import EDGE, InText, Questions, label_scores, semantic
@@ -47,8 +48,8 @@ class RetrievalRecipe(
     corpora: tuple[Name, ...] = ("clotho",)
     text: str = "bert-base-uncased"
     """Trained along, from the folder of weights; "": the packaged MiniLM, frozen."""
-    attended: Annotated[int, Meta(ge=1)] = 1024
-    width: Annotated[int, Meta(ge=1)] = 1024
+    attended: Size = 1024
+    width: Size = 1024
     attention: Attention = "self"
     loss: Literal["nt-xent", "supervised"] = "supervised"
     matches: Literal["clip", "says"] = "clip"
@@ -159,10 +160,10 @@ def train_small(recipe: RetrievalRecipe, order: Order) -> Path:
     folder = order.output / "model"
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(model, folder / "retrieval.safetensors")
-    (folder / "config.json").write_bytes(msgspec.json.format(msgspec.json.encode(model.config)))
+    write_json(model.config, folder / "config.json")
     scores = Questions(shelf, held).score(places(model, held.heard[recipe.audio]), in_text(model))
     figures = {order.scored: {name.removesuffix(ONCE): float(each.mean()) for name, each in scores.items()}}
-    (order.output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
+    write_json(figures, order.output / "scores.json")
     return folder
 
 

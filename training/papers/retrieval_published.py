@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,12 +14,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .. import made_from
-from ..data.corpora import Recording, read_corpora
+from ..data.corpora import Recording, digest, read_corpora
 from ..distributed import team
 from ..evaluation.questions.retrieval import retrieval
 from ..loop import Loss, Stage, fit, in_half
 from ..models import public
-from ..models.checkpoint import write_tensors
+from ..models.checkpoint import write_json, write_tensors
 from ..models.cnn14 import HALVINGS, Cnn14
 from ..models.convnext import normalise
 from ..models.retrieval import Retrieval, RetrievalConfig
@@ -104,8 +103,7 @@ def train_published(recipe: RetrievalRecipe, order: Order) -> Path:
     public.find(order.weights, [public.CNN14], [recipe.text], recipe.name)
     assert order.weights is not None  # found there
     corpora = read_corpora(order.corpus, recipe.corpora)
-    splits = ("train", "val") if order.scored == "test" else ("train",)
-    taught = [recording for recording in corpora.recordings if recording.split in splits]
+    taught = corpora.taught(order.scored)
     cnn, bert = (
         public.open_file(public.CNN14, order.weights),
         public.open_text(order.weights / recipe.text, "BertModel"),
@@ -117,7 +115,7 @@ def train_published(recipe: RetrievalRecipe, order: Order) -> Path:
     )).to(workers.device)  # fmt: skip
     causes = {
         "recipe": recipe, "begins": made_from.of_module(model),
-        "recordings": made_from.digest([(r.id, r.captions, made_from.stamp(r.file)) for r in taught]),
+        "recordings": digest(taught),
     }  # fmt: skip
     with workers.leader_first():
         made_from.claim(order.output / "towers", causes, anew=order.anew)
@@ -147,11 +145,10 @@ def train_published(recipe: RetrievalRecipe, order: Order) -> Path:
     if workers.leads:
         folder.mkdir(parents=True, exist_ok=True)
         write_tensors(model, folder / FILE)
-        ours = f"{recipe.corpora[0]}/"
-        held = [r for r in corpora.recordings if r.split == order.scored and r.id.startswith(ours)]
+        held = corpora.split(order.scored, of=recipe.corpora[0])
         if held:
             figures = {order.scored: examine(model, read, held, workers.device)}
-            (order.output / "scores.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
+            write_json(figures, order.output / "scores.json")
     return folder
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from ..evaluation.metrics.text_scores import TextScores, score_text
+from ..models.checkpoint import write_json
 
 Scored = Literal["val", "test"]
 
@@ -37,4 +38,4 @@ def write_scores(
     if len(said) > 1:  # CIDEr knows no rare words else
         setattr(scores, split, score_text(said, references))
     scores.test_looks += split == "test"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(scores)))
+    write_json(scores, path)

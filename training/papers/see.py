@@ -19,14 +19,14 @@ from torch.nn import functional as F
 from ...runtime.errors import InputMissingError
 from ...runtime.saying.decoder import Search
 from .. import made_from
-from ..data.corpora import Corpora, Name, read_corpora
+from ..data.corpora import Corpora, Name, digest, read_corpora
 from ..data.features import Features, extract
 from ..distributed import team
 from ..evaluation.metrics.text import cider_d, tokenise
 from ..loop import Loss, Progress
 from ..losses import bag_of_words, info_nce, next_token
 from ..models import room
-from ..models.checkpoint import write_tensors
+from ..models.checkpoint import write_json, write_tensors
 from ..models.convnext import SIZES, load_public
 from ..models.gpt import GptConfig, GptDecoder, GptSizes
 from ..models.see import AdapterConfig, SemanticAdapter
@@ -104,7 +104,7 @@ def train_paper(recipe: PaperRecipe, order: Order) -> Path:
         )
     width, mels = SIZES[recipe.size].widths[-1], extractor.mels
 
-    recordings = [r for r in corpora.recordings if r.split == "train"]
+    recordings = corpora.split("train")
     taught = Features(recordings, output / "features", width, mels)
     tokenizer = build_tokenizer(caption for r in recordings for caption in r.captions)
     model = PaperCaptioner(
@@ -121,7 +121,7 @@ def train_paper(recipe: PaperRecipe, order: Order) -> Path:
 
     causes = {
         "extractor": made_from.of_module(extractor), "model": model.config, "seed": recipe.seed,
-        "recordings": made_from.digest([(r.id, r.captions, made_from.stamp(r.file)) for r in recordings]),
+        "recordings": digest(recordings),
     }  # fmt: skip
     pairs = sum(len(r.captions) for r in recordings)
     first_stage, second_stage = (
@@ -129,9 +129,7 @@ def train_paper(recipe: PaperRecipe, order: Order) -> Path:
     )
 
     def features(split: Scored) -> Features:
-        ours = f"{recipe.corpora[0]}/"
-        held_out = [r for r in corpora.recordings if r.split == split and r.id.startswith(ours)]
-        return Features(held_out, output / "features", width, mels)
+        return Features(corpora.split(split, of=recipe.corpora[0]), output / "features", width, mels)
 
     judged = features("val").some(JUDGED, recipe.seed)
     embed = sentence_model(sentence_folder, str(workers.device))
@@ -195,14 +193,14 @@ def save(
 ) -> None:
     """Weights, sizes, words, whose sound was heard. No bundle: the edge has no windowed encoder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / room.CONFIG_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(model.config)))
+    write_json(model.config, folder / room.CONFIG_FILE)
     tokenizer.save(folder)
     about = {
         "name": recipe.name, "version": recipe.version, "licence": recipe.licence, "sources": recipe.corpora,
-        "licences": sorted({r.licence for r in corpora.recordings if r.split == "train"} - {""}),
-        "clips": sum(r.split == "train" for r in corpora.recordings), "commit": made_from.commit(),
+        "licences": sorted({r.licence for r in corpora.split("train")} - {""}),
+        "clips": len(corpora.split("train")), "commit": made_from.commit(),
     }  # fmt: skip
-    (folder / "about.json").write_bytes(msgspec.json.format(msgspec.json.encode(about)))
+    write_json(about, folder / "about.json")
     write_tensors(model, folder / room.TENSORS_FILE)
 
 

@@ -81,7 +81,7 @@ def run(
         if not kept.exists():
             scores = trial.score(row, seed, path, told)
             beside = kept.with_suffix(".tmp.npz")
-            np.savez(beside, **{name: np.atleast_1d(values) for name, values in scores.items()})  # type: ignore[arg-type]
+            np.savez(beside, **{name: np.atleast_1d(values) for name, values in scores.items()})  # type: ignore[arg-type]  # one may be called allow_pickle, says numpy
             beside.replace(kept)
         with np.load(kept) as stored:
             found[row].append(dict(stored))

@@ -242,7 +242,7 @@ def test_the_network_comes_in_when_somebody_is_invited(
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5"])
 def test_other_addresses_want_something_to_let_in_by(host: str) -> None:
     with pytest.raises(ConfigError, match="can be reached by other machines") as refused:
-        Doors(lambda *_: None, Place(host, 0), None, lambda: False)  # type: ignore[arg-type,return-value]
+        Doors(lambda *_: None, Place(host, 0), None, lambda: False)  # type: ignore[arg-type,return-value]  # refused before any of it is used
     assert "edgecap access --passphrase" in refused.value.fix
 
 

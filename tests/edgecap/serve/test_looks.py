@@ -81,6 +81,6 @@ def test_every_state_in_every_theme(
     page.evaluate(SHEET, SPACING)
     assert page.evaluate(CLIPPED) == []
     page.evaluate("document.adoptedStyleSheets = []")
-    page.set_viewport_size(size)  # type: ignore[arg-type]
+    page.set_viewport_size(size)  # type: ignore[arg-type]  # it had one
     page.evaluate("edgecap.settings.set('theme', 'system')")
     tab.check()

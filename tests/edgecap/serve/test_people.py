@@ -60,7 +60,7 @@ def test_all_of_it_by_keys_alone(open_tab: OpenTab, ear: Ear, face: Face) -> Non
         for at in reached:
             assert at["isRinged"], at
             assert at["isInSight"], at
-            assert at["isBox"] or at["size"] >= TARGET, at  # type: ignore[operator]
+            assert at["isBox"] or at["size"] >= TARGET, at  # type: ignore[operator]  # a number, as JavaScript made it
     page.goto(page.url.partition("#")[0] + "#live")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("Tab")

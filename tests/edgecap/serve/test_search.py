@@ -47,7 +47,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
                 said(text, seq, room=room, caption=seq, start=NOON + timedelta(seconds=seq), sounds=sounds)
             )
     with store(tmp_path_factory.mktemp("home"), messages) as history:
-        history.warm()
         assert history.search("warm").by_meaning
         yield history
 

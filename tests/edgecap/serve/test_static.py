@@ -68,7 +68,7 @@ def test_scripts_are_of_2017(script: Path) -> None:
 
     def look(node: object, _: object) -> None:
         if getattr(node, "type", "") in ("ObjectExpression", "ObjectPattern"):
-            spreads.extend(each for each in node.properties if each.type in LATER_PARTS)  # type: ignore[attr-defined]
+            spreads.extend(each for each in node.properties if each.type in LATER_PARTS)  # type: ignore[attr-defined]  # esprima's nodes have no types
 
     esprima.parseScript(text, {}, look)
     assert not spreads, "an object's spread is of 2018"
@@ -84,6 +84,18 @@ def test_style_sheets_are_of_2018(sheet: Path) -> None:
     assert not [later for later in LATER_STYLE if re.search(later, text, re.MULTILINE)]
     assert text.count("{") == text.count("}")
     assert len(text.splitlines()) <= MOST_LINES
+
+
+def test_the_dark_theme_is_the_same_by_choice_and_by_the_system() -> None:
+    """Plain CSS can't name a theme once for both."""
+    text = (STATIC / "edgecap.css").read_text(encoding="utf-8")
+
+    def theme(name: str) -> list[str]:
+        [rules] = re.findall(rf':root\[data-theme="{name}"\] \{{(.*?)\}}', text, re.DOTALL)
+        return rules.split()
+
+    assert theme("system") == theme("dark")
+    assert theme("dark") != theme("black")
 
 
 class Tags(HTMLParser):

@@ -227,7 +227,7 @@ def test_every_key_outside_rooms_is_a_flag_of_run_with_its_words() -> None:
     """Read from the command itself, as typer would show it."""
     options = {
         spelling: parameter.help
-        for parameter in get_command(app).commands["run"].params  # type: ignore[attr-defined]
+        for parameter in get_command(app).commands["run"].params  # type: ignore[attr-defined]  # a group's, says the command itself
         for spelling in parameter.opts
     }
     lines = render(Config()).splitlines()

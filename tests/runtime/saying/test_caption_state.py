@@ -66,7 +66,7 @@ def played(plan: Iterable[Heard], asking: bool = False) -> list[Caption]:
             events += policy.close(segment)
             segment = None
         elif heard.then != "go on":
-            segment.ended_by = heard.then  # type: ignore[assignment]
+            segment.ended_by = heard.then  # type: ignore[assignment]  # "cut" and "go on" are gone by now
             ended, segment = segment, None
             if heard.then == "silence":
                 for _ in range(heard.chunks):

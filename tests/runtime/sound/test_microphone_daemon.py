@@ -46,7 +46,7 @@ def test_a_daemon_that_falls_behind_drops_counts_and_says_so(server: SoundServer
         time.sleep(4.5)  # the ring holds 3 s
         return push(samples)
 
-    session.push = dawdle  # type: ignore[method-assign]
+    session.push = dawdle  # type: ignore[method-assign]  # for one call
     assert daemon.run() == 0
     assert outlet.close(60)
     assert "overloaded" in [status.state for status in statuses]

@@ -153,7 +153,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(0)
         extractor = WindowedConvNeXt("nano")
     extractor.bn0.running_mean.fill_(-30.0)  # type: ignore[union-attr]  # decibels
-    extractor.bn0.running_var.fill_(100.0)  # type: ignore[union-attr]
+    extractor.bn0.running_var.fill_(100.0)  # type: ignore[union-attr]  # it keeps its statistics
     write_tensors(extractor, folder / "extractor.safetensors")
     tiny_bert.write(folder / "bert", ["dog", "bark", "##s", "a"])
     return folder

@@ -1,5 +1,6 @@
 """BLAT: tags in every word, the search, the published sizes and names, what each stage learns."""
 
+from collections.abc import Iterator
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def test_towers_learn_pairs() -> None:
     model = Towers(TowersConfig(audio=12, text=10, width=8))
     sound, text = torch.randn(16, 12), torch.randn(16, 10)
 
-    def batches(begin: int):  # type: ignore[no-untyped-def]
+    def batches(begin: int) -> Iterator[Paired]:
         while True:
             yield Paired((sound,), text)
 

@@ -20,7 +20,7 @@ def model(attention: str, **sizes: int) -> Retrieval:
     torch.manual_seed(3)
     config = RetrievalConfig(
         **{"frames": 6, "attended": 8, "sentence": 5, "width": 7} | sizes, attention=attention
-    )  # type: ignore[arg-type]
+    )  # type: ignore[arg-type]  # sizes are whole numbers
     return Retrieval(config).eval()
 
 
@@ -60,7 +60,7 @@ def test_padding_moves_nothing(attention: str) -> None:
 def test_the_paper_s_sizes() -> None:
     def parameters(attention: str) -> int:
         with torch.device("meta"):
-            return sum(p.numel() for p in Retrieval(RetrievalConfig(attention=attention)).parameters())  # type: ignore[arg-type]
+            return sum(p.numel() for p in Retrieval(RetrievalConfig(attention=attention)).parameters())  # type: ignore[arg-type]  # one of ATTENTIONS
 
     entry = 2048 * 1024 + 1024
     both = entry + 1024 * 1024 + 1024 + 768 * 1024 + 1024
@@ -84,7 +84,7 @@ def test_without_another_match_the_supervised_loss_is_nt_xent(rows: int, seed: i
     for one, other in ((audio, text), (text, audio)):
         for m in range(rows):
             logs = (one[m] @ other.T / 0.2).log_softmax(0)
-            wanted -= sum(logs[k] for k in range(rows) if same[m, k]) / same[m].sum() / rows  # type: ignore[arg-type]
+            wanted -= sum(logs[k] for k in range(rows) if same[m, k]) / same[m].sum() / rows  # type: ignore[arg-type]  # sum begins with 0, which is no tensor
     torch.testing.assert_close(supervised_contrastive(audio, text, same, 0.2), wanted)
 
 

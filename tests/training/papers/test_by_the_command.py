@@ -121,11 +121,11 @@ def test_clip_aac_begins_with_audioclip_and_its_vocabulary(
     clotho: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = read_recipe(recipe("clip-aac", tmp_path))
-    small = clip_aac.AudioClip(settings.text, settings.width)  # type: ignore[union-attr, arg-type]
+    small = clip_aac.AudioClip(settings.text, settings.width)  # type: ignore[union-attr, arg-type]  # this recipe is CLIP-AAC's
     small.audio = EsResNeXt(8, (1, 1, 1, 1))
 
     def build() -> clip_aac.AudioClip:
-        made = clip_aac.AudioClip(settings.text, settings.width)  # type: ignore[union-attr, arg-type]
+        made = clip_aac.AudioClip(settings.text, settings.width)  # type: ignore[union-attr, arg-type]  # as above
         made.audio = EsResNeXt(8, (1, 1, 1, 1))
         return made
 

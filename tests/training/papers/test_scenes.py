@@ -78,7 +78,7 @@ def test_some_plans_are_always_the_same_ones(tmp_path: Path) -> None:
 
 
 def test_scenes_are_padded_and_cut_at_their_beginning() -> None:
-    x, valid = padded([np.arange(6).reshape(3, 2), np.arange(10).reshape(5, 2)], longest=4)  # type: ignore[list-item]
+    x, valid = padded([np.arange(6).reshape(3, 2), np.arange(10).reshape(5, 2)], longest=4)  # type: ignore[list-item]  # whole numbers do as well
     assert x[0, :3].tolist() == [[0, 1], [2, 3], [4, 5]]
     assert x[1, 0].tolist() == [2, 3]
     assert valid.tolist() == [[True, True, True, False], [True] * 4]

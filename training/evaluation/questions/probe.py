@@ -105,8 +105,8 @@ def fit_logistic(x: Matrix, target: NDArray[np.int64], classes: int, decay: floa
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
         value = F.cross_entropy(F.linear(inputs, weights, bias), wanted) + decay * weights.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()  # type: ignore[no-untyped-call]  # torch's own stub has none
         return value
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    optimiser.step(loss)  # type: ignore[no-untyped-call]  # torch's own stub has none
     return weights.detach().numpy(), bias.detach().numpy()
