@@ -44,7 +44,7 @@ from edgecap.training.room.encoder import EncoderSettings, train_encoder
 from edgecap.training.room.see_stages import StageSettings, train_decoder, train_semantic
 from edgecap.training.room.stream_features import Example, Segments
 from edgecap.training.room.teacher import Teacher
-from edgecap.training.room.warm_start import begin_from
+from edgecap.training.room.warm_start import begin_from, of_bundle
 from edgecap.training.run_folder import Run
 from edgecap.training.sentence import Embed, sentence_model
 from edgecap.training.sound.compose import Composer
@@ -120,7 +120,7 @@ def main() -> None:
     else:
         if bundle:
             shipped = CausalConvNeXt("atto", 64, len(labels))
-            begin_from(shipped, bundle, labels)
+            begin_from(shipped, of_bundle(bundle, shipped), labels)
             shipped.eval()
         else:
             shipped = room.load(arguments.run / "model").encoder

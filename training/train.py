@@ -2,6 +2,7 @@
 
 recipe.yaml + corpus + teacher -> OUTPUT/{encoder-1,…,head,semantic,decoder}/ (checkpoints, log, curves)
                                -> OUTPUT/model/ (what `edgecap export` takes)
+                               -> OUTPUT/encoder.safetensors (what a later training may go on from)
 """
 
 import csv
@@ -13,7 +14,6 @@ from typing import Any
 import msgspec
 import torch
 
-from ..runtime.model.bundle import Bundle
 from ..runtime.model.manifest import Calibration, Thresholds
 from ..runtime.model.manifest import Label as BundleLabel
 from . import made_from
@@ -33,7 +33,7 @@ from .room.head import train_head
 from .room.see_stages import train_decoder, train_semantic
 from .room.teacher import Teacher
 from .room.text_side import train_text
-from .room.warm_start import begin_from
+from .room.warm_start import begin_from, keep_encoder, open_start
 from .run_folder import Run
 from .sentence import sentence_digest, sentence_model
 from .sound.bank import sound_labels
@@ -45,13 +45,14 @@ from .tokenizer import FREE, CaptionTokenizer, build_tokenizer
 
 def train(
     recipe: Recipe, corpus_folder: Path, teacher_folder: Path | None, output: Path, cache: Path,
-    papers: Mapping[str, Path] = {}, scenes: Path | None = None, start: Bundle | None = None,
+    papers: Mapping[str, Path] = {}, scenes: Path | None = None, start: str = "",
     progress: Progress = lambda done, what: None, *, anew: bool = False,
 ) -> Path:  # fmt: skip
     """Run the recipe's stages that are not done yet; returns the folder of the finished checkpoint.
 
     scenes: what `edgecap prepare` made of people's captions; without it the model has our wording only.
-    start: the encoder goes on from this bundle's, by the last of the encoder's stages alone.
+    start: the encoder goes on from this one, a bundle's or one that was kept (room/warm_start.py), by the
+    last of the encoder's stages alone. "": it begins as new.
     papers: what goes along as it is, by its name there: MODEL_CARD.md, LICENSE.
     anew: a stage that was made from something else is made again; else UsageError says what changed.
     """
@@ -84,9 +85,10 @@ def train(
     stages = list(enumerate(recipe.encoder_stages, 1))
     begins = f"new, {recipe.size}, {recipe.mels} mels, seed {recipe.seed}"
     if start:
-        begin_from(model.encoder, start, labels)
+        known = open_start(start, model.encoder)
+        begin_from(model.encoder, known, labels)
         stages = stages[-1:]
-        begins = f"{start.title}, {made_from.of_module(model.encoder)}"
+        begins = f"{known.title}, {made_from.of_module(model.encoder)}"
     for number, settings in stages:
         run = stage(
             f"encoder-{number}", settings=settings, begins=begins, sounds=sounds,
@@ -124,6 +126,7 @@ def train(
         return output / "model"
     lost = left_out(corpus.split("train"), allows)
     folder = save_checkpoint(model, tokenizer, labels, recipe, clips, lost, output / "model")
+    keep_encoder(model.encoder, labels, output / "encoder.safetensors")
     if recipe.text_stage:
         captions = corpus_folder / "captions" if (corpus_folder / "captions").is_dir() else None
         tables = [captions / f"{name}.csv.gz" for name in recipe.text_stage.captions] if captions else []

@@ -56,7 +56,8 @@ def train(
     start: Annotated[
         str | None,
         typer.Option(
-            metavar="BUNDLE", help="Go on from this bundle's encoder, by the recipe's last stage of it."
+            metavar="BUNDLE",
+            help="Go on from this encoder (or an encoder.safetensors) by the recipe's last stage of it.",
         ),
     ] = None,
     cache: Cache = Path("runs/cache"),
@@ -87,7 +88,6 @@ def train(
     validation, unless the test split is asked for.
     """
     from edgecap.runtime.errors import UsageError
-    from edgecap.runtime.model.bundle import Bundle
 
     with room("train"):
         from edgecap.training.papers.order import Order
@@ -114,8 +114,7 @@ def train(
     with progress_bar() as progress:
         papers = {"MODEL_CARD.md": recipe.with_suffix(".card.md"), "LICENSE": recipe.with_suffix(".license")}
         papers = {name: paper for name, paper in papers.items() if paper.is_file()}
-        bundle = Bundle.open(start) if start else None
-        folder = run(plan, corpus, teacher, output, cache, papers, scenes, bundle, progress, anew=anew)
+        folder = run(plan, corpus, teacher, output, cache, papers, scenes, start or "", progress, anew=anew)
     say(f"{folder}: trained. Next: edgecap export {folder} -o BUNDLE")
 
 

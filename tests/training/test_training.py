@@ -19,7 +19,7 @@ from edgecap.training.prepare.plan import Piece, Plan, PlannedSound
 from edgecap.training.recipe import read_recipe
 from edgecap.training.room import stream_features as segments
 from edgecap.training.room.encoder import EncoderSettings, judgement_loss, train_encoder
-from edgecap.training.room.warm_start import begin_from
+from edgecap.training.room.warm_start import begin_from, keep_encoder, of_bundle, open_start
 from edgecap.training.run_folder import Run
 from edgecap.training.sound import signals
 from edgecap.training.sound import templates as captions
@@ -126,12 +126,13 @@ def test_a_crowd_is_mixed_from_single_voices_where_none_was_recorded(composer: C
     assert 0 < np.abs(rooms).max() < 0.2
 
 
-def test_a_training_goes_on_from_a_bundles_encoder() -> None:
-    """What ships is int8, and torch takes it up: the same embeddings, to what rounding activations costs."""
+def test_a_training_goes_on_from_a_bundles_encoder(tmp_path: Path) -> None:
+    """What ships is int8, and torch takes it up: the same embeddings, to what rounding activations costs.
+    What a training kept comes back to the last half-precision digit."""
     shipped = Bundle.open("room-small")
     labels = [Label(label.label, label.phrase, label.category) for label in shipped.labels]
     encoder = CausalConvNeXt("atto", 64, len(labels)).eval()
-    begin_from(encoder, shipped, labels)
+    begin_from(encoder, of_bundle(shipped, encoder), labels)
     engine = Engine("encoder", shipped.graph("encoder"), shipped.manifest.graphs["encoder"])
     rng, state, carried = np.random.default_rng(0), engine.initial_state(), encoder.initial_state()
     for _ in range(3):
@@ -144,7 +145,12 @@ def test_a_training_goes_on_from_a_bundles_encoder() -> None:
         assert np.abs(outputs["scores"] - scores[:, 0].numpy()).max() < 0.05
     other = [Label("whale", "a whale sings", "animals"), *labels[:0:-1]]  # one new, one gone, another order
     changed = CausalConvNeXt("atto", 64, len(other)).eval()
-    begin_from(changed, shipped, other)
+    keep_encoder(encoder, labels, tmp_path / "encoder.safetensors")
+    rounded = CausalConvNeXt("atto", 64, len(labels)).eval()
+    begin_from(rounded, open_start(str(tmp_path / "encoder.safetensors"), rounded), labels)
+    for name, tensor in encoder.state_dict().items():
+        assert torch.equal(rounded.state_dict()[name], tensor.half().to(tensor.dtype)), name
+    begin_from(changed, of_bundle(shipped, changed), other)
     with torch.no_grad():
         (again, apart), _ = changed.step(torch.from_numpy(log_mel), changed.initial_state())
         (embeddings, scores), _ = encoder.step(torch.from_numpy(log_mel), encoder.initial_state())
@@ -152,7 +158,7 @@ def test_a_training_goes_on_from_a_bundles_encoder() -> None:
     assert torch.allclose(apart[..., 1:], scores[..., 1:].flip(-1))
     assert apart[..., 0].max() < 0.02
     with pytest.raises(BundleError, match="another than this recipe's"):
-        begin_from(CausalConvNeXt("nano", 64, len(labels)), shipped, labels)
+        begin_from(nano := CausalConvNeXt("nano", 64, len(labels)), of_bundle(shipped, nano), labels)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

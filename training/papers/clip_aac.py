@@ -31,7 +31,7 @@ from ..models.clip_aac import ClipAac, FrameAudio, Memory, StageAudio, TextHeadC
 from ..models.convnext import CausalConvNeXt
 from ..models.gpt import GptConfig, GptSizes
 from ..models.sizes import Rate, Size
-from ..room.warm_start import begin_from
+from ..room.warm_start import begin_from, of_bundle
 from ..run_folder import Run
 from ..torch_engine import decoder_from
 from . import joint
@@ -168,7 +168,7 @@ def trunk_of(shelf: Shelf) -> CausalConvNeXt:
     """The bundle's encoder in torch."""
     labels = [Label(label.label, label.phrase, label.category) for label in shelf.bundle.labels]
     encoder = CausalConvNeXt("atto", shelf.bundle.manifest.audio.mels, len(labels))
-    begin_from(encoder, shelf.bundle, labels)
+    begin_from(encoder, of_bundle(shelf.bundle, encoder), labels)
     return encoder.eval()
 
 

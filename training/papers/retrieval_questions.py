@@ -12,7 +12,7 @@ from ...runtime.model.text import TextEncoder, has_text
 from ..data.corpus import Label
 from ..evaluation.questions.retrieval import of_each_query
 from ..models.convnext import CausalConvNeXt
-from ..room.warm_start import begin_from
+from ..room.warm_start import begin_from, of_bundle
 from .ears import CHUNK_S
 from .scenes import Scenes
 from .shelf import Shelf
@@ -98,7 +98,7 @@ def label_scores(shelf: Shelf, questions: Questions) -> NDArray[np.float32]:
     bundle = shelf.bundle
     labels = [Label(label.label, label.phrase, label.category) for label in bundle.labels]
     encoder = CausalConvNeXt("atto", bundle.manifest.audio.mels, len(labels))
-    begin_from(encoder, bundle, labels)
+    begin_from(encoder, of_bundle(bundle, encoder), labels)
     wanted = [[label.name for label in labels].index(name) for name in questions.labels]
     heard = (torch.from_numpy(vectors).float() for vectors in questions.scenes.heard["ours"])
     best = [torch.sigmoid(encoder.eval().classify(one))[:, wanted].amax(0) for one in heard]

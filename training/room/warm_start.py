@@ -1,18 +1,25 @@
-"""The weights of a bundle's encoder, read back out of its graph: what a training goes on from.
+"""What a training goes on from: an encoder that was kept at half precision, or a bundle's own.
 
-Checkpoints are too large to pass on; the bundle is what everybody has. Its matrices may be int8 and are
-taken as they were rounded: the first steps of a training move them farther than that. A block's scale is
-folded into its second matrix (export/fold.py), so here it is one.
+A whole checkpoint is too large to pass on; `keep_encoder` leaves its encoder in a few MB. The bundle is
+what everybody has: its matrices may be int8 and are taken as they were rounded, which the first steps of a
+training have to make good. A block's scale is folded into its second matrix (export/fold.py), so here it is
+one.
 """
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from torch import nn
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
-from ...runtime.errors import BundleError
+from ...runtime.errors import BundleError, InputMissingError
 from ...runtime.model.bundle import Bundle
 from ..data.corpus import Label
 from ..models.convnext import Block, CausalConvNeXt
@@ -21,24 +28,69 @@ from .encoder import RARE
 PREFIX = "module.encoder."
 
 
-def begin_from(encoder: CausalConvNeXt, bundle: Bundle, labels: list[Label]) -> None:
-    """Give the encoder the weights of the bundle's, in place.
+SUFFIX = ".safetensors"
 
-    A sound that the bundle does not know begins as a rare one that nothing speaks for; one that is not among
-    labels is left behind. Raises BundleError where the bundle's encoder has other sizes than this one.
+
+class Start(NamedTuple):
+    """An encoder to go on from: tensors by their names in the module, and the sounds of its head's rows."""
+
+    title: str
+    tensors: dict[str, Tensor]
+    sounds: list[str]
+
+
+def open_start(name: str, encoder: CausalConvNeXt) -> Start:
+    """A file that `keep_encoder` wrote, or a bundle by name or path. encoder: one of the same size.
+
+    Raises InputMissingError, BundleError.
     """
+    return read_encoder(Path(name)) if name.endswith(SUFFIX) else of_bundle(Bundle.open(name), encoder)
+
+
+def of_bundle(bundle: Bundle, encoder: CausalConvNeXt) -> Start:
+    """The bundle's encoder. Raises BundleError where it has another number of matrices than this one."""
     tensors = {name: torch.from_numpy(values) for name, values in _tensors(bundle, encoder).items()}
-    own = encoder.state_dict()
+    return Start(bundle.title, tensors, [label.label for label in bundle.labels])
+
+
+def keep_encoder(encoder: CausalConvNeXt, labels: Sequence[Label], path: Path) -> None:
+    """Write an encoder in float16 (atto: 7 MB), for a later training to go on from."""
+    halves = {name: tensor.half().contiguous() for name, tensor in encoder.state_dict().items()}
+    beside = path.with_name(f"{path.name}.partial")
+    save_file(halves, beside, {"sounds": " ".join(label.name for label in labels)})
+    beside.replace(path)
+
+
+def read_encoder(path: Path) -> Start:
+    """What `keep_encoder` wrote, in float32."""
+    if not path.is_file():
+        raise InputMissingError(f"there is no {path}", fix="name a bundle, or a file of an encoder's weights")
+    try:
+        with safe_open(path, "pt") as stored:
+            tensors = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118
+            sounds = (stored.metadata() or {})["sounds"].split()
+    except (SafetensorError, KeyError, OSError) as error:
+        raise BundleError(f"{path} holds no encoder to go on from", why=str(error)) from error
+    return Start(path.name, tensors, sounds)
+
+
+def begin_from(encoder: CausalConvNeXt, start: Start, labels: list[Label]) -> None:
+    """Give the encoder these weights, in place.
+
+    A sound that was not known there begins as a rare one that nothing speaks for; one that is not among
+    labels is left behind. Raises BundleError where that encoder has other sizes than this one.
+    """
+    tensors, own = dict(start.tensors), encoder.state_dict()
     heads = {name: tensors.pop(name) for name in ("head.weight", "head.bias")}
-    wrong = [name for name, value in tensors.items() if own[name].shape != value.shape]
+    wrong = [name for name, value in tensors.items() if name not in own or own[name].shape != value.shape]
     left = own.keys() - tensors.keys() - heads.keys() - {"bn0.num_batches_tracked"}
     if wrong or left:
         raise BundleError(
-            f"{bundle.title}: its encoder is another than this recipe's",
+            f"{start.title}: its encoder is another than this recipe's",
             why=f"{[*wrong, *sorted(left)][0]} does not fit",
-            fix="name a bundle of the same size",
+            fix="name one of the same size",
         )
-    theirs = {label.label: row for row, label in enumerate(bundle.labels)}
+    theirs = {sound: row for row, sound in enumerate(start.sounds)}
     known = [(row, theirs[label.name]) for row, label in enumerate(labels) if label.name in theirs]
     for name, begin in (("head.weight", 0.0), ("head.bias", RARE)):
         tensors[name] = torch.full_like(own[name], begin)
