@@ -160,7 +160,7 @@ def encode_streams(
                 scene, caption = draw(generators[row])
                 for event in scene.events:
                     where = np.flatnonzero(event.active)
-                    if len(where):
+                    if len(where) and event.labels:  # else a noise that has no name
                         first, last = int(where[0]), int(where[-1])
                         active = event.active[first : last + 1]
                         events[row].append(
