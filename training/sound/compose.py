@@ -41,8 +41,8 @@ PATIENCE = 4
 
 
 class Event(NamedTuple):
-    """One sound of a scene: labels (none of a noise without a name), the chunks in which it sounds, its level,
-    foreground or not."""
+    """One sound of a scene: labels (none of a noise without a name), the chunks in which it sounds, its
+    level, foreground or not."""
 
     labels: tuple[int, ...]
     active: NDArray[np.bool_]
