@@ -92,6 +92,7 @@ def evidence(head: nn.Module, heard: Heard) -> list[Tensor]:
     with torch.inference_mode():
         scores = head(heard.embeddings.float()).sigmoid()
         for at, sound in enumerate(scores.tensor_split(heard.ends[:-1])):
+            sound[: heard.onsets[at]] = 0.0  # no segment has begun
             last = torch.cat([torch.zeros(EVIDENCE - 1, sound.shape[1]), sound]).unfold(0, EVIDENCE, 1)
             best = last.topk(USUAL.agreeing_later, dim=2).values
             sure = best[..., : USUAL.agreeing].mean(2)

@@ -193,7 +193,7 @@ class Listener:
             def scene(i: int) -> tuple[Samples, int]:
                 sounding = make(stage.corpus, specs[i])
                 truth.append(sounding.known.labels)
-                return sounding.samples, 0
+                return sounding.samples, sounding.first * CHUNK_SAMPLES
 
             heard = self.hear(len(specs), scene)
             written = msgspec.json.encode([sorted(labels) for labels in truth])
