@@ -6,6 +6,7 @@ then costs a fit. Nothing of the test split is heard.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -167,7 +168,7 @@ class Listener:
             yield torch.from_numpy(out_of_fold(heard, labels, recordings, names))
 
         return {
-            ear.name: self.kept(f"line of {ear.name}", lambda ear=ear: ask(ear), clips=known)[0]  # type: ignore[misc]
+            ear.name: self.kept(f"line of {ear.name}", partial(ask, ear), clips=known)[0]
             for ear in (ears.mn04(weights), ears.yamnet(weights))
         }
 
@@ -181,11 +182,12 @@ class Listener:
         library = Composer(stage.corpus, stage.corpus.split("val"), labels).library
         known = made_from.digest([clip.id for clip in clips])
 
-        def in_place(place: str) -> Callable[[int], tuple[Samples, int]]:
-            return lambda i: (
-                compose(stage, Hearing(clips[i], PLACES[place], "val", 0)),
-                BEFORE + onset(stage.corpus.audio(clips[i])),
-            )
+        def in_place(place: str) -> Callable[[], Heard]:
+            def clip(i: int) -> tuple[Samples, int]:
+                begin = BEFORE + onset(stage.corpus.audio(clips[i]))
+                return compose(stage, Hearing(clips[i], PLACES[place], "val", 0)), begin
+
+            return lambda: self.hear(len(clips), clip)
 
         def hear_scenes() -> Iterable[Any]:
             truth: list[frozenset[str]] = []
@@ -203,11 +205,7 @@ class Listener:
             return library.rooms(np.random.default_rng([i, 15]), 60 * RATE), 0
 
         found = {
-            name: Heard(
-                *self.kept(
-                    f"val-{name}", lambda place=place: self.hear(len(clips), in_place(place)), held=known
-                )  # type: ignore[misc]
-            )
+            name: Heard(*self.kept(f"val-{name}", in_place(place), held=known))
             for name, place in places.items()
         }
         *scenes, written = self.kept("val-scenes", hear_scenes, scenes=amounts.scenes)
