@@ -42,7 +42,11 @@ def evaluate(
     ] = None,
     peer: Annotated[
         Path | None,
-        typer.Option(metavar="WEIGHTS", help="mn04's folder: its figures on the same clips beside ours."),
+        typer.Option(
+            metavar="WEIGHTS",
+            help="mn04's folder: its figures on the same clips beside ours, and of lines on its vectors and "
+            "YAMNet's.",
+        ),
     ] = None,
     hours: Annotated[
         float,

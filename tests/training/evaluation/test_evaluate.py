@@ -249,6 +249,7 @@ def test_a_bell_called_a_smoke_alarm_is_a_false_alarm() -> None:
     figures = safety.false_alarms(tried)
     assert figures["false_alarms"] == figures["captions"] > 0
     assert figures["false_alarms_an_hour"] == pytest.approx(figures["false_alarms"] / 0.03)
+    assert figures["at_most_an_hour"] > figures["false_alarms_an_hour"] + 0.9 / 0.03
 
 
 def test_calibration_is_recovered_from_draws() -> None:
@@ -425,12 +426,18 @@ def test_the_command_gives_one_object_whoever_does_the_work(tiny_bundle: Path, c
 
 def test_tables_show_the_same_figures(tiny_bundle: Path, corpus: Path, tmp_path: Path) -> None:
     plot = tmp_path / "plot.png"
-    flags = ["--only", "naming,silence,calibration", "--hours", "0.001", "--jobs", "1", "--plot", str(plot)]
-    done = evaluate(tiny_bundle, corpus, *flags)
+    flags = ["--only", "naming,silence,calibration,day", "--hours", "0.001", "--jobs", "1"]
+    done = evaluate(tiny_bundle, corpus, *flags, "--plot", str(plot))
     assert done.exit_code == 0, done.output
-    for words in ("held-out clips", "chance, uniform: 1.000", "digital silence", "ece: "):
+    for words in ("held-out clips", "chance, uniform: 1.000", "digital silence", "ece: ", "captions_an_hour"):
         assert words in done.stdout
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_corpus_without_noise_can_not_ask_for_rooms(tiny_bundle: Path, corpus: Path) -> None:
+    done = evaluate(tiny_bundle, corpus, "--only", "rooms", "--jobs", "1", "--split", "val", "--clips", "1")
+    assert done.exit_code != 0
+    assert "the split val has no recording of everyday noise" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -438,6 +445,7 @@ def test_tables_show_the_same_figures(tiny_bundle: Path, corpus: Path, tmp_path:
     [
         (["--only", "naming,tides"], "--only tides"),
         (["--split", "train"], "train is not held out"),
+        (["--clips", "0"], "--clips"),
         (["--plot", "reliability.png"], "Add it: --only calibration"),
         (["--report", "nowhere/page.html"], "there is no folder nowhere"),
     ],

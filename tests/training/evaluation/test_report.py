@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from edgecap.runtime.audio import RATE
+from edgecap.training.evaluation.captioned import Said
 from edgecap.training.evaluation.page.report import SECTIONS, TITLES, render, write
 from edgecap.training.evaluation.questions.comparison import SPOKEN, picture
+from edgecap.training.evaluation.questions.day import Lived, figures
 from edgecap.training.evaluation.suite import QUESTIONS
 
 VOID = {"meta", "img", "rect", "line", "circle"}
@@ -87,6 +89,17 @@ def report() -> dict[str, Any]:
             "captions": 9, "right": 0.5, "ece": 0.041, "brier": 0.2,
             "bins": [{"from": 0.4, "captions": 9, "confidence": 0.45, "right": 0.5}],
         },
+        "rooms": {
+            "in a room": {"clips of sounds that it was taught": {
+                "clips": 9, "spoken": 0.9, "recall": 0.713, "recall_low": 0.65, "recall_high": 0.77,
+                "first_right": 0.8, "kin": 0.85,
+            }},
+            "over noise, +0 dB": {"clips": {"clips": 9, "recall": 0.22}},
+        },
+        "day": figures(
+            [Lived([], [Said(0, "new", "1", "A <baby> is crying.", 0.9, frozenset({"crying_baby"}))])],
+            8.0, frozenset(),
+        ),
         "seconds": {"scenes": 181.0},
     }  # fmt: skip
 
@@ -99,7 +112,10 @@ def test_the_page_is_whole_and_loads_nothing(report: dict[str, Any]) -> None:
     anchors = {f"#{name}" for name in SECTIONS if name in report}
     assert {url for url in outline.loaded if not url.startswith("data:image/png;base64,")} == anchors
     text = " ".join(outline.text)
-    for figure in ("1.234", "0.512", "+23 %", "+12 %", "+5 %", "0.710", "0.618", "0.041", "there is no java"):
+    for figure in (
+        "1.234", "0.512", "+23 %", "+12 %", "+5 %", "0.710", "0.618", "0.041", "there is no java",
+        "0.71 (0.65 to 0.77)", "0.22", "0.125", "A <baby> is crying. (nothing)",
+    ):  # fmt: skip
         assert figure in text, figure
     assert "a <dog> barks" in text  # escaped, and so read as it was written
     assert "alarms" not in text.lower()  # that part was not asked for

@@ -1,4 +1,4 @@
-"""The page's sections on life in a room: rooms, distance and noise, and a sparse day."""
+"""The page's sections on life in a room: distance and noise, a sparse day, silence, alarms."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -39,3 +39,44 @@ def day(figures: Figures) -> Iterator[str]:
         yield table(
             ["false urgent, and what sounded"], [[text] for text in figures["false urgent, and what sounded"]]
         )
+
+
+def silence(figures: Figures) -> Iterator[str]:
+    """Each sound a row."""
+    yield "<p>Sounds of which nothing should be said, or no more than is true of them.</p>"
+    yield table(
+        ["sound", "hours", "captions", "an hour", "untrue", "said"],
+        [
+            [
+                name, row["hours"], row["captions"], row["captions_an_hour"], row["untrue"],
+                ", ".join(f"{count} × {text}" for text, count in row["said"].items()) or "nothing",
+            ]
+            for name, row in figures.items()
+        ],
+    )  # fmt: skip
+
+
+def safety(figures: Figures) -> Iterator[str]:
+    """Alarms, look-alikes, and false alarms."""
+    alarms = figures["alarms"]
+    yield "<p>Synthesised and recorded alarms over household noise, in rooms.</p>"
+    if alarms:
+        keys = list(next(iter(alarms.values())))
+        yield table(
+            ["alarm", *(key.replace("_", " ") for key in keys)], [[n, *r.values()] for n, r in alarms.items()]
+        )
+    alike = figures["look-alikes"]
+    if alike:
+        keys = [
+            key for key, value in next(iter(alike.values())).items() if not isinstance(value, dict | list)
+        ]
+        yield table(
+            ["look-alike", *(key.replace("_", " ") for key in keys)],
+            [[name, *(row[key] for key in keys)] for name, row in alike.items()],
+        )
+    other = figures["other sound"]
+    yield (
+        f"<p>In {other['hours']:g} hours of other sound: {other['false_alarms']} false alarms, "
+        f"{number(other['false_alarms_an_hour'], 2)} an hour, at 95 % at most "
+        f"{number(other['at_most_an_hour'], 2)}.</p>"
+    )

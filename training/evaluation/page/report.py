@@ -259,20 +259,6 @@ def _naming(figures: Figures) -> Iterator[str]:
     yield "</details>"
 
 
-def _silence(figures: Figures) -> Iterator[str]:
-    yield "<p>Sounds of which nothing should be said, or no more than is true of them.</p>"
-    yield table(
-        ["sound", "hours", "captions", "an hour", "untrue", "said"],
-        [
-            [
-                name, row["hours"], row["captions"], row["captions_an_hour"], row["untrue"],
-                ", ".join(f"{count} × {text}" for text, count in row["said"].items()) or "nothing",
-            ]
-            for name, row in figures.items()
-        ],
-    )  # fmt: skip
-
-
 def _stability(figures: Figures) -> Iterator[str]:
     onsets = {name: row for name, row in figures.items() if isinstance(row, dict)}
     if onsets:
@@ -295,31 +281,6 @@ def _stability(figures: Figures) -> Iterator[str]:
                 ],
                 name,
             )
-
-
-def _safety(figures: Figures) -> Iterator[str]:
-    alarms = figures["alarms"]
-    yield "<p>Synthesised and recorded alarms over household noise, in rooms.</p>"
-    if alarms:
-        keys = list(next(iter(alarms.values())))
-        yield table(
-            ["alarm", *(key.replace("_", " ") for key in keys)], [[n, *r.values()] for n, r in alarms.items()]
-        )
-    alike = figures["look-alikes"]
-    if alike:
-        keys = [
-            key for key, value in next(iter(alike.values())).items() if not isinstance(value, dict | list)
-        ]
-        yield table(
-            ["look-alike", *(key.replace("_", " ") for key in keys)],
-            [[name, *(row[key] for key in keys)] for name, row in alike.items()],
-        )
-    other = figures["other sound"]
-    yield (
-        f"<p>In {other['hours']:g} hours of other sound: {other['false_alarms']} false alarms, "
-        f"{number(other['false_alarms_an_hour'], 2)} an hour, at 95 % at most "
-        f"{number(other['at_most_an_hour'], 2)}.</p>"
-    )
 
 
 def _calibration(figures: Figures) -> Iterator[str]:
@@ -370,9 +331,9 @@ SECTIONS: dict[str, Callable[[Figures], Iterator[str]]] = {
     "naming": _naming,
     "rooms": live.rooms,
     "day": live.day,
-    "silence": _silence,
+    "silence": live.silence,
     "stability": _stability,
-    "safety": _safety,
+    "safety": live.safety,
     "calibration": _calibration,
     "probe": _plain,
 }

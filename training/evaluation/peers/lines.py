@@ -166,7 +166,8 @@ def out_of_fold(
         known = [(column, names.index(name)) for column, name in enumerate(line.labels) if name in names]
         wide[:, [to for _, to in known]] = logits[:, [column for column, _ in known]]
         np.add.at(found, heard.clip[theirs], wide)
-    return found / np.bincount(heard.clip, minlength=len(labels))[:, None]
+    windows_of = np.bincount(heard.clip, minlength=len(labels))
+    return np.asarray(found / windows_of[:, None], np.float32)
 
 
 def softmax(logits: Matrix) -> Matrix:

@@ -154,6 +154,8 @@ def windows(samples: Samples) -> "Tensor":
 
 Threshold = float | NDArray[np.float64]
 """One, or (classes,) one each."""
+Over = NDArray[np.floating]
+"""(windows, classes) scores, in thresholds."""
 Rule = Callable[[Tagged, Threshold, Named], Uttered]
 
 
@@ -188,7 +190,8 @@ SCALES = (1.0, 0.7, 1.4, 0.5, 2.0, 0.35, 2.8)
 
 def best_threshold(tagged: Sequence[Tagged], names: Named, say: Rule) -> float:
     """The threshold that serves a rule best on these clips, in steps of 0.02."""
-    return max(GRID.tolist(), key=lambda at: worth([say(one, at, names) for one in tagged]))
+    options: list[float] = GRID.tolist()
+    return max(options, key=lambda at: worth([say(one, at, names) for one in tagged]))
 
 
 def class_thresholds(tagged: Sequence[Tagged], names: Named) -> NDArray[np.float64]:
@@ -215,7 +218,7 @@ def worth(said: Sequence[Uttered]) -> float:
     return 2 * row["recall"] * row["first_right"] / (row["recall"] + row["first_right"])
 
 
-def _known(over: NDArray[np.float64], names: Named) -> NDArray[np.float64]:
+def _known(over: Over, names: Named) -> Over:
     """With nothing left of the classes that no label has."""
     known = np.zeros_like(over)
     columns = sorted(names)
@@ -223,8 +226,8 @@ def _known(over: NDArray[np.float64], names: Named) -> NDArray[np.float64]:
     return known
 
 
-def _utter(tagged: Tagged, over: NDArray[np.float64], names: Named, windows: Iterable[int]) -> Uttered:
-    """What is said of these windows; over: (windows, classes) scores, in thresholds."""
+def _utter(tagged: Tagged, over: Over, names: Named, windows: Iterable[int]) -> Uttered:
+    """What is said of these windows."""
     said: list[Said] = []
     last: int | None = None
     for window in windows:
