@@ -39,7 +39,7 @@ from edgecap.training.evaluation.context import open_stage
 from edgecap.training.evaluation.sounds.trunk import Amounts, Heard, Held, Listener, some_of_each
 from edgecap.training.models.convnext import CausalConvNeXt
 from edgecap.training.room.head import HeadSettings, fit_head
-from edgecap.training.room.warm_start import begin_from
+from edgecap.training.room.warm_start import begin_from, of_bundle
 from edgecap.training.sound.bank import sound_labels
 from edgecap.training.sound.compose import Composer
 from edgecap.training.sound.taxonomy import SYNTHETIC_SHARE
@@ -245,7 +245,7 @@ def main() -> None:
     names = [label.name for label in labels]
     encoder = CausalConvNeXt("atto", 64, len(labels)).eval()
     bundle = Bundle.open(arguments.bundle)
-    begin_from(encoder, bundle, labels)
+    begin_from(encoder, of_bundle(bundle, encoder), labels)
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as in training
     longest = round(arguments.seconds * RATE)
     some = [

@@ -24,7 +24,7 @@ from ...models.convnext import CausalConvNeXt
 from ...papers import ears
 from ...room import head_features as features
 from ...sound.bank import sound_labels
-from ...sound.compose import Composer
+from ...sound.compose import Composer, Shares
 from ..captioned import BEFORE, onset
 from ..context import Context, Stage
 from ..peers.lines import hear_taught, out_of_fold
@@ -137,7 +137,7 @@ class Listener:
 
         hours, others = amounts.hours, amounts.takes - 1
         streams = part("streams", hours, lambda: features.stream_embeddings(
-            encoder, composer, hours, 1, CLEAR, WARNINGS
+            encoder, composer, hours, 1, Shares(WARNINGS, clear=CLEAR)
         ))  # fmt: skip
         rooms = part("rooms", hours, lambda: features.room_embeddings(encoder, composer, hours, 1))
         lasting = part("lasting", amounts.lasting, lambda: features.lasting_embeddings(
