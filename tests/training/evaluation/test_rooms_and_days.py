@@ -257,13 +257,14 @@ def test_hum_and_each_fan_are_sat_through() -> None:
     # Two recordings: the first clip of each, then the second of each, then one third.
     assert fans == ["fan, clip-0", "fan, clip-4", "fan, clip-1", "fan, clip-5", "fan, clip-2"]
     assert set(silence.HUMS) <= figures.keys()
-    for name, (hz, level_db) in silence.HUMS.items():
+    for name, (hz, partials, level_db) in silence.HUMS.items():
         quiet = silence.Quiet(name, "val", 1.0, 0)
         second = next(silence.stream(tried.stage, quiet))
         power = np.abs(np.fft.rfft(second)) ** 2 / len(second) ** 2 * 2
-        partials = power[hz : 20 * hz + 1 : hz]
-        assert 10 * np.log10(partials.sum()) == pytest.approx(level_db, abs=1.0)
-        assert partials[0] == pytest.approx(9 * partials[2], rel=0.35)  # the third is a third as loud
+        heard = power[hz : partials * hz + 1 : hz]
+        assert 10 * np.log10(heard.sum()) == pytest.approx(level_db, abs=1.0)
+        if level_db >= -50:  # well above the room: the third partial is a third as loud
+            assert heard[0] == pytest.approx(9 * heard[2], rel=0.35)
 
 
 def test_naming_prints_intervals_over_recordings(tried: Context) -> None:

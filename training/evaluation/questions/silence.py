@@ -18,12 +18,12 @@ from ..sounds.backgrounds import room_tone
 
 NOISES = ("white noise, -50 dBFS", "white noise, -30 dBFS", "pink noise, -40 dBFS", "mains hum, -45 dBFS")
 HUMS = {
-    f"mains hum of {hz} Hz in a room, {level:g} dBFS": (hz, level)
-    for hz in (50, 60)
-    for level in (-60.0, -52.0, -44.0, -36.0, -28.0)
+    f"{name} in a room, {level:g} dBFS": (hz, partials, level)
+    for name, hz, partials in (("50 Hz hum", 50, 4), ("60 Hz hum", 60, 4), ("120 Hz buzz", 120, 20))
+    for level in (-60.0, -50.0, -40.0, -30.0, -20.0)
 }
-"""With its harmonics over the split's room tone, as a fridge or a transformer has it."""
-HARMONICS, TONE_DB = 20, -62.0
+"""What mains do to a fridge, a transformer, a lamp: Hz, how many multiples of it, dBFS; over room tone."""
+TONE_DB = -62.0
 BACKGROUNDS = {"room tone": QUIET, "babble": "crowd_chatter", "traffic": "traffic"}
 """Held-out clips of a label, looped: what is said of these may be true."""
 FAN, FANS = "fan", 5
@@ -83,8 +83,8 @@ def stream(stage: Stage, quiet: Quiet) -> streams.Stream:
     if quiet.clip:
         return streams.looped([stage.corpus.audio(quiet.clip)], rng)
     if quiet.name in HUMS:
-        hz, level_db = HUMS[quiet.name]
-        return streams.hum(room_tone(stage, quiet.split, rng, TONE_DB), level_db, hz, HARMONICS)
+        hz, partials, level_db = HUMS[quiet.name]
+        return streams.hum(room_tone(stage, quiet.split, rng, TONE_DB), level_db, hz, partials)
     kind, words = quiet.name.rsplit(", ", 1)
     level_db = float(words.removesuffix(" dBFS"))
     if kind == "mains hum":
