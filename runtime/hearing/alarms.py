@@ -38,7 +38,7 @@ PERIOD = {"T3": (11, 14), "T4": (16, 20)}
 """Chunks from one match to the next group's, at least and at most: 4 s and 5.8 s, a tenth more or less."""
 LOOK_EVERY = 3
 """Chunks between two looks for a beat."""
-EVEN_LOOKS, MOST_LOOKS = 4, 6
+EVEN_LOOKS, MOST_LOOKS = 2, 3
 """So many more even looks than others make an alarm that keeps sounding, some eight seconds after it began;
 and no more than so many are counted."""
 VETO = 8
@@ -89,7 +89,8 @@ class Alarms:
 
         score = max(sigmoid(logit(familiar) + steepness · (match - likely)), lasting, twice)
 
-    familiar: the mean of the AGREEING best of the encoder's last FAMILIAR scores, 0 to 1. match: the best
+    familiar: the mean of the AGREEING best of the encoder's last FAMILIAR scores, 0 to 1, and at least
+    `unfamiliar` (the bundle's). match: the best
     correlation with the alarm's cadence (cadence.py), 0 to 1, of the last HELD chunks. steepness, likely: the
     bundle's (`AlarmThresholds`, where they were fitted). lasting: the least of the LASTING_AGREEING best of
     the last LASTING scores, which is high only where it was heard nearly all along, in whatever rhythm.
@@ -170,7 +171,10 @@ class Alarms:
         found = []
         for at, (name, matches) in enumerate(zip(self._cadences, state.matches, strict=True)):
             beyond = float(matches[-HELD[name] :, 0].max()) - self._thresholds.likely(name)
-            odds = _logit(float(familiar[at])) + self._thresholds.steepness * beyond
+            odds = (
+                _logit(max(float(familiar[at]), self._thresholds.unfamiliar))
+                + self._thresholds.steepness * beyond
+            )
             score = max(1.0 / (1.0 + math.exp(-odds)), float(lasting[at]))
             came_twice = _twice(matches, name, self._thresholds.twice(name))
             found.append(max(score, CERTAIN) if came_twice else score)

@@ -4,7 +4,8 @@ Whatever an alarm is made of, it repeats itself: a beep, two tones in turn, a sw
 again and again. So each mel band in which alarms sound is held against itself: where its prominence has an
 autocorrelation near one at some lag, three times over, it beats. Speech, music and birds hardly ever do so for
 eight seconds to the hundredth of a second; and of what does, only a band that stands out and sounds for a good
-part of the time counts, which a clock's tick, a drop or a metronome's click does not.
+part of the time counts, which a clock's tick, a drop or a metronome's click does not. A slow sweep, a whoop, is
+only a moment in each band; there it is the pitch that repeats itself, where one tone glides.
 
     e(t) = a band's prominence, dB, below its loudest (prominence.py), less its mean
     r(l) = sum e(t) e(t + l) / sqrt(sum e(t)² · sum e(t + l)²)      evenness: the greatest r beyond its first trough
@@ -29,10 +30,16 @@ FLOOR_DB = 5.0
 """What stands out less is nothing: noise that moves between the pulses."""
 CONTRAST_DB = 9.0
 """Between a band's louder and quieter moments, the tenth and the ninetieth of a hundred."""
+ENDS = 0.25
+"""It is heard in this share of a window at its beginning, and at its end."""
 SHARE = 0.2, 0.9
 """Of the time that a band sounds, at least and at most."""
-PULSE_S = 0.07
+PULSE_S = 0.035
 """That a pulse lasts on average, at least."""
+TONE_DB, TONE_SHARE = 10.0, 0.6
+"""What glides stands out by so much, for such a share of the time,"""
+GLIDES_BANDS, LEAPS = 3, 0.1
+"""through so many bands at the least, with leaps of more than two in no more than this share of the steps."""
 TROUGH = 0.2
 """An autocorrelation that has not fallen below this has not shown a beat yet, only that nothing moves fast."""
 
@@ -47,7 +54,27 @@ class Beat:
 
     def evenness(self, past: Past) -> float:
         """How evenly the most even band has beaten, up to 1; 0 where none has."""
-        return max(self._even(past, _steps(seconds)) for seconds in WINDOWS_S)
+        found = 0.0
+        for seconds in WINDOWS_S:
+            steps = _steps(seconds)
+            found = max(found, self._even(past, steps), self._glide(past, steps))
+        return found
+
+    def _glide(self, past: Past, steps: int) -> float:
+        """How evenly one tone has glided up and down."""
+        window = past.prominent[-steps:, self._bands]
+        end = round(ENDS * steps)
+        if window[-end:].max() < TONE_DB:
+            return 0.0
+        pitch, sounds = window.argmax(axis=1), window.max(axis=1) > TONE_DB
+        if sounds.mean() < TONE_SHARE or not sounds[:end].any():
+            return 0.0
+        low, high = np.quantile(pitch[sounds], (0.1, 0.9))
+        leaps = np.abs(np.diff(pitch[sounds])) > 2
+        if high - low < GLIDES_BANDS or leaps.mean() > LEAPS:
+            return 0.0
+        track = np.where(sounds, np.clip(pitch, low, high), low - 1).astype(np.float32)
+        return _evenness(track[:, None], steps // TIMES)
 
     def _even(self, past: Past, steps: int) -> float:
         sums = past.sums[0, :, self._bands]
@@ -61,8 +88,11 @@ class Beat:
         share = sounds.mean(axis=0)
         pulses = np.count_nonzero(sounds[1:] & ~sounds[:-1], axis=0) + 1
         least, most = SHARE
+        end = round(ENDS * steps)
         alike = (
-            (loud - quiet > CONTRAST_DB)
+            sounds[:end].any(axis=0)
+            & sounds[-end:].any(axis=0)
+            & (loud - quiet > CONTRAST_DB)
             & (share > least)
             & (share < most)
             & (share * steps * STEP_S > PULSE_S * pulses)
@@ -78,7 +108,9 @@ def _evenness(envelope: Prominence, longest: int) -> float:
     spectrum = np.fft.rfft(moved, size, axis=0)
     lags = np.arange(longest + 1)
     products = np.fft.irfft(np.square(np.abs(spectrum)), size, axis=0)[: longest + 1]
-    alike: NDArray[np.float64] = products / np.sqrt(power[len(moved) - lags] * (power[-1] - power[lags]) + 1e-9)
+    alike: NDArray[np.float64] = products / np.sqrt(
+        power[len(moved) - lags] * (power[-1] - power[lags]) + 1e-9
+    )
     has_fallen = np.logical_or.accumulate(alike < TROUGH, axis=0)
     has_fallen[: _steps(SHORTEST_S)] = False
     return float(np.where(has_fallen, alike, 0.0).max())

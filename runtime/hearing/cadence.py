@@ -22,13 +22,26 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .prominence import MOST_DB, STEP_S, STEPS, Past, Prominence, Sums, below_its_loudest, running_sums
+from .prominence import (
+    MOST_DB,
+    NEIGHBOURS,
+    STEP_S,
+    STEPS,
+    Past,
+    Prominence,
+    Sums,
+    below_its_loudest,
+    running_sums,
+)
 
 FLATTEST_DB2 = 1e-3
 """dB²: the variance a step below which a band is taken for still."""
 NEAR, CLEAR = 0.5, 0.6
 """Correlations: a band where a beep of the usual length is near is heard out; from a clear one on the groups
 before it are looked for."""
+NEARLY = 0.1
+"""A band with so much less correlation than its neighbour may be the same tone's."""
+
 
 class Pulses(NamedTuple):
     """So many beeps, with quiet around them; every length in seconds."""
@@ -106,11 +119,11 @@ class Match(NamedTuple):
 
     likeness: float
     """Correlation, 0 to 1."""
-    band: int
-    """The mel band where it is greatest."""
+    band: float
+    """The mel band where it is greatest: the middle of those that a tone leaks into, which are nearly as like."""
 
 
-NONE = Match(0.0, 0)
+NONE = Match(0.0, 0.0)
 
 
 class Listener:
@@ -136,21 +149,21 @@ class Listener:
 
     def look(self, past: Past) -> list[Match]:
         """The best match of each pattern that ended in the newest chunk."""
-        found = self._best(past.sums)
+        found = self._best(past.sums, np.arange(past.sums.shape[2]))
         beep = past.prominent[-self._beep :]
         if beep.max() > MOST_DB:
             bands = np.flatnonzero(beep.max(axis=0) > MOST_DB)
             sums = running_sums(below_its_loudest(past.prominent[-self.rows :, bands]))
-            ringing = [match._replace(band=int(bands[match.band])) for match in self._best(sums)]
-            found = [max(pair) for pair in zip(found, ringing, strict=True)]
+            found = [max(pair) for pair in zip(found, self._best(sums, bands), strict=True)]
         return found
 
-    def _best(self, sums: Sums) -> list[Match]:
+    def _best(self, sums: Sums, bands: NDArray[np.intp]) -> list[Match]:
+        """bands: whose sums they are."""
         if self._usual is None:
             return []
         contrasts = self._usual.contrast(sums[0])
         return [
-            each.best(sums[:, -each.past :], contrast[None])
+            each.best(sums[:, -each.past :], contrast[None], bands)
             for each, contrast in zip(self._looks, contrasts, strict=True)
         ]
 
@@ -180,10 +193,10 @@ class _Looks(NamedTuple):
             past=past,
         )
 
-    def best(self, sums: Sums, usual: NDArray[np.float64]) -> Match:
-        """The best match among the bands.
+    def best(self, sums: Sums, usual: NDArray[np.float64], numbers: NDArray[np.intp]) -> Match:
+        """The best match among the bands of these numbers.
 
-        sums: (2, past, mels). usual: (1, 16, mels) the contrast of the beep in its usual tempo. That tells
+        sums: (2, past, bands). usual: (1, 16, bands) the contrast of the beep in its usual tempo. That tells
         which bands, few and mostly none, are worth a look at all of it: first by what is cheap to know.
         """
         if usual.max() < self.contrast_db:
@@ -206,8 +219,9 @@ class _Looks(NamedTuple):
             alike = np.minimum(alike, found)
             if not alike.any():
                 return NONE
-        best = int(alike.argmax())
-        return Match(float(alike[best]), int(bands[best]))
+        best, bands = int(alike.argmax()), numbers[bands]
+        same = (alike > alike[best] - NEARLY) & (np.abs(bands - bands[best]) < min(map(abs, NEIGHBOURS)))
+        return Match(float(alike[best]), float(bands[same].mean()))
 
 
 class _Look:

@@ -84,9 +84,7 @@ class Labels:
         if self.alarm is None or self.lasting is None:
             return None
         beats = (
-            i
-            for i, row in enumerate(rows)
-            if row.category in BEAT_CATEGORIES or row.label in BEAT_LABELS
+            i for i, row in enumerate(rows) if row.category in BEAT_CATEGORIES or row.label in BEAT_LABELS
         )
         chirp = self.names.index(CHIRP.label)
         return Known(self.cadences, self.alarm, self.lasting, chirp, frozenset(beats))
