@@ -1,14 +1,14 @@
-"""Are alarms told in rooms and in noise, those that keep no standard rhythm too, and is nothing else taken for one?
+"""Are alarms told in rooms and in noise, of no standard rhythm too, and is nothing else taken for one?
 
     python -m benchmarks.alarms --corpus CLIPS --cache CACHE --trials 40 --hours 6
 
-The validation split, through the whole session. T3 and T4 must be named within 10 and 15 s; an alarm of another
-rhythm has to be called an alarm, of whatever kind, within 15 s; nothing but T3 and T4 may be called a smoke or a
-CO alarm. `--strange`: as a real alarm's timbre may be, which nobody taught: the encoder hears no alarm in anything,
-and rhythm alone decides. `--cost` tells what a quiet chunk and a noisy one cost beside the cadence alone.
+The validation split, through the whole session. T3 and T4 must be named within 10 and 15 s; an alarm of
+another rhythm has to be called an alarm, of whatever kind, within 15 s; nothing but T3 and T4 may be called a
+smoke or a CO alarm. `--strange`: as a real alarm's timbre may be, which nobody taught: the encoder hears no
+alarm in anything, and rhythm alone decides. `--cost` tells what a chunk costs.
 
-What runtime/hearing/beat.py, chirps.py, prominence.py and `AlarmThresholds` name this command for was chosen by
-these trials (docs/decisions.md, "What beats on and on is an alarm").
+What runtime/hearing/beat.py, chirps.py, prominence.py and `AlarmThresholds` name this command for was chosen
+by these trials (docs/decisions.md, "What beats on and on is an alarm").
 """
 
 import argparse
@@ -69,7 +69,7 @@ class Trial(NamedTuple):
 
 
 def trials(count: int) -> Iterator[Trial]:
-    """All of them: so many of each alarm in each place, half as many of other alarms, and of each look-alike."""
+    """So many of each alarm in each place, half as many of each other alarm, and of each look-alike."""
     for kind in safety.ALARMS:
         for place in ("-3 dB", "0 dB", "6 dB", "20 dB", *ROOMS):
             for i in range(count):
@@ -190,10 +190,11 @@ def report(group: str, found: dict[tuple[str, str], list[Outcome]]) -> list[str]
     return rows
 
 
+WRONG = "called an alarm | keeps sounding | smoke or CO |\n|---|---|---:|---:|---:|---:|"
 HEADS = {
     "cadence": "| alarm | where | trials | named in time | called an alarm |\n|---|---|---:|---:|---:|",
-    "other alarm": "| alarm | where | trials | called an alarm | keeps sounding | smoke or CO |\n|---|---|---:|---:|---:|---:|",
-    "look-alike": "| sound | where | trials | called an alarm | keeps sounding | smoke or CO |\n|---|---|---:|---:|---:|---:|",
+    "other alarm": f"| alarm | where | trials | {WRONG}",
+    "look-alike": f"| sound | where | trials | {WRONG}",
 }
 
 
@@ -252,7 +253,7 @@ def main() -> None:
 
 
 def cost(mels: int) -> None:
-    """Microseconds of a chunk of a quiet room and of a loud tone's that beats, all rules and the cadence alone."""
+    """Microseconds that a chunk costs, in a quiet room and while a loud tone beats."""
     known = Labels(Bundle.open("room-small").labels).known_alarms
     assert known is not None
     rng, alarms = np.random.default_rng(0), Alarms(known, mels)

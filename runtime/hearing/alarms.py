@@ -6,9 +6,9 @@ and the cadence alone decides where it came twice, a period apart. They count fo
 segment: an alarm goes on through whatever begins or ends beside it.
 
 What sounds like an alarm and has not shown its cadence yet is "an alarm", and told as such at once. What no
-standard describes and beats on and on (beat.py) is an alarm that keeps sounding, whatever the encoder makes of
-it, unless that is what beats of itself: music, a bird. Neither is ever called a smoke alarm. And a chirp that
-keeps its clock (chirps.py) is told as one.
+standard describes and beats on and on (beat.py) is an alarm that keeps sounding, whatever the encoder makes
+of it, unless that is what beats of itself: music, a bird. It is never called a smoke alarm for that. And a
+chirp that keeps its clock (chirps.py) is told as one.
 """
 
 import math
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..model.manifest import AlarmThresholds, Cadence
 from .beat import Beat
-from .cadence import PATTERNS, Listener
+from .cadence import NONE, PATTERNS, Listener, Match
 from .chirps import Chirps, Clock
 from .encoder import Embedding
 from .frontend import LogMel
@@ -38,15 +38,15 @@ PERIOD = {"T3": (11, 14), "T4": (16, 20)}
 """Chunks from one match to the next group's, at least and at most: 4 s and 5.8 s, a tenth more or less."""
 LOOK_EVERY = 3
 """Chunks between two looks for a beat."""
-EVEN_LOOKS, MOST_LOOKS = 2, 3
-"""So many more even looks than others make an alarm that keeps sounding, some eight seconds after it began;
-and no more than so many are counted."""
-VETO = 8
-"""Chunks over which what beats of itself is heard."""
+EVEN_LOOKS, MOST_LOOKS = 3, 4
+"""So many even looks, less those that weren't, make an alarm that keeps sounding, some eight seconds after it
+began; and no more than so many are counted."""
 CHIRPED = 4
 """Chunks for which a chirp that kept its clock is told."""
 CERTAIN = 0.97
 """The score of what physics alone has decided."""
+FAINT = 0.02
+"""Where the encoder has given no alarm this much lately, and none matched, there is nothing to weigh."""
 USUAL = AlarmThresholds()
 
 
@@ -69,12 +69,10 @@ class AlarmState(NamedTuple):
     """What is remembered of a stream for its alarms' sake: 13 seconds, and the last chirps."""
 
     past: Past
-    matches: tuple[NDArray[np.float64], ...]
-    """Of each alarm, (chunks, 2) likeness and band of its matches, the newest last."""
+    matches: tuple[tuple[Match, ...], ...]
+    """Of each alarm those of the chunks in which one holds, and a period before; the newest last."""
     scores: NDArray[np.float32]
     """(LASTING, alarms) what the encoder heard, the newest last; zeros before the stream."""
-    beats: NDArray[np.float32]
-    """(VETO,) the most that the encoder heard of what beats of itself, the newest last."""
     clock: Clock = ()
     chunks: int = 0
     """Of the stream so far."""
@@ -114,9 +112,8 @@ class Alarms:
         """Before the stream's first chunk."""
         return AlarmState(
             self._recent.initial_state(),
-            tuple(np.zeros((HELD[name] + PERIOD[name][1], 2)) for name in self._cadences),
+            tuple((NONE,) * (HELD[name] + PERIOD[name][1]) for name in self._cadences),
             np.zeros((LASTING, len(self._labels)), np.float32),
-            np.zeros(VETO, np.float32),
         )
 
     def step(self, log_mel: LogMel, embedding: Embedding, state: AlarmState) -> tuple[Embedding, AlarmState]:
@@ -132,12 +129,15 @@ class Alarms:
         state = self._listened(past, embedding.scores, state)
         scores = np.zeros(max(known.general, known.lasting, known.chirp) + 1, np.float32)
         scores[: len(embedding.scores)] = embedding.scores
-        scores[self._labels] = self._by_cadence(state)
+        is_faint = float(state.scores.max()) < FAINT and all(
+            held.count(NONE) == len(held) for held in state.matches
+        )
+        scores[self._labels] = 0.0 if is_faint else self._by_cadence(state)
         # From there on it is no longer just an alarm.
         if float(scores[self._labels].max()) < self._thresholds.known:
-            if state.even >= EVEN_LOOKS and float(state.beats.mean()) < self._thresholds.veto:
+            if state.even >= EVEN_LOOKS:
                 scores[known.lasting] = CERTAIN
-            else:
+            elif not is_faint:
                 soon = _mean_of_best(state.scores[-SOON:], SOON_AGREEING)
                 scores[known.general] = max(float(scores[known.general]), float(soon.max()))
         if state.chunks - state.chirped < CHIRPED:
@@ -150,14 +150,15 @@ class Alarms:
         found = self._listener.look(past)
         even = state.even
         if chunks % LOOK_EVERY == 0:
-            is_even = self._beat.evenness(past) >= self._thresholds.even
+            is_even = self._beat.evenness(past) >= self._thresholds.even and (
+                scores[self._beats].max(initial=0.0) < self._thresholds.veto
+            )
             even = min(even + 1, MOST_LOOKS) if is_even else max(even - 1, 0)
         keeps_clock, clock = self._chirps.step(past, chunks * STEPS, state.clock)
         return AlarmState(
             past,
-            tuple(_pushed(held, match) for held, match in zip(state.matches, found, strict=True)),
+            tuple((*held[1:], match) for held, match in zip(state.matches, found, strict=True)),
             _pushed(state.scores, scores[self._labels]),
-            _pushed(state.beats, scores[self._beats].max(initial=0.0)),
             clock,
             chunks,
             even,
@@ -170,7 +171,7 @@ class Alarms:
         lasting = np.sort(state.scores, axis=0)[-LASTING_AGREEING]
         found = []
         for at, (name, matches) in enumerate(zip(self._cadences, state.matches, strict=True)):
-            beyond = float(matches[-HELD[name] :, 0].max()) - self._thresholds.likely(name)
+            beyond = max(match.likeness for match in matches[-HELD[name] :]) - self._thresholds.likely(name)
             odds = (
                 _logit(max(float(familiar[at]), self._thresholds.unfamiliar))
                 + self._thresholds.steepness * beyond
@@ -181,19 +182,15 @@ class Alarms:
         return found
 
 
-def _twice(matches: NDArray[np.float64], name: Cadence, least: float) -> bool:
-    """Whether two came a period apart in one band, the later one of them within the time that a match holds.
-
-    matches: (chunks, 2) likeness and band.
-    """
-    clear = np.flatnonzero(matches[:, 0] >= least)
-    if len(clear) < 2:
-        return False
-    bands, (shortest, longest) = matches[clear, 1], PERIOD[name]
-    apart = clear[None] - clear[:, None]
-    is_period = (apart >= shortest) & (apart <= longest) & (np.abs(bands[None] - bands[:, None]) <= 1)
-    is_period &= clear[None] >= len(matches) - HELD[name]
-    return bool(is_period.any())
+def _twice(matches: tuple[Match, ...], name: Cadence, least: float) -> bool:
+    """Whether two came a period apart in one band, the later one while a match holds."""
+    shortest, longest = PERIOD[name]
+    clear = [(at, match.band) for at, match in enumerate(matches) if match.likeness >= least]
+    return any(
+        shortest <= later - at <= longest and abs(band - other) <= 1.0 and later >= len(matches) - HELD[name]
+        for at, band in clear
+        for later, other in clear
+    )
 
 
 def _pushed(held: NDArray[Any], newest: Any) -> NDArray[Any]:

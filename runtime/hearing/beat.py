@@ -2,24 +2,25 @@
 
 Whatever an alarm is made of, it repeats itself: a beep, two tones in turn, a sweep that passes through a band
 again and again. So each mel band in which alarms sound is held against itself: where its prominence has an
-autocorrelation near one at some lag, three times over, it beats. Speech, music and birds hardly ever do so for
-eight seconds to the hundredth of a second; and of what does, only a band that stands out and sounds for a good
-part of the time counts, which a clock's tick, a drop or a metronome's click does not. A slow sweep, a whoop, is
-only a moment in each band; there it is the pitch that repeats itself, where one tone glides.
+autocorrelation near one at some lag, three times over, it beats. Speech, music and birds hardly ever do so
+for eight seconds to the hundredth of a second; and of what does, only a band that stands out and sounds for a
+good part of the time counts, which a clock's tick, a drop or a metronome's click does not. A slow sweep, a
+whoop, is only a moment in each band; there it is the pitch that repeats itself, where one tone glides.
 
     e(t) = a band's prominence, dB, below its loudest (prominence.py), less its mean
-    r(l) = sum e(t) e(t + l) / sqrt(sum e(t)² · sum e(t + l)²)      evenness: the greatest r beyond its first trough
+    r(l) = sum e(t) e(t + l) / sqrt(sum e(t)² · sum e(t + l)²)
+    evenness = the greatest r(l) beyond its first trough
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .prominence import STEP_S, Past, Prominence, bands_between, below_its_loudest
+from .prominence import STEP_S, STEPS, Past, Prominence, bands_between, below_its_loudest
 
 LOW_HZ, HIGH_HZ = 400.0, 4_500.0
 """Where alarms sound."""
 WINDOWS_S = 8.0, 12.0
-"""What has to be even; a slow beat needs the longer. `python -m benchmarks.alarms` tried them, and what follows."""
+"""What has to be even; a slow beat needs the longer. Tried, as what follows, by `python -m benchmarks.alarms`."""
 TIMES = 3
 """Lags that a window holds at the least."""
 SHORTEST_S = 0.2
@@ -41,7 +42,7 @@ TONE_DB, TONE_SHARE = 10.0, 0.6
 GLIDES_BANDS, LEAPS = 3, 0.1
 """through so many bands at the least, with leaps of more than two in no more than this share of the steps."""
 TROUGH = 0.2
-"""An autocorrelation that has not fallen below this has not shown a beat yet, only that nothing moves fast."""
+"""An autocorrelation that has not fallen below this shows no beat yet, only that nothing moves fast."""
 
 
 class Beat:
@@ -63,11 +64,10 @@ class Beat:
     def _glide(self, past: Past, steps: int) -> float:
         """How evenly one tone has glided up and down."""
         window = past.prominent[-steps:, self._bands]
-        end = round(ENDS * steps)
-        if window[-end:].max() < TONE_DB:
+        if window[-3 * STEPS :].max() < TONE_DB:
             return 0.0
         pitch, sounds = window.argmax(axis=1), window.max(axis=1) > TONE_DB
-        if sounds.mean() < TONE_SHARE or not sounds[:end].any():
+        if sounds.mean() < TONE_SHARE or not sounds[: round(ENDS * steps)].any():
             return 0.0
         low, high = np.quantile(pitch[sounds], (0.1, 0.9))
         leaps = np.abs(np.diff(pitch[sounds])) > 2
@@ -101,7 +101,7 @@ class Beat:
 
 
 def _evenness(envelope: Prominence, longest: int) -> float:
-    """The greatest autocorrelation of (steps, bands) at any lag up to the longest, beyond the first trough."""
+    """The greatest autocorrelation of (steps, bands) at lags up to the longest, beyond the first trough."""
     moved = envelope - envelope.mean(axis=0)
     power = np.concatenate([np.zeros((1, moved.shape[1])), np.cumsum(np.square(moved), axis=0)])
     size = 1 << (len(moved) + longest).bit_length()

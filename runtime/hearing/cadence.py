@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from .prominence import (
     MOST_DB,
     NEIGHBOURS,
+    ROOM_DB,
     STEP_S,
     STEPS,
     Past,
@@ -120,7 +121,7 @@ class Match(NamedTuple):
     likeness: float
     """Correlation, 0 to 1."""
     band: float
-    """The mel band where it is greatest: the middle of those that a tone leaks into, which are nearly as like."""
+    """The mel band where it is greatest: the middle of those that a tone leaks into, nearly as like."""
 
 
 NONE = Match(0.0, 0.0)
@@ -134,7 +135,7 @@ class Listener:
     left: contrast of one tempo's beep, its correlation, all tempi, and then the groups.
 
     A band that has stood out further than its limit is looked at twice, also as `below_its_loudest` has it:
-    the greater match counts. That costs nothing where nothing is so clear.
+    the greater match counts. That costs nothing where nothing is so clear, and only the clearest bands count.
     """
 
     def __init__(self, patterns: Sequence[Pattern]) -> None:
@@ -151,8 +152,9 @@ class Listener:
         """The best match of each pattern that ended in the newest chunk."""
         found = self._best(past.sums, np.arange(past.sums.shape[2]))
         beep = past.prominent[-self._beep :]
-        if beep.max() > MOST_DB:
-            bands = np.flatnonzero(beep.max(axis=0) > MOST_DB)
+        clearest = beep.max()
+        if clearest > MOST_DB:
+            bands = np.flatnonzero(beep.max(axis=0) > max(MOST_DB, clearest - ROOM_DB / 2))
             sums = running_sums(below_its_loudest(past.prominent[-self.rows :, bands]))
             found = [max(pair) for pair in zip(found, self._best(sums, bands), strict=True)]
         return found

@@ -33,7 +33,7 @@ that loudest is forgotten by so much a second. From models of rooms up to RT60 1
 benchmarks.alarms`."""
 DB = 10.0 / math.log(10.0)
 """One neper of power."""
-ROOM = 3
+ROOM = 4
 """Times as many rows as are looked at, so that they are moved seldom."""
 
 
@@ -46,7 +46,7 @@ def prominence(log_mel: LogMel) -> Prominence:
 
 
 def below_its_loudest(prominent: Prominence) -> Prominence:
-    """Bands' prominence, (steps, bands), as a room that rings leaves it: no more than ROOM_DB below its peaks.
+    """Prominence, (steps, bands), as far as a room that rings shows it: no more than ROOM_DB below its peaks.
 
     In a quiet home an alarm stands 40 to 60 dB out, and what the room keeps of it fills the pauses up to
     any ceiling that noise would want. Against the loudest of the seconds before and after, less FORGOTTEN_DB
@@ -99,7 +99,7 @@ class _Memory:
 
 
 class Recent:
-    """Keeps at least so many rows of a stream's prominence. What is remembered is passed in and handed back."""
+    """Keeps so many rows of a stream's prominence at least; what is remembered is passed and handed back."""
 
     def __init__(self, rows: int, mels: int) -> None:
         self._rows, self._mels = rows, mels
@@ -120,7 +120,7 @@ class Recent:
         memory, end = past
         memory.prominent[end : end + STEPS] = prominent
         new = memory.sums[:, end : end + STEPS]
-        np.clip(prominent, LEAST_DB, MOST_DB, out=new[0])
+        new[0] = np.clip(prominent, LEAST_DB, MOST_DB)
         np.square(new[0], out=new[1])
         np.cumsum(new, axis=1, out=new)
         new += memory.sums[:, end - 1 : end]

@@ -1,10 +1,9 @@
-"""Alarms that keep no standard rhythm: what is sold as a smoke, gas, water or intruder alarm in Europe and beeps,
-warbles or sweeps as its maker liked.
+"""Alarms that keep no standard rhythm: they beep, warble or sweep as their maker liked.
 
-They are no labels of their own and nobody learns from them: they are what "An alarm keeps sounding" is tried on.
-Each maker takes a random generator and gives so many seconds, mono 32 kHz float32, peak about 0.5. Rhythms and
-pitches vary by a tenth. Sources: DIN 33404-3 (sweep of 1200 to 500 Hz a second), BS 5839-1 (two tones of 800 and
-970 Hz, sweeps between them), NEN 2575 (slow whoop); and the plain beeps of battery alarms.
+They are no labels of their own and nobody learns from them: "An alarm keeps sounding" is tried on them. Each
+maker takes a random generator and gives so many seconds, mono 32 kHz float32, peak about 0.5. Rhythms and
+pitches vary by a tenth. Sources: DIN 33404-3 (sweep of 1200 to 500 Hz a second), BS 5839-1 (two tones of 800
+and 970 Hz, sweeps between them), NEN 2575 (slow whoop); and the plain beeps of battery alarms.
 """
 
 from collections.abc import Callable

@@ -140,7 +140,7 @@ def test_a_state_is_a_value() -> None:
 
 
 def ringing(samples: Samples, rt60_s: float, direct_db: float) -> Samples:
-    """As a room leaves it: an echo of noise that dies away by 60 dB in so long, the direct sound so far above it."""
+    """As a room leaves it: an echo that dies away by 60 dB in so long, the direct sound so far above it."""
     time = np.arange(int(rt60_s * RATE)) / RATE
     echo = np.random.default_rng(5).standard_normal(len(time)) * 10 ** (-3 * time / rt60_s)
     echo *= 10 ** (-direct_db / 20) / np.sqrt(np.sum(np.square(echo)))

@@ -1,5 +1,5 @@
-"""What rhythm alone decides: an alarm of whatever rhythm that goes on, a cadence that came twice, a chirp that
-keeps its clock; and what beats, drips, ticks or sings and is none of these."""
+"""What rhythm alone decides: an alarm of whatever rhythm that goes on, a cadence that came twice, a chirp
+that keeps its clock; and what beats, drips, ticks or sings and is none of these."""
 
 from collections.abc import Sequence
 
