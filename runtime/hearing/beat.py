@@ -20,7 +20,7 @@ from .prominence import STEP_S, STEPS, Past, Prominence, bands_between, below_it
 LOW_HZ, HIGH_HZ = 400.0, 4_500.0
 """Where alarms sound."""
 WINDOWS_S = 8.0, 12.0
-"""What has to be even; a slow beat needs the longer. Tried, as what follows, by `python -m benchmarks.alarms`."""
+"""What has to be even; a slow beat needs the longer. `python -m benchmarks.alarms` tried what follows."""
 TIMES = 3
 """Lags that a window holds at the least."""
 SHORTEST_S = 0.2

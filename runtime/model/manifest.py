@@ -170,7 +170,7 @@ class AlarmThresholds(msgspec.Struct, frozen=True):
     """The correlation that leaves the odds as they are: between the alarms and the look-alikes."""
     likely_t4: float = 0.62
     unfamiliar: float = 0.01
-    """The least that the encoder's score counts: a real alarm may have a timbre that it was never taught. This
+    """The least that the encoder's score counts: a real alarm may have a timbre that nobody taught. This
     and what follows: `python -m benchmarks.alarms`, over validation clips."""
     twice_t3: float = 0.8
     """Two correlations of so much, a period apart, need no encoder."""

@@ -10,8 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from ...runtime.audio import RATE, Samples
+
+Curve = NDArray[np.float64]
+"""(n,) a value for each sample."""
 
 PEAK = 0.5
 EDGE_S = 0.005
@@ -74,18 +78,18 @@ OTHER_ALARMS: dict[str, Callable[[Generator, float], Samples]] = {
 """What it is called here -> its maker."""
 
 
-def _time(duration_s: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _time(duration_s: float) -> Curve:
     return np.arange(int(duration_s * RATE)) / RATE
 
 
-def _shaped(rng: Generator, phase: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Samples:
+def _shaped(rng: Generator, phase: Curve) -> Samples:
     """A piezo's sine with some of its third harmonic."""
     return np.asarray(np.sin(phase) + rng.uniform(0.0, 0.35) * np.sin(3 * phase), np.float32)
 
 
-def _swept(rng: Generator, hz: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Samples:
+def _swept(rng: Generator, hz: Curve) -> Samples:
     return _shaped(rng, 2 * np.pi * np.cumsum(hz) / RATE)
 
 
-def _peaked(samples: Samples) -> Samples:
+def _peaked(samples: Samples | Curve) -> Samples:
     return np.asarray(PEAK * samples / np.abs(samples).max(), np.float32)
