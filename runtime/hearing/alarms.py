@@ -78,6 +78,8 @@ class AlarmState(NamedTuple):
     """Of the stream so far."""
     even: int = 0
     """By how many looks the beat was even, less those by which it wasn't."""
+    other: int = 0
+    """The same of a beat that is quicker than any standard's."""
     chirped: int = -CHIRPED
     """The chunk in which a chirp last kept its clock."""
 
@@ -93,6 +95,7 @@ class Alarms:
     bundle's (`AlarmThresholds`, where they were fitted). lasting: the least of the LASTING_AGREEING best of
     the last LASTING scores, which is high only where it was heard nearly all along, in whatever rhythm.
     twice: CERTAIN where two matches of at least `twice` (the bundle's) came in one band, a PERIOD apart.
+    What beats evenly and quicker than a standard's period is none of them, whatever its timbre.
     "An alarm" gets the mean of the SOON_AGREEING best of the last SOON scores of the surest of them, as long
     as none of them is `known`, and none keeps sounding. A chunk is 320 ms.
     """
@@ -132,7 +135,8 @@ class Alarms:
         is_faint = float(state.scores.max()) < FAINT and all(
             held.count(NONE) == len(held) for held in state.matches
         )
-        scores[self._labels] = 0.0 if is_faint else self._by_cadence(state)
+        is_other = state.other >= EVEN_LOOKS
+        scores[self._labels] = 0.0 if is_faint or is_other else self._by_cadence(state)
         # From there on it is no longer just an alarm.
         if float(scores[self._labels].max()) < self._thresholds.known:
             if state.even >= EVEN_LOOKS:
@@ -148,12 +152,12 @@ class Alarms:
         """The state after a chunk that is the newest of this past."""
         chunks = state.chunks + 1
         found = self._listener.look(past)
-        even = state.even
+        even, other = state.even, state.other
         if chunks % LOOK_EVERY == 0:
-            is_even = self._beat.evenness(past) >= self._thresholds.even and (
-                scores[self._beats].max(initial=0.0) < self._thresholds.veto
-            )
-            even = min(even + 1, MOST_LOOKS) if is_even else max(even - 1, 0)
+            short, long = self._beat.evenness(past)
+            is_veto = scores[self._beats].max(initial=0.0) >= self._thresholds.veto
+            even = _counted(even, max(short, long) >= self._thresholds.even and not is_veto)
+            other = _counted(other, short >= self._thresholds.even)
         keeps_clock, clock = self._chirps.step(past, chunks * STEPS, state.clock)
         return AlarmState(
             past,
@@ -162,6 +166,7 @@ class Alarms:
             clock,
             chunks,
             even,
+            other,
             chunks if keeps_clock else state.chirped,
         )
 
@@ -191,6 +196,11 @@ def _twice(matches: tuple[Match, ...], name: Cadence, least: float) -> bool:
         for at, band in clear
         for later, other in clear
     )
+
+
+def _counted(looks: int, is_even: bool) -> int:
+    """One look more."""
+    return min(looks + 1, MOST_LOOKS) if is_even else max(looks - 1, 0)
 
 
 def _pushed(held: NDArray[Any], newest: Any) -> NDArray[Any]:

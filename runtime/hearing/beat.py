@@ -53,13 +53,15 @@ class Beat:
         """Of the past that it looks at."""
         self._bands = bands_between(LOW_HZ, HIGH_HZ, mels)
 
-    def evenness(self, past: Past) -> float:
-        """How evenly the most even band has beaten, up to 1; 0 where none has."""
-        found = 0.0
-        for seconds in WINDOWS_S:
-            steps = _steps(seconds)
-            found = max(found, self._even(past, steps), self._glide(past, steps))
-        return found
+    def evenness(self, past: Past) -> tuple[float, float]:
+        """How evenly the most even band has beaten, up to 1, in each window; 0 where none has.
+
+        The shorter window's lags are shorter than the periods of T3 and T4, which are never even there.
+        """
+        short, long = (
+            max(self._even(past, steps), self._glide(past, steps)) for steps in map(_steps, WINDOWS_S)
+        )
+        return short, long
 
     def _glide(self, past: Past, steps: int) -> float:
         """How evenly one tone has glided up and down."""

@@ -60,10 +60,15 @@ def test_what_the_encoder_is_sure_of_is_no_smoke_alarm_without_the_cadence() -> 
     assert scores[10:, [GENERAL, KEEPS]].max(axis=1).min() > 0.9
 
 
-def test_an_alarm_of_another_cadence_is_believed_once_it_has_gone_on() -> None:
-    scores = weighed(beeps(3_100, *(0.3, 0.3) * 30), smoke=0.95)
+def test_an_alarm_of_no_rhythm_is_believed_once_it_has_gone_on() -> None:
+    """Where it beats evenly, that is another alarm; which, nobody can tell."""
+    pauses = np.random.default_rng(2).uniform(0.1, 0.7, 40)
+    scores = weighed(beeps(3_100, *(s for pause in pauses for s in (0.3, float(pause)))), smoke=0.95)
     assert scores[20, SMOKE] < 0.8
     assert scores[LASTING, SMOKE] > 0.9
+    even = weighed(beeps(3_100, *(0.3, 0.3) * 30), smoke=0.95)
+    assert even[30:, SMOKE].max() < 0.1
+    assert even[30:, KEEPS].min() > 0.9
 
 
 def test_it_is_over_when_the_next_group_has_not_come() -> None:
