@@ -125,7 +125,7 @@ def _write(source: Checkpoint, corpus: Corpus) -> list[Choice]:
         engines = {name: Engine(name, content, graphs[name]) for name, content in contents.items()}
         size_mb = sum(map(len, contents.values())) / 1e6
         decoder = Decoder(*(engines[name] for name in SPEAKING), vocabulary)
-        hearing = Hearing(source.mels, engines["encoder"], Alarms({}, None, source.mels))
+        hearing = Hearing(source.mels, engines["encoder"], Alarms(None, source.mels))
         choices.append(Choice(title, size_mb, hearing, decoder))
     return choices
 

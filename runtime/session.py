@@ -80,7 +80,7 @@ class Model:
 
     def hearing(self) -> Hearing:
         """What a stream is heard through, its working memory its own."""
-        alarms = Alarms(self.labels.cadences, self.labels.alarm, self.mels, self.thresholds.alarms)
+        alarms = Alarms(self.labels.known_alarms, self.mels, self.thresholds.alarms)
         return Hearing(self.mels, self.encoder, alarms)
 
 

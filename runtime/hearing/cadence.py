@@ -16,39 +16,32 @@ greatest. The constants were chosen by hand and kept by the trials of training/L
 (`edgecap evaluate BUNDLE --only safety` makes their like); those that weigh a match are the bundle's.
 """
 
-import math
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio import CHUNK, HOP, RATE
-from .frontend import LogMel
+from .prominence import (
+    MOST_DB,
+    NEIGHBOURS,
+    ROOM_DB,
+    STEP_S,
+    STEPS,
+    Past,
+    Prominence,
+    Sums,
+    below_its_loudest,
+    running_sums,
+)
 
-Prominence = NDArray[np.float32]
-"""(16, mels) float32, dB, every 20 ms of a chunk: by how much a band stands out of its neighbours."""
-
-Sums = NDArray[np.float64]
-"""(2, steps, mels): running sums of the bands' prominence, and of its square."""
-
-STEPS = CHUNK // 2
-STEP_S = 2 * HOP / RATE
-"""Two frames, 20 ms: what a pulse of 100 ms is drawn with."""
-NEIGHBOURS = (-6, -5, -4, -3, 3, 4, 5, 6)
-"""Mel bands beside a tone that it does not leak into."""
-LEAST_DB, MOST_DB = -6.0, 24.0
-"""dB: how far below and above its neighbours a band counts: beyond it says nothing more."""
-DB = 10.0 / math.log(10.0)
-"""One neper of power."""
 FLATTEST_DB2 = 1e-3
 """dB²: the variance a step below which a band is taken for still."""
 NEAR, CLEAR = 0.5, 0.6
 """Correlations: a band where a beep of the usual length is near is heard out; from a clear one on the groups
 before it are looked for."""
-ROOM = 4
-"""Times as many running sums as are looked at, so that they are moved seldom."""
+NEARLY = 0.1
+"""A band with so much less correlation than its neighbour may be the same tone's."""
 
 
 class Pulses(NamedTuple):
@@ -122,86 +115,59 @@ T4 = Pattern(
 PATTERNS = {"T3": T3, "T4": T4}
 
 
-class Past(NamedTuple):
-    """The last seconds of a stream, as running sums of its bands and of their squares.
+class Match(NamedTuple):
+    """How much a stream's last seconds are like a pattern, at best."""
 
-    A value: what continues it shares its memory and adds after `end`, or copies it first where another
-    has already added there.
-    """
-
-    memory: "_Memory"
-    end: int
-    """Rows that are this stream's; the last is the sum up to now."""
-
-    @property
-    def sums(self) -> Sums:
-        """(2, end, mels), the oldest first."""
-        return self.memory.sums[:, : self.end]
+    likeness: float
+    """Correlation, 0 to 1."""
+    band: float
+    """The mel band where it is greatest: the middle of those that a tone leaks into, nearly as like."""
 
 
-class _Memory:
-    """Rows of running sums, (2, rows, mels) float64, and how many of them somebody has filled."""
-
-    def __init__(self, rows: int, mels: int) -> None:
-        self.sums = np.zeros((2, rows, mels))
-        self.filled = 0
+NONE = Match(0.0, 0.0)
 
 
 class Listener:
-    """How much a stream's last seconds are like some patterns, chunk after chunk.
+    """How much a stream's last seconds are like some patterns, looked at chunk after chunk.
 
     What any stretch of a band holds is one subtraction of running sums, so a template costs a few of them
     whatever its length. A look goes from what is cheap to what is dear, and only with the bands that are
     left: contrast of one tempo's beep, its correlation, all tempi, and then the groups.
+
+    A band that has stood out further than its limit is looked at twice, also as `below_its_loudest` has it:
+    the greater match counts. That costs nothing where nothing is so clear, and only the clearest bands count.
     """
 
-    def __init__(self, patterns: Sequence[Pattern], mels: int) -> None:
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
         self._looks = [_Looks.of(pattern) for pattern in patterns]
         # Of all patterns at once, since it is all that most chunks need.
         self._usual = (
             _Look([pattern.beep[0].template() for pattern in patterns], 0, STEPS) if patterns else None
         )
-        self._past = max((each.past for each in self._looks), default=1)
-        self._mels = mels
+        self.rows = max((each.past for each in self._looks), default=1)
+        """Of the past that it looks at."""
+        self._beep = max((each.beep.past for each in self._looks), default=1)
 
-    def initial_state(self) -> Past:
-        """Silence, as long as a look goes back."""
-        return self._room(np.zeros((2, self._past, self._mels)))
+    def look(self, past: Past) -> list[Match]:
+        """The best match of each pattern that ended in the newest chunk."""
+        found = self._best(past.sums, np.arange(past.sums.shape[2]))
+        beep = past.prominent[-self._beep :]
+        clearest = beep.max()
+        if clearest > MOST_DB:
+            bands = np.flatnonzero(beep.max(axis=0) > max(MOST_DB, clearest - ROOM_DB / 2))
+            sums = running_sums(below_its_loudest(past.prominent[-self.rows :, bands]))
+            found = [max(pair) for pair in zip(found, self._best(sums, bands), strict=True)]
+        return found
 
-    def step(self, prominent: Prominence, past: Past) -> tuple[list[float], Past]:
-        """The best match of each pattern that ended in this chunk, 0 to 1, and what the next step needs."""
-        past = self._add(prominent, past)
+    def _best(self, sums: Sums, bands: NDArray[np.intp]) -> list[Match]:
+        """bands: whose sums they are."""
         if self._usual is None:
-            return [], past
-        contrasts = self._usual.contrast(past.sums[0])
+            return []
+        contrasts = self._usual.contrast(sums[0])
         return [
-            each.best(past.sums[:, -each.past :], contrast[None])
+            each.best(sums[:, -each.past :], contrast[None], bands)
             for each, contrast in zip(self._looks, contrasts, strict=True)
-        ], past
-
-    def _add(self, prominent: Prominence, past: Past) -> Past:
-        if past.end + STEPS > past.memory.sums.shape[1]:
-            # Begun anew, from zero: sums that grow for days would lose what a step adds.
-            last = past.sums[:, -self._past :]
-            past = self._room(last - last[:, :1])
-        elif past.memory.filled > past.end:
-            memory = _Memory(*past.memory.sums.shape[1:])
-            memory.sums[:, : past.end] = past.sums
-            past = Past(memory, past.end)
-        memory, end = past
-        new = memory.sums[:, end : end + STEPS]
-        new[0], new[1] = prominent, np.square(prominent)
-        np.cumsum(new, axis=1, out=new)
-        new += memory.sums[:, end - 1 : end]
-        memory.filled = end + STEPS
-        return Past(memory, memory.filled)
-
-    def _room(self, sums: Sums) -> Past:
-        """These rows, with room after them."""
-        memory = _Memory(ROOM * self._past, self._mels)
-        memory.sums[:, : self._past] = sums
-        memory.filled = self._past
-        return Past(memory, self._past)
+        ]
 
 
 class _Looks(NamedTuple):
@@ -229,23 +195,23 @@ class _Looks(NamedTuple):
             past=past,
         )
 
-    def best(self, sums: Sums, usual: NDArray[np.float64]) -> float:
-        """The best match among the bands.
+    def best(self, sums: Sums, usual: NDArray[np.float64], numbers: NDArray[np.intp]) -> Match:
+        """The best match among the bands of these numbers.
 
-        sums: (2, past, mels). usual: (1, 16, mels) the contrast of the beep in its usual tempo. That tells
+        sums: (2, past, bands). usual: (1, 16, bands) the contrast of the beep in its usual tempo. That tells
         which bands, few and mostly none, are worth a look at all of it: first by what is cheap to know.
         """
         if usual.max() < self.contrast_db:
-            return 0.0
+            return NONE
         near = self.usual.match(sums, usual, self.contrast_db)
         bands = np.flatnonzero(near.max(axis=0) > NEAR)
         if not len(bands):
-            return 0.0
+            return NONE
         own = sums[:, -self.beep.past :].take(bands, axis=2)
         beeps = self.beep.match(own, self.beep.contrast(own[0]), self.contrast_db)
         alike, steps_ago = beeps.max(axis=0), STEPS - 1 - beeps.argmax(axis=0)
         if alike.max() < CLEAR:
-            return 0.0
+            return NONE
         own = sums.take(bands, axis=2)
         for look, span in self.groups:
             groups = look.match(own, look.contrast(own[0]), self.contrast_db)
@@ -254,8 +220,10 @@ class _Looks(NamedTuple):
             found = [groups[new - span : new, i].max() for i, new in enumerate(newest)]
             alike = np.minimum(alike, found)
             if not alike.any():
-                return 0.0
-        return float(alike.max())
+                return NONE
+        best, bands = int(alike.argmax()), numbers[bands]
+        same = (alike > alike[best] - NEARLY) & (np.abs(bands - bands[best]) < min(map(abs, NEIGHBOURS)))
+        return Match(float(alike[best]), float(bands[same].mean()))
 
 
 class _Look:
@@ -303,23 +271,3 @@ class _Look:
     def _held(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """(templates, ends, bands): the sum of all that each template covers."""
         return sums.take(self._now, axis=0) - sums.take(self._begun, axis=0)
-
-
-@cache
-def _out_of_neighbours(mels: int) -> NDArray[np.float32]:
-    """(mels, mels): takes from each band the mean of its neighbours, mirrored at the edges."""
-    reach = max(NEIGHBOURS)
-    bands = np.pad(np.arange(mels), reach, mode="reflect")
-    matrix = np.eye(mels, dtype=np.float32)
-    for by in NEIGHBOURS:
-        np.subtract.at(matrix, (bands[reach + by : reach + by + mels], np.arange(mels)), 1 / len(NEIGHBOURS))
-    matrix.setflags(write=False)  # cached: shared by every caller
-    return matrix
-
-
-def prominence(log_mel: LogMel) -> Prominence:
-    """How the bands of a chunk stand out. log_mel: (32, mels) dB."""
-    power = np.exp(log_mel * np.float32(1.0 / DB))
-    steps = np.log((power[::2] + power[1::2]) * np.float32(0.5)) * np.float32(DB)
-    prominent: Prominence = np.clip(steps @ _out_of_neighbours(log_mel.shape[1]), LEAST_DB, MOST_DB)
-    return prominent

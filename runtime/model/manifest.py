@@ -169,10 +169,24 @@ class AlarmThresholds(msgspec.Struct, frozen=True):
     likely_t3: float = 0.74
     """The correlation that leaves the odds as they are: between the alarms and the look-alikes."""
     likely_t4: float = 0.62
+    unfamiliar: float = 0.01
+    """The least that the encoder's score counts: a real alarm may have a timbre that nobody taught. This
+    and what follows: `python -m benchmarks.alarms`, over validation clips."""
+    twice_t3: float = 0.8
+    """Two correlations of so much, a period apart, need no encoder."""
+    twice_t4: float = 0.74
+    even: float = 0.85
+    """From this autocorrelation on something beats evenly (runtime/hearing/beat.py)."""
+    veto: float = 0.5
+    """The score of music, animals or a clock's tick from which on an even beat is theirs and no alarm's."""
 
     def likely(self, cadence: "Cadence") -> float:
         """Of this cadence."""
         return self.likely_t3 if cadence == "T3" else self.likely_t4
+
+    def twice(self, cadence: "Cadence") -> float:
+        """Of this cadence."""
+        return self.twice_t3 if cadence == "T3" else self.twice_t4
 
 
 class Thresholds(msgspec.Struct, frozen=True):

@@ -276,7 +276,10 @@ class Policy:
         added = candidate.labels - opened.candidate.labels
         dropped = opened.candidate.labels - candidate.labels
         if added & self._labels.cadences.keys():
-            dropped -= {self._labels.alarm}  # a smoke alarm is an alarm: that is not taken back
+            # A smoke alarm is an alarm, and keeps sounding: neither is taken back.
+            dropped -= {self._labels.alarm, self._labels.lasting}
+        elif self._labels.lasting in added:
+            dropped -= {self._labels.alarm}
         gain = max((float(evidence[i]) for i in added), default=self._limits.leaves)
         loss = max((float(evidence[i]) for i in dropped), default=0.0)
         if added and gain < self._limits.named:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..events import Priority
+from ..hearing.alarms import Known
 from ..model.manifest import Cadence, Label
 from .wording import content_words
 
@@ -16,6 +17,17 @@ by hand on the phrases of room-small."""
 
 ALARM = Label("alarm", "an alarm sounds", "alarms and signals", "urgent")
 """An alarm of whatever kind."""
+LASTING = Label("lasting_alarm", "an alarm keeps sounding", "alarms and signals", "urgent")
+"""One of no known cadence."""
+CHIRP = Label(
+    "battery_chirp",
+    "something chirps once or twice a minute , perhaps a smoke alarm's battery",
+    "alarms and signals",
+    "ambient",
+)
+"""It goes on for weeks: named once, as a background is."""
+BEAT_CATEGORIES, BEAT_LABELS = frozenset({"music", "animals"}), frozenset({"clock_tick"})
+"""What beats evenly of itself, and is no alarm."""
 
 
 class Meaning(NamedTuple):
@@ -35,30 +47,47 @@ class Labels:
     def __init__(self, rows: Sequence[Label]) -> None:
         """rows: of labels.csv, row i for score i.
 
-        Where some are alarms told by their cadence, one more sound is known: an alarm of whatever kind.
-        It comes last, unless the model has it as a label of its own.
+        Where some are alarms told by their cadence, three more sounds are known: an alarm of whatever kind,
+        unless the model has it as a label of its own; one that keeps sounding; and one that wants a battery.
+        They come last, and only their own phrases name the last two.
         """
         self.cadences: dict[int, Cadence] = {i: row.cadence for i, row in enumerate(rows) if row.cadence}
         """Alarms that go on until somebody comes, and the cadence that tells each."""
         if self.cadences and all(row.label != ALARM.label for row in rows):
             rows = [*rows, ALARM]
+        worded = rows
+        if self.cadences:
+            rows = [*rows, LASTING, CHIRP]
         self.names = tuple(row.label for row in rows)
         self.phrases = tuple(row.phrase for row in rows)
         self.alarm = self.names.index(ALARM.label) if self.cadences else None
         """An alarm whose cadence isn't known yet."""
+        self.lasting = self.names.index(LASTING.label) if self.cadences else None
+        """An alarm of no known cadence that keeps sounding."""
+        self.known_alarms = self._known_alarms(rows)
+        """What rhythm tells; None where the model knows no alarm."""
         self.ambient = frozenset(i for i, row in enumerate(rows) if row.priority == "ambient")
         """Backgrounds that may go on for hours."""
         self.urgent = frozenset(i for i, row in enumerate(rows) if row.priority == "urgent")
         """What is said before all else, and each time; alarms among it."""
         self.calls = frozenset(i for i, row in enumerate(rows) if row.priority == "call")
         """What wants somebody to come."""
-        self._words = [content_words(f"{row.label.replace('_', ' ')} {row.phrase}") for row in rows]
+        self._words = [content_words(f"{row.label.replace('_', ' ')} {row.phrase}") for row in worded]
         self._named_by: dict[str, list[int]] = {}
         for index, words in enumerate(self._words):
             for word in words:
                 self._named_by.setdefault(word, []).append(index)
         for word in [word for word, sharers in self._named_by.items() if len(sharers) > MOST_SHARED]:
             del self._named_by[word]
+
+    def _known_alarms(self, rows: Sequence[Label]) -> Known | None:
+        if self.alarm is None or self.lasting is None:
+            return None
+        beats = (
+            i for i, row in enumerate(rows) if row.category in BEAT_CATEGORIES or row.label in BEAT_LABELS
+        )
+        chirp = self.names.index(CHIRP.label)
+        return Known(self.cadences, self.alarm, self.lasting, chirp, frozenset(beats))
 
     def priority(self, named: Set[int]) -> Priority:
         """Of a caption that names these: the highest; ambient only where all of them are."""

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE, Samples
-from edgecap.runtime.hearing.cadence import PATTERNS, T3, T4, Listener, prominence
+from edgecap.runtime.hearing.cadence import PATTERNS, T3, T4, Listener
 from edgecap.runtime.hearing.frontend import FrontEnd
+from edgecap.runtime.hearing.prominence import Recent, prominence
 from tests.handmade import rain, silence, tone
 
 MELS = 64
@@ -33,12 +34,13 @@ def heard(name: str, samples: Samples) -> np.ndarray:
     """(chunks,) how much each chunk completes the pattern, in a quiet room."""
     samples = np.concatenate([silence(1.5), samples, silence(1.5)])
     samples = samples + 1e-4 * np.random.default_rng(1).standard_normal(len(samples)).astype(np.float32)
-    front_end, listener = FrontEnd(MELS), Listener([PATTERNS[name]], MELS)
-    past, rhythm, found = front_end.initial_state(), listener.initial_state(), []
+    front_end, listener = FrontEnd(MELS), Listener([PATTERNS[name]])
+    recent = Recent(listener.rows, MELS)
+    past, seconds, found = front_end.initial_state(), recent.initial_state(), []
     for at in range(0, len(samples) - CHUNK_SAMPLES + 1, CHUNK_SAMPLES):
         log_mel, past = front_end.step(samples[at : at + CHUNK_SAMPLES], past)
-        (match,), rhythm = listener.step(prominence(log_mel), rhythm)
-        found.append(match)
+        seconds = recent.step(prominence(log_mel), seconds)
+        found.append(listener.look(seconds)[0].likeness)
     return np.array(found)
 
 
@@ -103,33 +105,60 @@ def test_what_came_long_before_changes_nothing() -> None:
     alarm = t3() + 1e-4 * rng.standard_normal(len(t3())).astype(np.float32)
     chunks = alarm[: len(alarm) // CHUNK_SAMPLES * CHUNK_SAMPLES].reshape(-1, CHUNK_SAMPLES)
     before = rng.uniform(-6, 24, (225, 16, MELS)).astype(np.float32)
-    listener = Listener([PATTERNS["T3"]], MELS)
-    fresh = old = listener.initial_state()
+    listener = Listener([PATTERNS["T3"]])
+    recent = Recent(listener.rows, MELS)
+    fresh = old = recent.initial_state()
     quiet = np.zeros((16, MELS), np.float32)
     for one in before:
-        _, old = listener.step(one, old)
+        old = recent.step(one, old)
     for _ in range(40):  # longer than it remembers
-        _, old = listener.step(quiet, old)
-        _, fresh = listener.step(quiet, fresh)
+        old, fresh = recent.step(quiet, old), recent.step(quiet, fresh)
     past = front_end.initial_state()
     for chunk in chunks:
         log_mel, past = front_end.step(chunk, past)
-        prominent = prominence(log_mel)
-        one, old = listener.step(prominent, old)
-        other, fresh = listener.step(prominent, fresh)
-        assert one == pytest.approx(other, abs=1e-6)
+        old, fresh = (recent.step(prominence(log_mel), each) for each in (old, fresh))
+        (one,), (other,) = listener.look(old), listener.look(fresh)
+        assert one.likeness == pytest.approx(other.likeness, abs=1e-6)
 
 
 def test_a_state_is_a_value() -> None:
     """Two streams that go on from one moment don't hear each other, though they share its memory."""
-    listener = Listener([T3, T4], MELS)
+    listener = Listener([T3, T4])
+    recent = Recent(listener.rows, MELS)
     rng = np.random.default_rng(4)
-    chunks = rng.uniform(-6, 24, (150, 16, MELS)).astype(np.float32)  # longer than memory lasts
-    state = listener.initial_state()
+    chunks = rng.uniform(-6, 40, (150, 16, MELS)).astype(np.float32)  # longer than memory lasts
+    state = recent.initial_state()
     for at, (one, other) in enumerate(itertools.pairwise(chunks)):
-        first, after = listener.step(one, state)
-        listener.step(other, state)  # what might have been
-        again, alike = listener.step(one, state)
-        assert first == again, at
+        after = recent.step(one, state)
+        first = listener.look(after)
+        recent.step(other, state)  # what might have been
+        alike = recent.step(one, state)
+        assert first == listener.look(alike), at
         assert (after.sums == alike.sums).all(), at
+        assert (after.prominent == alike.prominent).all(), at
         state = after if at % 2 else alike
+
+
+def ringing(samples: Samples, rt60_s: float, direct_db: float) -> Samples:
+    """As a room leaves it: an echo that dies away by 60 dB in so long, the direct sound so far above it."""
+    time = np.arange(int(rt60_s * RATE)) / RATE
+    echo = np.random.default_rng(5).standard_normal(len(time)) * 10 ** (-3 * time / rt60_s)
+    echo *= 10 ** (-direct_db / 20) / np.sqrt(np.sum(np.square(echo)))
+    echo[0] = 1.0
+    size = 1 << (len(samples) + len(echo)).bit_length()
+    heard_there = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(echo, size))[: len(samples)]
+    return heard_there.astype(np.float32)
+
+
+@pytest.mark.parametrize("rt60_s", [0.4, 0.8, 1.2])
+def test_a_room_that_rings_hides_no_cadence(rt60_s: float) -> None:
+    """In a quiet home the echo stays far above whatever else there is, all through the pauses."""
+    assert heard("T3", ringing(t3(), rt60_s, -9.0)).max() > 0.76
+    if rt60_s < 1.0:  # then four pulses of a tenth of a second are one
+        assert heard("T4", ringing(t4(), rt60_s, -9.0)).max() > 0.7
+
+
+def test_a_room_that_rings_makes_no_cadence() -> None:
+    for other in (beeps(1_200, *(0.5, 0.5) * 12), beeps(3_100, *(0.33, 0.33) * 18)):
+        assert heard("T3", ringing(other, 1.0, -9.0)).max() < 0.74
+        assert heard("T4", ringing(other, 1.0, -9.0)).max() < 0.7

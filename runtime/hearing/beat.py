@@ -1,0 +1,122 @@
+"""Beat: whether something has beaten evenly for seconds, as alarms do that keep no standard's rhythm.
+
+Whatever an alarm is made of, it repeats itself: a beep, two tones in turn, a sweep that passes through a band
+again and again. So each mel band in which alarms sound is held against itself: where its prominence has an
+autocorrelation near one at some lag, three times over, it beats. Speech, music and birds hardly ever do so
+for eight seconds to the hundredth of a second; and of what does, only a band that stands out and sounds for a
+good part of the time counts, which a clock's tick, a drop or a metronome's click does not. A slow sweep, a
+whoop, is only a moment in each band; there it is the pitch that repeats itself, where one tone glides.
+
+    e(t) = a band's prominence, dB, below its loudest (prominence.py), less its mean
+    r(l) = sum e(t) e(t + l) / sqrt(sum e(t)² · sum e(t + l)²)
+    evenness = the greatest r(l) beyond its first trough
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .prominence import STEP_S, STEPS, Past, Prominence, bands_between, below_its_loudest
+
+LOW_HZ, HIGH_HZ = 400.0, 4_500.0
+"""Where alarms sound."""
+WINDOWS_S = 8.0, 12.0
+"""What has to be even; a slow beat needs the longer. `python -m benchmarks.alarms` tried what follows."""
+TIMES = 3
+"""Lags that a window holds at the least."""
+SHORTEST_S = 0.2
+"""The shortest lag."""
+MEAN_DB = 3.0
+"""A band that stands out by less on average is not looked at: most are not, most of the time."""
+FLOOR_DB = 5.0
+"""What stands out less is nothing: noise that moves between the pulses."""
+CONTRAST_DB = 9.0
+"""Between a band's louder and quieter moments, the tenth and the ninetieth of a hundred."""
+ENDS = 0.25
+"""It is heard in this share of a window at its beginning, and at its end."""
+SHARE = 0.2, 0.9
+"""Of the time that a band sounds, at least and at most."""
+PULSE_S = 0.035
+"""That a pulse lasts on average, at least."""
+TONE_DB, TONE_SHARE = 10.0, 0.6
+"""What glides stands out by so much, for such a share of the time,"""
+GLIDES_BANDS, LEAPS = 3, 0.1
+"""through so many bands at the least, with leaps of more than two in no more than this share of the steps."""
+TROUGH = 0.2
+"""An autocorrelation that has not fallen below this shows no beat yet, only that nothing moves fast."""
+
+
+class Beat:
+    """Looks at the last seconds of a stream. Remembers nothing itself."""
+
+    def __init__(self, mels: int) -> None:
+        self.rows = _steps(max(WINDOWS_S)) + 1
+        """Of the past that it looks at."""
+        self._bands = bands_between(LOW_HZ, HIGH_HZ, mels)
+
+    def evenness(self, past: Past) -> tuple[float, float]:
+        """How evenly the most even band has beaten, up to 1, in each window; 0 where none has.
+
+        The shorter window's lags are shorter than the periods of T3 and T4, which are never even there.
+        """
+        short, long = (
+            max(self._even(past, steps), self._glide(past, steps)) for steps in map(_steps, WINDOWS_S)
+        )
+        return short, long
+
+    def _glide(self, past: Past, steps: int) -> float:
+        """How evenly one tone has glided up and down."""
+        window = past.prominent[-steps:, self._bands]
+        if window[-3 * STEPS :].max() < TONE_DB:
+            return 0.0
+        pitch, sounds = window.argmax(axis=1), window.max(axis=1) > TONE_DB
+        if sounds.mean() < TONE_SHARE or not sounds[: round(ENDS * steps)].any():
+            return 0.0
+        low, high = np.quantile(pitch[sounds], (0.1, 0.9))
+        leaps = np.abs(np.diff(pitch[sounds])) > 2
+        if high - low < GLIDES_BANDS or leaps.mean() > LEAPS:
+            return 0.0
+        track = np.where(sounds, np.clip(pitch, low, high), low - 1).astype(np.float32)
+        return _evenness(track[:, None], steps // TIMES)
+
+    def _even(self, past: Past, steps: int) -> float:
+        sums = past.sums[0, :, self._bands]
+        bands = np.flatnonzero(sums[-1] - sums[-1 - steps] > MEAN_DB * steps)
+        if not len(bands):
+            return 0.0
+        window = past.prominent[-steps:, self._bands].take(bands, axis=1)
+        envelope = below_its_loudest(np.maximum(window, np.float32(FLOOR_DB)))
+        quiet, loud = np.quantile(envelope, (0.1, 0.9), axis=0)
+        sounds = envelope > (quiet + loud) / 2
+        share = sounds.mean(axis=0)
+        pulses = np.count_nonzero(sounds[1:] & ~sounds[:-1], axis=0) + 1
+        least, most = SHARE
+        end = round(ENDS * steps)
+        alike = (
+            sounds[:end].any(axis=0)
+            & sounds[-end:].any(axis=0)
+            & (loud - quiet > CONTRAST_DB)
+            & (share > least)
+            & (share < most)
+            & (share * steps * STEP_S > PULSE_S * pulses)
+        )
+        return _evenness(envelope[:, alike], steps // TIMES) if alike.any() else 0.0
+
+
+def _evenness(envelope: Prominence, longest: int) -> float:
+    """The greatest autocorrelation of (steps, bands) at lags up to the longest, beyond the first trough."""
+    moved = envelope - envelope.mean(axis=0)
+    power = np.concatenate([np.zeros((1, moved.shape[1])), np.cumsum(np.square(moved), axis=0)])
+    size = 1 << (len(moved) + longest).bit_length()
+    spectrum = np.fft.rfft(moved, size, axis=0)
+    lags = np.arange(longest + 1)
+    products = np.fft.irfft(np.square(np.abs(spectrum)), size, axis=0)[: longest + 1]
+    alike: NDArray[np.float64] = products / np.sqrt(
+        power[len(moved) - lags] * (power[-1] - power[lags]) + 1e-9
+    )
+    has_fallen = np.logical_or.accumulate(alike < TROUGH, axis=0)
+    has_fallen[: _steps(SHORTEST_S)] = False
+    return float(np.where(has_fallen, alike, 0.0).max())
+
+
+def _steps(seconds: float) -> int:
+    return round(seconds / STEP_S)
