@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from ....runtime.audio import RATE, Samples
-from ...data.corpus import Clip, Corpus, Split
+from ...data.corpus import Clip, Corpus
 from ...data.licences import may_ship
 from ...papers import ears
 from ...papers.ears import Ear
@@ -33,7 +33,7 @@ from ..context import Context, Stage
 from ..questions.naming import Uttered, summary
 from ..questions.probe import Matrix, fit_logistic
 from ..questions.rooms import Hearing, compose
-from .mn04 import GRID, as_recorded, worth
+from .mn04 import GRID, OTHER_HALF, as_recorded, worth
 
 WINDOW, STRIDE = 5 * RATE, RATE
 TAUGHT_STRIDE = 2
@@ -43,8 +43,6 @@ DECAYS = (3e-4, DECAY, 3e-3)
 """Ridges of the regression, per window, to choose from."""
 EARS: dict[str, Callable[[Path], Ear]] = {"mn04": ears.mn04, "yamnet": ears.yamnet}
 """Name -> what opens it, from the folder that holds the public nets' folders."""
-OTHER_HALF: dict[Split, Split] = {"choose": "check"}
-"""Split that is scored -> half of validation that a peer is chosen on; of any other split "choose"."""
 
 
 Alike = dict[str, frozenset[str]]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ....runtime.audio import RATE, Samples
 from ....runtime.errors import DataError
-from ...data.corpus import Clip, Corpus, Label
+from ...data.corpus import Clip, Corpus, Label, Split, belongs
 from ...sound.templates import sayable
 from ..captioned import BEFORE, Said, onset
 from ..context import Context, Stage
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ...room.teacher import Teacher
 
 WINDOW, STRIDE = 5 * RATE, RATE
+OTHER_HALF: dict[Split, Split] = {"choose": "check", "check": "choose"}
+"""Half of validation that is scored -> the half that a peer is tuned on."""
 
 
 Named = dict[int, frozenset[str]]
@@ -80,7 +82,8 @@ def examine(context: Context, weights: Path) -> dict[str, Any]:
 
     best window: its best class of the whole clip. known classes: the best of those that our labels have.
     as it goes: the same, said whenever the best of a window is another; the one to hold captions against.
-    a threshold a class: the same, each class held against a threshold of its own.
+    a threshold a class: the same, each class held against a threshold of its own. Where a half of validation
+    is scored they are tuned on the other half, else on all of it.
     """
     val = tag(context, weights, as_recorded(dataclasses.replace(context, split="val", most=None)))
     names = class_names(context.folder, weights)
@@ -89,13 +92,15 @@ def examine(context: Context, weights: Path) -> dict[str, Any]:
     new = [hearing for hearing in as_recorded(context) if hearing.clip.id not in heard]
     heard |= {one.clip.id: one for one in tag(context, weights, new)}
     held_out = [heard[clip.id] for clip in context.clips]
+    half = OTHER_HALF.get(context.split, "val")
+    tuned_on = [one for one in val if belongs(one.clip, half)]
     taught = frozenset(context.model.labels.names)
     figures: dict[str, Any] = {}
     for rule, say in RULES.items():
-        threshold = best_threshold(val, names, say)
+        threshold = best_threshold(tuned_on, names, say)
         said = [say(one, threshold, names) for one in held_out]
         figures[rule] = {"threshold": threshold, **summary(said, taught)}
-    thresholds = class_thresholds(val, names)
+    thresholds = class_thresholds(tuned_on, names)
     said = [as_it_goes(one, thresholds, names) for one in held_out]
     figures["a threshold a class"] = {"threshold": float("nan"), **summary(said, taught)}
     return figures

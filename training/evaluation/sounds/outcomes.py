@@ -17,7 +17,7 @@ from ...prepare.plan import PLANS, Plan, open_plans
 from ...sound.bank import sound_labels
 from ..context import Context, Stage
 from ..peers.baselines import SIGNAL_CLASSES, Scenes, Templates, templates
-from ..peers.mn04 import class_names, open_peer, windows
+from ..peers.mn04 import OTHER_HALF, class_names, open_peer, windows
 from .scenes import Known, Shown, Spec, Wording, caption, hear, join, make
 
 TUNING = 0.5
@@ -123,9 +123,8 @@ def scene_outcomes(context: Context, plans: Path | None) -> SceneOutcomes:
     ask = partial(Task, weights=context.peer, columns=tuple(columns))
     scored = specs(context, context.split, context.scenes, plans)
     # Nothing is tuned on what is scored.
-    other_half: dict[Split, Split] = {"choose": "check", "check": "choose"}
     others = context.scenes if context.split == "val" else 0
-    tuned_on = other_half.get(context.split, "val")
+    tuned_on = OTHER_HALF.get(context.split, "val")
     tuning = specs(context, tuned_on, max(2, round(TUNING * context.scenes)), plans, skip=others)
     has_train = plans is None or (plans / "train" / PLANS).is_file()
     taught = specs(context, "train", context.taught, plans if has_train else None)
