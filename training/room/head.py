@@ -95,6 +95,9 @@ class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     same recording, so there is nothing to learn by heart."""
     batch: Annotated[int, Meta(ge=1)] = 768
     """Clips in a batch; of the other parts as many in proportion."""
+    kept: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """Share of the trunk's own head in the one that is left: logits are a mean of the two's, which err
+    differently (LOG, "A trunk for rooms")."""
     steps: Annotated[int, Meta(ge=1)] = 200
     learning_rate: Annotated[float, Meta(gt=0)] = 0.02
     seed: int = 1
@@ -138,7 +141,10 @@ def train_head(
             made = composer.library.indices(name for name, share in SYNTHETIC_SHARE.items() if share >= 0.5)
             head = fit_head(taught, settings, made, run, progress)
             run.keep(finished.name, head.state_dict())
-    encoder.head.load_state_dict(torch.load(finished, weights_only=True))
+    fitted, own = torch.load(finished, weights_only=True), encoder.head.state_dict()
+    encoder.head.load_state_dict(
+        {name: torch.lerp(tensor, own[name], settings.kept) for name, tensor in fitted.items()}
+    )
 
 
 class Reader(nn.Module):
