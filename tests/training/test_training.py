@@ -118,8 +118,15 @@ def test_a_crowd_is_mixed_from_single_voices_where_none_was_recorded(composer: C
     both = [mixing.library.index[name] for name in ("crowd_chatter", "man_speech")]
     assert mixing.related[both[0], both[1]]  # a man may be heard in a crowd
     assert not mixing.related[both[1], both[0]]  # but is none
-    recorded = [*clips, clips[0]._replace(label="crowd_chatter", labels=("crowd_chatter",))]
-    assert not Composer(corpus, recorded, labels).library.crowds  # a real one is better
+    recorded = [
+        clips[0]._replace(label="crowd_chatter", labels=("crowd_chatter",), recording=f"crowd {number}")
+        for number in range(5)
+    ]
+    few, enough = (Composer(corpus, [*clips, *recorded[:n]], labels).library for n in (2, 5))
+    rng, dry = np.random.default_rng(0), corpus.audio(recorded[0])
+    drawn = [few.pick(rng, "crowd_chatter").samples for _ in range(30)]
+    assert 0 < sum(len(one) == len(dry) and np.array_equal(one, dry) for one in drawn) < 15
+    assert not enough.crowds  # real ones are better
     assert not composer.library.crowds  # nor can dogs and rain be mixed to one
     rooms = composer.library.rooms(np.random.default_rng(0), 20 * RATE)
     assert rooms.shape == (20 * RATE,)

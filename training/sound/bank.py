@@ -15,6 +15,8 @@ from .taxonomy import CROWDS, QUIET, STEADY, SYNTHETIC_SHARE, UNLABELLED
 
 VOICES = (5, 17)
 """Of a crowd that is mixed, at least and at most."""
+FEW, MIXED = 5, 0.75
+"""A crowd of which there are fewer recordings is mixed this often: of one recording a recording is learnt."""
 
 
 class DrySound(NamedTuple):
@@ -41,9 +43,11 @@ class Library:
         self.crowds = {
             crowd: [group for voice in voices for group in self.pools.get(voice, {}).values()]
             for crowd, voices in CROWDS.items()
-            if crowd in self.index and crowd not in self.pools and self.pools.keys() & set(voices)
+            if crowd in self.index
+            and len(self.pools.get(crowd, {})) < FEW
+            and self.pools.keys() & set(voices)
         }
-        """Label -> the recordings of its voices: of crowds that none of the clips is a recording of."""
+        """Label -> the recordings of its voices: of crowds of which there are few recordings or none."""
         names = sorted({*self.pools, *MAKERS, *self.crowds})
         weights = np.array([self._weight(name) for name in names])
         self.names, self.weights = names, weights / weights.sum()
@@ -57,7 +61,7 @@ class Library:
 
     def pick(self, rng: Generator, name: str) -> DrySound:
         """A sound of this label, dry, up to 10 s."""
-        if name in self.crowds:
+        if name in self.crowds and (name not in self.pools or rng.random() < MIXED):
             return DrySound(self._crowd(rng, self.crowds[name]), (self.index[name],))
         if name not in self.pools or rng.random() < SYNTHETIC_SHARE.get(name, 0.0):
             samples, label = MAKERS[name](rng)
