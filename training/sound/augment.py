@@ -69,6 +69,25 @@ def noise(rng: Generator, n: int) -> Samples:
     return np.resize(loop, n)  # circular by construction: no seam
 
 
+def hum(rng: Generator, n: int) -> Samples:
+    """(n,) mains hum of RMS 1: 50 or 60 Hz or twice that, up to 24 partials falling by 0 to 12 dB an octave.
+
+    Each is stronger or weaker than that by some dB; the even or the odd ones are often missing.
+    """
+    hertz = float(rng.choice([50.0, 60.0, 100.0, 120.0])) * (1 + rng.normal(0, 5e-4))
+    orders = np.arange(1, int(rng.integers(2, 25)))
+    db = -rng.uniform(0, 12) * np.log2(orders) + rng.normal(0, 5, len(orders))
+    if rng.random() < 0.5:
+        db[orders % 2 == rng.integers(2)] -= rng.uniform(6, 40)
+    phases = rng.uniform(0, 2 * np.pi, len(orders))
+    turns = 2 * np.pi * hertz / RATE * np.arange(n)
+    wave = sum(
+        10 ** (level / 20) * np.sin(order * turns + phase)
+        for order, level, phase in zip(orders, db, phases, strict=True)
+    )
+    return np.asarray(wave / np.sqrt(np.mean(np.square(wave)) + 1e-12), np.float32)
+
+
 def joined(sounds: Iterator[Samples], fade_s: float = 0.25) -> Iterator[Samples]:
     """Sound after sound, each faded into the next with equal power; a second at a time."""
     fade = int(fade_s * RATE)

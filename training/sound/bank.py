@@ -19,6 +19,10 @@ FEW, MIXED = 5, 0.75
 """A crowd of which there are fewer recordings is mixed this often: of one recording a recording is learnt."""
 
 
+HUMMING = 0.15
+"""So many rooms hum with the mains: what a microphone's cable picks up is no microwave oven."""
+
+
 class DrySound(NamedTuple):
     """A dry sound for a scene, and what it is labelled with."""
 
@@ -88,6 +92,12 @@ class Library:
 
     def room(self, rng: Generator, n: int, level_db: float) -> Samples:
         """(n,) of a room in which nothing sounds, recorded or made, at this level in dBFS."""
+        room = self._still(rng, n, level_db)
+        if rng.random() < HUMMING:
+            room += augment.hum(rng, n) * np.float32(10 ** (rng.uniform(-65, -18) / 20))
+        return room
+
+    def _still(self, rng: Generator, n: int, level_db: float) -> Samples:
         tone = self._lull(rng) if rng.random() < 0.4 else None
         if tone is None and self.quiet and rng.random() < 0.4:
             tone = self.tone(rng)
