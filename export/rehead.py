@@ -48,7 +48,7 @@ HEAD = HeadSettings(homes=0.4, at_home=True, hours=4, takes=3)
 GREATEST = 64
 """Of an int8 weight: seven bits, as quantize.py has them."""
 KEPT = 0.5
-"""Share of the old head: LOG, "The head alone, again (1.7)"."""
+"""Share of the old head: LOG, "The head alone, again"."""
 
 
 def refit(

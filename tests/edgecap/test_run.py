@@ -53,23 +53,22 @@ def test_the_wire_and_the_file_say_the_same(bundle: Path, sounds: Path) -> None:
     assert parts[0] == parts[1] != []
 
 
+def on_a_pipe(bundle: Path) -> list[str]:
+    """`edgecap run` of what comes on standard input."""
+    run = [sys.executable, "-m", "edgecap", "run", "--source", "stdin"]
+    return [*run, "--bundle", str(bundle), *publishing()]
+
+
 def test_a_pipe_is_a_source(bundle: Path) -> None:
     pcm = (np.concatenate([dog(1), silence(2)]) * 32767).astype("<i2").tobytes()
-    command = [
-        sys.executable,
-        "-m",
-        "edgecap",
-        "run",
-        "--source",
-        "stdin",
-        "--bundle",
-        str(bundle),
-        *publishing(),
-    ]
-    done = subprocess.run(command, input=pcm, capture_output=True, cwd=ROOT, timeout=60, check=False)
+    done = subprocess.run(
+        on_a_pipe(bundle), input=pcm, capture_output=True, cwd=ROOT, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().rstrip().endswith("  A dog barks.")  # a plain line: local time, the sentence
-    empty = subprocess.run(command, input=b"", capture_output=True, cwd=ROOT, timeout=60, check=False)
+    empty = subprocess.run(
+        on_a_pipe(bundle), input=b"", capture_output=True, cwd=ROOT, timeout=60, check=False
+    )
     assert empty.returncode == 65
     assert b"Nothing came on standard input" in empty.stderr
 
@@ -132,19 +131,8 @@ def test_a_demo_beside_a_running_daemon_takes_other_ports(bundle: Path) -> None:
 @pytest.fixture
 def daemon(bundle: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`edgecap run` on a pipe that stays open and silent."""
-    command = [
-        sys.executable,
-        "-m",
-        "edgecap",
-        "run",
-        "--source",
-        "stdin",
-        "--bundle",
-        str(bundle),
-        *publishing(),
-    ]
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+        on_a_pipe(bundle), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
     )  # fmt: skip
     yield process
     process.kill()

@@ -133,6 +133,26 @@ def test_a_crowd_is_mixed_from_single_voices_where_none_was_recorded(composer: C
     assert 0 < np.abs(rooms).max() < 0.2
 
 
+def test_a_sound_at_home_comes_last_and_its_noise_lies_under_all_of_it(composer: Composer) -> None:
+    noises = 0
+    for seed in range(24):
+        scene, again = (composer.at_home(np.random.default_rng(seed)) for _ in range(2))
+        assert np.array_equal(scene.samples, again.samples)
+        assert len(scene.samples) % CHUNK_SAMPLES == 0
+        assert np.abs(scene.samples).max() <= 1.0
+        *under, sound = scene.events
+        assert sound.foreground
+        assert sound.labels
+        assert sound.active.any()
+        assert sound.level_db <= -14
+        for noise in under:
+            assert not noise.foreground
+            assert noise.active[0]
+            assert -25.1 <= noise.level_db - sound.level_db <= 3.1
+            noises += 1
+    assert 0 < noises < 24
+
+
 def test_a_training_goes_on_from_a_bundles_encoder(tmp_path: Path) -> None:
     """What ships is int8, and torch takes it up: the same embeddings, to what rounding activations costs.
     What a training kept comes back to the last half-precision digit."""

@@ -53,3 +53,16 @@ def test_a_room_that_is_not_asked_for_is_drawn_as_it_always_was() -> None:
     assert response[0] == pytest.approx(0.683988, rel=1e-5)
     assert response[[2000, 4000, 8000]] == pytest.approx([2.991423e-4, 2.224565e-3, -4.048537e-4], rel=1e-4)
     assert rng.uniform() == pytest.approx(0.7174711988)  # and leaves the generator where it did
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_hum_is_multiples_of_the_mains_and_nothing_else(seed: int) -> None:
+    wave = augment.hum(np.random.default_rng(seed), 4 * RATE)
+    assert np.sqrt(np.mean(np.square(wave))) == pytest.approx(1.0, rel=1e-3)
+    power = np.square(np.abs(np.fft.rfft(wave * np.hanning(len(wave)))))
+    hertz = np.arange(len(power)) / 4
+    # A thousandth of its pitch off, and two bins of the window's own.
+    near = np.min(
+        [np.abs(hertz % mains - mains * (hertz % mains > mains / 2)) for mains in (50.0, 60.0)], axis=0
+    )
+    assert power[near <= 1.0 + hertz / 500].sum() > 0.999 * power.sum()
