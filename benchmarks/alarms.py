@@ -90,7 +90,8 @@ def compose(stage: Stage, trial: Trial) -> tuple[Samples, int]:
     signal = _signal(stage, rng, trial)
     lead = int((LEAD_S + rng.uniform(0, 0.32)) * RATE)
     if bounds := ROOMS.get(trial.condition):
-        signal = augment.reverberate(signal, room(rng, rng.uniform(*bounds[0]), rng.uniform(*bounds[1])))
+        response = augment.room_response(rng, rng.uniform(*bounds[0]), rng.uniform(*bounds[1]))
+        signal = augment.reverberate(signal, response)
     elif trial.condition.endswith(" dB"):
         signal = augment.reverberate(signal, augment.room_response(rng))
     samples = np.zeros(lead + len(signal), np.float32)
@@ -102,20 +103,6 @@ def compose(stage: Stage, trial: Trial) -> tuple[Samples, int]:
     samples += augment.noise(rng, len(samples)) * np.float32(10 ** (FLOOR_DB / 20))
     samples *= np.float32(min(1.0, 0.95 / float(np.abs(samples).max())))
     return samples, lead
-
-
-def room(rng: Generator, rt60_s: float, drr_db: float) -> Samples:
-    """(n,) an impulse response, energy 1: the direct sound, then noise that dies away, darker with time."""
-    n = int(rt60_s * RATE)
-    time = np.arange(n) / RATE
-    white = rng.normal(size=n)
-    dark = np.convolve(white, np.ones(9) / 3.0, "same")
-    blend = np.exp(-time / (0.3 * rt60_s))
-    tail = (white * blend + dark * (1 - blend)) * 10 ** (-3 * time / rt60_s)
-    tail[: int(rng.uniform(0.002, 0.01) * RATE)] = 0
-    tail *= 10 ** (-drr_db / 20) / np.sqrt(np.sum(tail**2))
-    tail[0] = 1.0
-    return np.asarray(tail / np.sqrt(np.sum(tail**2)), np.float32)
 
 
 def _signal(stage: Stage, rng: Generator, trial: Trial) -> Samples:

@@ -76,7 +76,7 @@ class HeadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     takes: Annotated[int, Meta(ge=1)] = 4
     """How often each clip is heard: first as recorded, then with another speed, room and microphone."""
     at_home: bool = False
-    """Other takes are in rooms as they are, near and far, and over steady sounds."""
+    """Other takes are at home (`Composer.as_at_home`)."""
     count: Annotated[int, Meta(ge=1)] = 6000
     """Pairs of sounds, where they have a weight."""
     opinion: Annotated[float, Meta(ge=0, le=1)] = 0.5
@@ -130,7 +130,7 @@ def train_head(
                     clips,
                     progress,
                     takes=settings.takes,
-                    retake=lived_in(composer.library) if settings.at_home else None,
+                    retake=lived_in(composer) if settings.at_home else None,
                 ),
                 room_embeddings(encoder, composer, settings.hours, settings.seed, progress),
                 lasting_embeddings(encoder, composer, settings.hours, settings.seed, progress),

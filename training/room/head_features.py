@@ -16,7 +16,7 @@ from ..frontend import LogMel
 from ..loop import Progress
 from ..models.convnext import CausalConvNeXt
 from ..sound import augment
-from ..sound.bank import DrySound, Library, excerpt
+from ..sound.bank import DrySound, excerpt
 from ..sound.compose import Composer, Shares, Stream
 from .encoder import Batches
 
@@ -38,9 +38,7 @@ PAIR_CHUNKS = 16
 """Chunks of a pair of sounds, the first of hiss: 5.1 s."""
 
 LEAD = 3
-"""Chunks in which a noise is heard before the sound."""
-FAR_DB = (-10.0, 12.0)
-"""Direct sound over the room's, where rooms are as they are: from across a hard room to near by."""
+"""Chunks of a home that are heard before the sound."""
 
 
 class Take(NamedTuple):
@@ -318,24 +316,13 @@ def nearby(rng: Generator, sound: Samples) -> Take:
     return Take(sound, _onset(sound))
 
 
-def lived_in(library: Library) -> Retake:
-    """Retakes in homes: three in five in a room, near to the sound or far from it; every other one over a
-    steady sound, which begins a second before and is as loud at the most."""
+def lived_in(composer: Composer) -> Retake:
+    """Retakes in homes, as composed streams have them: what the room holds besides begins a second before."""
 
     def retake(rng: Generator, sound: Samples) -> Take:
         sound = augment.change_speed(sound, rng.uniform(0.9, 1.1))
-        sound = sound * np.float32(10 ** (rng.uniform(-18, 3) / 20))
-        if rng.random() < 0.6:
-            sound = augment.reverberate(sound, augment.room_response(rng, drr_db=rng.uniform(*FAR_DB)))
-        onset = _onset(sound)
-        if rng.random() >= 0.5 or not library.steady:
-            return Take(sound, onset)
-        noise = library.pick_steady(rng)
-        heard = np.pad(sound, (LEAD * CHUNK_SAMPLES, 0))
-        loop = np.resize(np.roll(noise.samples, int(rng.integers(len(noise.samples)))), len(heard))
-        snr_db = rng.uniform(0, 25)
-        gain = np.sqrt(np.quantile(_power(sound), 0.95) / max(float(np.mean(_power(loop))), 1e-9))
-        heard += loop * np.float32(gain * 10 ** (-snr_db / 20))
-        return Take(np.clip(heard, -1.0, 1.0), LEAD + onset, noise.labels)
+        scene = composer.as_at_home(rng, DrySound(sound, ()), LEAD * CHUNK_SAMPLES)
+        besides = [label for event in scene.events for label in event.labels]
+        return Take(scene.samples, LEAD + _onset(sound), tuple(besides))
 
     return retake

@@ -151,18 +151,22 @@ class Composer:
         return self.single(rng) if rng.random() < shares.clear else self.scene(rng)
 
     def at_home(self, rng: Generator) -> Scene:
-        """One sound as the other end of a room hears it: reverberant, faint, or over what hums and talks.
-
-        Its level is what reaches the microphone; the noise goes on from the scene's first moment to its last.
-        """
+        """One sound as the other end of a room hears it."""
         name = str(rng.choice(self.library.names, p=self.library.weights))
         lasts = name in CADENCED or (name in STEADY and rng.random() < 0.3)
         dry = self.library.pick(rng, name)
         sound = excerpt(rng, dry, rng.uniform(4.0, 9.0) if lasts else rng.uniform(1.0, 4.5))
+        return self.as_at_home(rng, sound, int(rng.uniform(0.1, 1.0) * RATE))
+
+    def as_at_home(self, rng: Generator, sound: DrySound, start: int) -> Scene:
+        """This sound, from sample `start` on, reverberant, faint, or over what hums and talks.
+
+        Its level is what reaches the microphone; the noise, the event before it, goes on from the scene's
+        first moment to its last.
+        """
         if rng.random() < WET:
             response = augment.room_response(rng, rng.uniform(*RT60_S), rng.uniform(*DRR_DB))
             sound = sound._replace(samples=augment.reverberate(sound.samples, response))
-        start = int(rng.uniform(0.1, 1.0) * RATE)
         chunks = -(-(start + len(sound.samples)) // CHUNK_SAMPLES) + int(rng.integers(0, 3))
         n = chunks * CHUNK_SAMPLES
         level_db = rng.uniform(-52, -14)

@@ -185,7 +185,7 @@ def test_pairs_are_of_unlike_sounds_that_both_are_heard(composer: Composer) -> N
 def test_at_home_a_sound_is_over_another_that_is_no_rival_of_it(composer: Composer) -> None:
     encoder = CausalConvNeXt("nano", 32, len(composer.labels)).eval()
     clips = composer.library.corpus.split("train")
-    taken = clip_embeddings(encoder, composer, clips, takes=6, retake=lived_in(composer.library))
+    taken = clip_embeddings(encoder, composer, clips, takes=6, retake=lived_in(composer))
     near = clip_embeddings(encoder, composer, clips)
     n = len(near.label)
     assert torch.equal(taken.others[:n], near.others)

@@ -148,7 +148,7 @@ class Listener:
         ))  # fmt: skip
         takes = [part("clips", 1, lambda: features.clip_embeddings(encoder, composer, clips))]
         if others:
-            retake = features.lived_in(composer.library) if at_home else features.nearby
+            retake = features.lived_in(composer) if at_home else features.nearby
             takes.append(part("at home" if at_home else "near by", others, lambda: features.clip_embeddings(
                 encoder, composer, clips, takes=others, clean=0, retake=retake
             )))  # fmt: skip
