@@ -12,8 +12,12 @@ from edgecap.runtime.model.bundle import Bundle
 from edgecap.training.data.corpus import Corpus, open_corpus
 from edgecap.training.papers import ears, trial
 from edgecap.training.papers.ears import Ear
+from edgecap.training.papers.retrieval import RetrievalRecipe, table_rows
 from edgecap.training.papers.scenes import choose, hear, open_scenes, padded
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound, write_plans
+from edgecap.training.recipe import read_recipe
+
+RECIPES = Path(__file__).parents[3] / "training" / "recipes"
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +118,16 @@ def test_a_table_is_run_once_and_says_what_the_claims_are_worth(tmp_path: Path) 
     with pytest.raises(UsageError, match="no row 'graph'"):
         made.only(["graph"])
     assert [trial.note_look(tmp_path, "made", "test", ["self"]) for _ in range(2)] == [1, 2]
+
+
+def test_no_two_rows_of_the_retrieval_table_are_one_training() -> None:
+    recipe = read_recipe(RECIPES / "retrieval-small.yaml")
+    assert isinstance(recipe, RetrievalRecipe)
+    rows = table_rows(recipe)
+    assert len(rows) == 8
+    assert len(set(map(repr, rows.values()))) == len(rows)
+    matched = {row: each.matches for row, each in rows.items() if each.loss == "supervised"}
+    assert matched == {
+        "ours: self, supervised, same clip": "clip",
+        "ours: self, supervised, same sounds": "says",
+    }
