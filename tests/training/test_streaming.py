@@ -153,3 +153,20 @@ def test_sizes(size: str, mels: int, parameters: int, tensors: int, floats: int)
     state = encoder.initial_state()
     assert sum(p.numel() for p in encoder.parameters()) == parameters
     assert (len(state), sum(t.numel() for t in state.values())) == (tensors, floats)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 9), st.integers(1, 6), st.integers(0, 2**16))
+def test_the_quick_gradients_of_a_depthwise_convolution_are_torchs_own(
+    batch: int, channels: int, times: int, mels: int, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    layer = CausalDepthwise(channels).double()
+    x = torch.randn(batch, channels, times, mels, dtype=torch.float64, requires_grad=True)
+    wanted = torch.randn(batch, channels, times, mels, dtype=torch.float64)
+    found = []
+    for mode in (True, False):  # in training mode by our own function, else by torch's
+        y = layer.train(mode)(x)
+        found.append((y, *torch.autograd.grad((y * wanted).sum(), (x, layer.weight, layer.bias))))
+    for ours, torchs in zip(*found, strict=True):
+        assert torch.allclose(ours, torchs, rtol=1e-9, atol=1e-9)

@@ -73,6 +73,12 @@ JUDGED = 8
 """Chunks whose mean vector is judged: 2.6 s. The classifier was made for means; on single chunks it errs."""
 RARE = -4.5
 """Logit of a sound at random: about one chunk in ninety."""
+FIRST_SEGMENTS, FITTED_SEGMENTS = 3, 30
+"""Of each stream, from which statistics are taken; and the line to the teacher's vectors."""
+SETTLED = 4
+"""Chunks after a start from nothing that say little."""
+RIDGE = 0.1
+"""Of that line, in mean squares of an embedding's numbers."""
 RESTARTED = 0.1
 """Share of streams that forget what they heard before a segment, as after the edge's start."""
 
@@ -158,7 +164,7 @@ def train_encoder(
     stochastic_depth(encoder, settings.drop_path)
     model.train()
     encoder.bn0.eval()  # its statistics are the data's, once: a stream has no batch
-    lesson = Lesson(model, teacher, settings, workers)
+    lesson, front_end = Lesson(model, teacher, settings, workers), LogMel(encoder.mels)
     shares = Shares(settings.warnings, settings.homes, settings.clear)
 
     def batches(begin: int) -> Iterable[tuple[Tensor, ...]]:
@@ -168,10 +174,11 @@ def train_encoder(
             Stream(composer, np.random.default_rng(seed), settings.chunks, shares) for seed in seeds[:-1]
         ]
         if not begin:
-            _set_statistics(model, lesson.front_end, teacher, streams, is_new)
+            _set_statistics(model, front_end, teacher, streams, is_new)
         lesson.begin(np.random.default_rng(seeds[-1]))
-        # A process composes what comes next: a thread would hold the interpreter while the net learns.
-        return DataLoader(Batches(streams), batch_size=None, num_workers=1)
+        # A process composes what comes next, and its teacher hears it: a thread would hold the interpreter
+        # while the net learns.
+        return DataLoader(Heard(Batches(streams), front_end, teacher), batch_size=None, num_workers=1)
 
     groups = decayed(model, settings.weight_decay)
     fit(model, batches, lesson, Stage(
@@ -191,7 +198,6 @@ class Lesson:
     def __init__(
         self, model: Distiller, teacher: Teacher | None, settings: EncoderSettings, workers: Team
     ) -> None:
-        self.front_end = LogMel(model.encoder.mels)
         self._model, self._teacher, self._settings = model, teacher, settings
         self._device = workers.device
         self._is_half = is_half(workers.device, settings.bfloat16)
@@ -204,11 +210,11 @@ class Lesson:
         self._state = self._model.encoder.initial_state(batch)
 
     def __call__(self, batch: tuple[Tensor, ...]) -> Loss:
-        """batch: samples (B, n); heard and weight (B, k, sounds)."""
-        samples, heard, weight = batch
+        """batch: of `Heard`."""
+        log_mel, heard, weight, *vectors = batch
         model, settings, device = self._model, self._settings, self._device
         with torch.no_grad():
-            log_mel = self._microphones(self.front_end(samples)).to(device)
+            log_mel = self._microphones(log_mel).to(device)
             restart = torch.from_numpy(self._rng.random(settings.batch) < RESTARTED).to(device)
             state = {
                 name: (tensor * ~restart[:, None, None, None]).contiguous(memory_format=torch.channels_last)
@@ -222,15 +228,15 @@ class Lesson:
         figures = {"sounds": loss.detach()}
         if self._teacher is None:
             return loss, figures
-        vectors = self._teacher.sequence(samples)[:, : settings.chunks]
+        (right,) = vectors
         imitated = model.imitate(embeddings)
         mean, deviation = model.scale
-        near = F.mse_loss(imitated, (vectors.to(device) - mean) / deviation)
+        near = F.mse_loss(imitated, (right.to(device) - mean) / deviation)
         loss = loss + settings.vectors * near
         figures["vectors"] = near.detach()
         if settings.judgement:
             raw = (imitated * deviation + mean).cpu()
-            apart = judgement_loss(self._teacher.classify, raw, vectors)
+            apart = judgement_loss(self._teacher.classify, raw, right)
             loss = loss + settings.judgement * apart.to(device)
             figures["judgement"] = apart.detach()
         return loss, figures
@@ -248,18 +254,35 @@ class Batches(IterableDataset[tuple[Tensor, ...]]):
             yield tuple(torch.from_numpy(np.stack(part)) for part in parts)
 
 
+class Heard(IterableDataset[tuple[Tensor, ...]]):
+    """The same as the net and its teacher hear it: log-mel (B, T, mels), targets and weights (B, k, sounds),
+    and with a teacher its vectors (B, k, 384)."""
+
+    def __init__(self, batches: Batches, front_end: LogMel, teacher: Teacher | None) -> None:
+        self._batches, self._front_end, self._teacher = batches, front_end, teacher
+
+    @torch.no_grad()
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        for samples, heard, weight in self._batches:
+            vectors = [self._teacher.sequence(samples)[:, : heard.shape[1]]] if self._teacher else []
+            yield (self._front_end(samples), heard, weight, *vectors)
+
+
 @torch.no_grad()
 def _set_statistics(
     model: Distiller, front_end: LogMel, teacher: Teacher | None, streams: list[Stream], is_new: bool
 ) -> None:
     """Mean and deviation of the teacher's vectors, and a new encoder's bn0 and bias, from the streams' first
-    segments.
+    segments; of an encoder that goes on, what imitates the vectors.
 
     bn0 gets the mean and variance per mel bin; the head is set to silence: most sounds are silent most of the
     time. Where the biases don't say so from the start, the embedding learns it instead, as one huge constant,
     and hears little else from then on.
     """
-    samples = torch.from_numpy(np.stack([samples for stream in streams for samples, _ in islice(stream, 3)]))
+    segments = FIRST_SEGMENTS if is_new else FITTED_SEGMENTS
+    samples = torch.from_numpy(
+        np.stack([samples for stream in streams for samples, _ in islice(stream, segments)])
+    )
     if is_new:
         log_mel = torch.cat([front_end(row[None])[0] for row in samples])
         mean, variance = model.encoder.bn0.running_mean, model.encoder.bn0.running_var
@@ -269,5 +292,27 @@ def _set_statistics(
         variance.copy_(log_mel.var(0) + 1.0)
         nn.init.constant_(model.encoder.head.bias, RARE)
     if teacher:
-        vectors = torch.cat([teacher.sequence(row[None])[0] for row in samples])
-        model.scale.copy_(torch.stack([vectors.mean(0), vectors.std(0) + 1e-3]))
+        vectors = torch.cat(
+            [teacher.sequence(row[None])[:, : len(samples[0]) // CHUNK_SAMPLES] for row in samples]
+        )
+        model.scale.copy_(torch.stack([vectors.flatten(0, 1).mean(0), vectors.flatten(0, 1).std(0) + 1e-3]))
+        if not is_new:
+            heard = torch.cat([model.encoder(front_end(row[None]))[0] for row in samples])
+            _imitate_at_once(model, heard, vectors)
+
+
+def _imitate_at_once(model: Distiller, embeddings: Tensor, vectors: Tensor) -> None:
+    """The straight line from embeddings (n, k, width) to vectors (n, k, 384), by least squares with a ridge.
+
+    A line that began at random would first pull the encoder, which knows much, to wherever it points.
+    """
+    mean, deviation = model.scale
+    x = model.encoder.norm(embeddings)[:, SETTLED:].flatten(0, 1)
+    y = ((vectors - mean) / deviation)[:, SETTLED:].flatten(0, 1)
+    centre = x.mean(0)
+    moved = x - centre
+    square = moved.T @ moved
+    square += RIDGE * square.diagonal().mean() * torch.eye(len(square))
+    weight = torch.linalg.solve(square, moved.T @ (y - y.mean(0))).T
+    model.vectors.weight.copy_(weight)
+    model.vectors.bias.copy_(y.mean(0) - weight @ centre)

@@ -5,6 +5,7 @@ of a moment depends on what follows. It is used on windows, in training and as a
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -33,11 +34,9 @@ class Teacher:
                 f"{folder} holds no mn04.onnx", fix="name the folder of the teacher's weights"
             )
         self.digest = made_from.of_files(folder / "mn04.onnx", folder / "frontend.onnx")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self._net = onnxruntime.InferenceSession(
-            str(folder / "mn04.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        self._net = folder / "mn04.onnx"
+        self._threads = threads
+        self._opened: tuple[int, onnxruntime.InferenceSession] | None = None
         weights = {
             tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
             for model in (onnx.load(folder / "mn04.onnx"), onnx.load(folder / "frontend.onnx"))
@@ -52,6 +51,17 @@ class Teacher:
         window[112:912] = torch.hann_window(800, periodic=False)
         self._window = window
 
+    def _session(self) -> onnxruntime.InferenceSession:
+        """This process's own: what a process has that another was forked from has none of its threads."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = self._threads
+            session = onnxruntime.InferenceSession(
+                str(self._net), options, providers=["CPUExecutionProvider"]
+            )
+            self._opened = os.getpid(), session
+        return self._opened[1]
+
     def log_mel(self, samples: Tensor) -> Tensor:
         """(B, n) float32 at 32 kHz -> (B, 128, 1 + (n - 1) // 320), its README's front end, steps 1 to 7."""
         emphasised = samples[:, 1:] - 0.97 * samples[:, :-1]
@@ -64,7 +74,7 @@ class Teacher:
     def sequence(self, samples: Tensor) -> Tensor:
         """(B, n) -> (B, steps, 384), one vector every 320 ms."""
         log_mel = self.log_mel(samples)[:, None].numpy()
-        (sequence,) = self._net.run(["sequence"], {"logmel": log_mel})
+        (sequence,) = self._session().run(["sequence"], {"logmel": log_mel})
         return torch.from_numpy(sequence)
 
     def classify(self, vectors: Tensor) -> Tensor:
@@ -75,7 +85,7 @@ class Teacher:
     def scores(self, samples: Tensor) -> NDArray[np.float32]:
         """(B, n) -> (B, 527) scores of whole windows, as the published network gives them."""
         log_mel = self.log_mel(samples)[:, None].numpy()
-        (scores,) = self._net.run(["scores"], {"logmel": log_mel})
+        (scores,) = self._session().run(["scores"], {"logmel": log_mel})
         return np.asarray(scores, dtype=np.float32)
 
 
