@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import torch
 
+from ..runtime.errors import ConfigError
 from ..runtime.model.manifest import Calibration, Thresholds
 from ..runtime.model.manifest import Label as BundleLabel
 from . import made_from
@@ -61,7 +62,11 @@ def train(
     with workers.leader_first():
         corpus = open_corpus(corpus_folder, cache, progress)
     allows = LICENCES[recipe.sources]
-    clips = corpus.split("train", allows)
+    if strange := set(recipe.leave_out) - {label.name for label in corpus.labels}:
+        raise ConfigError(
+            f"leave_out: the corpus has no label {sorted(strange)[0]}", fix="labels.csv has their names"
+        )
+    clips = [clip for clip in corpus.split("train", allows) if clip.label not in recipe.leave_out]
     labels = sound_labels(corpus, clips)
     composer = Composer(corpus, clips, labels)
     plans = open_plans(scenes) if scenes else []

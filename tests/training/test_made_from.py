@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from edgecap.cli import app
 from edgecap.export.checkpoint import read_checkpoint
 from edgecap.export.export import describe_bundle
-from edgecap.runtime.errors import DataError, UsageError
+from edgecap.runtime.errors import ConfigError, DataError, UsageError
 from edgecap.training import made_from
 from edgecap.training.data.corpus import open_corpus
 from edgecap.training.models.convnext import CausalConvNeXt
@@ -200,6 +200,18 @@ def test_an_encoder_of_other_sounds_is_refused(finished: Path, tmp_path: Path) -
         UsageError, match=r"encoder-1 was made .*: sounds\.corpus changed; sounds\.clips changed"
     ):
         train(small(), other, None, finished, tmp_path / "cache")
+
+
+def test_a_label_that_is_left_out_is_not_taught(corpus: Path, tmp_path: Path) -> None:
+    without = msgspec.structs.replace(small(), leave_out=("rain",), text_stage=None)
+    folder = train(without, corpus, None, tmp_path / "run", tmp_path / "cache")
+    labels = (folder / "labels.csv").read_text()
+    assert "dog_bark" in labels
+    assert "rain" not in labels
+    with pytest.raises(ConfigError, match="leave_out: the corpus has no label hail"):
+        train(
+            msgspec.structs.replace(without, leave_out=("hail",)), corpus, None, tmp_path, tmp_path / "cache"
+        )
 
 
 def test_clips_are_decoded_again_where_a_file_changed(tmp_path: Path) -> None:

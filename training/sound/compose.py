@@ -120,7 +120,7 @@ class Composer:
                 samples += augment.noise(rng, n) * np.float32(10 ** (rng.uniform(-45, -22) / 20))
             return Scene(samples, events)
         count = int(rng.choice([1, 2, 3, 4], p=[0.3, 0.35, 0.22, 0.13]))
-        if rng.random() < 0.3:
+        if rng.random() < 0.3 and self.library.steady:
             sound = self.library.pick_steady(rng)
             sound = DrySound(np.resize(sound.samples, n), sound.labels)
             events.append(self._place(samples, sound, 0, rng.uniform(-48, -26), False))
