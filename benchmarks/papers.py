@@ -19,7 +19,7 @@ import torch
 from edgecap.runtime.errors import EdgecapError
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.training.data.corpus import Split, open_corpus
-from edgecap.training.papers import blat_tables, clip_aac, edtc_table, retrieval
+from edgecap.training.papers import blat_tables, clip_aac, edtc_table, retrieval, written
 from edgecap.training.papers import trial as trials
 from edgecap.training.papers.shelf import Shelf
 from edgecap.training.papers.trial import Trial
@@ -29,6 +29,7 @@ TRIALS: dict[str, Callable[[Shelf, Any, Split, int | None], Trial]] = {
     "blat:captions": blat_tables.captions_table,
     "blat:pairs": blat_tables.pairs_table,
     "blat:unseen": blat_tables.unseen_table,
+    "blat:written": written.written_table,
     "clip-aac": clip_aac.small_table,
     "edtc": edtc_table.small_table,
     "retrieval": retrieval.small_table,

@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -283,12 +284,15 @@ def test_a_rehearsal_that_does_not_learn_numbers_is_refused() -> None:
 def test_a_teacher_adds_what_is_true_and_new() -> None:
     """Not what names another sound, nor names none, nor what people said already."""
     from edgecap.training.evaluation.metrics.words import Names
-    from edgecap.training.papers.edtc_teacher import taught
+    from edgecap.training.papers.written import added
     from tests.made_corpus import LABELS
 
     rain = PlannedSound("rain", (Piece("rain-0", 0, 16_000, 0, 16_000),), -30.0)
     plan = Plan("1", "rain falls", "rain", 5, 1, -60.0, (rain,))
     said = ["rain is falling", "a dog barks and rain falls", "nothing of the kind", "rain falls"]
-    found = taught([plan] * 4, said, Names(LABELS))
-    assert [each.others for each in found.plans] == [("rain is falling",), (), (), ()]
+    plans = [
+        msgspec.structs.replace(plan, id=str(number)) for number in range(5)
+    ]  # of the last none was said
+    found = added(plans, dict(zip("0123", said, strict=True)), Names(LABELS))
+    assert [each.others for each in found.plans] == [("rain is falling",), (), (), (), ()]
     assert found.kept == 1
