@@ -180,6 +180,7 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         said = heard_sentences(arguments, plans)
     found = added(plans, said, Names(corpus.labels))
+    arguments.output.mkdir(parents=True, exist_ok=True)
     write_plans(arguments.output, found.plans)
     print(f"{arguments.output}: {found.kept} of {len(plans)} scenes have a sentence more")
 

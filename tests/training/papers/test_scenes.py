@@ -10,11 +10,11 @@ from edgecap.runtime.audio import CHUNK_SAMPLES, RATE, Samples
 from edgecap.runtime.errors import DataError, InputMissingError, UsageError
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.training.data.corpus import Corpus, open_corpus
-from edgecap.training.papers import ears, trial
+from edgecap.training.papers import ears, trial, written
 from edgecap.training.papers.ears import Ear
 from edgecap.training.papers.retrieval import RetrievalRecipe, table_rows
 from edgecap.training.papers.scenes import choose, hear, open_scenes, padded
-from edgecap.training.prepare.plan import Piece, Plan, PlannedSound, write_plans
+from edgecap.training.prepare.plan import Piece, Plan, PlannedSound, open_plans, write_plans
 from edgecap.training.recipe import read_recipe
 
 RECIPES = Path(__file__).parents[3] / "training" / "recipes"
@@ -131,3 +131,25 @@ def test_no_two_rows_of_the_retrieval_table_are_one_training() -> None:
         "ours: self, supervised, same clip": "clip",
         "ours: self, supervised, same sounds": "says",
     }
+
+
+def test_what_was_written_of_tags_joins_the_scenes_where_it_is_true(
+    corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plans").mkdir()
+    write_plans(tmp_path / "plans", [plan(0), plan(1), plan(2)])
+    sentences = tmp_path / "synthetic.json"
+    sentences.write_text('{"made:0": "rain is falling", "made:1": "a dog barks"}')
+    command = ["written", str(sentences), "--corpus", str(corpus_folder), "--scenes", str(tmp_path / "plans")]
+    command += ["--cache", str(tmp_path / "cache"), "-o", str(tmp_path / "taught")]
+    monkeypatch.setattr("sys.argv", command)
+    written.main()
+    assert "1 of 3 scenes" in capsys.readouterr().out
+    others = [each.others for each in open_plans(tmp_path / "taught")]
+    assert others == [("it rains", "rain is falling"), ("it rains",), ("it rains",)]
+    sentences.write_text("[1]")
+    with pytest.raises(SystemExit, match=r"synthetic\.json holds no sentences by a scene's id"):
+        written.main()
+    monkeypatch.setattr("sys.argv", ["written", str(tmp_path), *command[2:]])
+    with pytest.raises(SystemExit, match="Name --weights"):
+        written.main()
