@@ -174,7 +174,7 @@ def train_decoder(
         right = (logits.argmax(-1) == tokens[:, 1:])[tokens[:, 1:] > 0].float().mean()
         return value, {"tokens_right": right}
 
-    model.adapter.train_memory()
+    model.adapter.requires_grad_(False).train_memory()
     speaker.requires_grad_(True).train()
     judge = Judge(score=score, every=settings.judge_every) if score else None
     _train(speaker, segments, run, settings, loss, progress, judge)
