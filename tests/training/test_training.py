@@ -18,7 +18,14 @@ from edgecap.training.models.convnext import CausalConvNeXt
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound
 from edgecap.training.recipe import read_recipe
 from edgecap.training.room import stream_features as segments
-from edgecap.training.room.encoder import EncoderSettings, judgement_loss, train_encoder
+from edgecap.training.room.encoder import (
+    Distiller,
+    EncoderSettings,
+    _imitate_at_once,
+    judgement_loss,
+    train_encoder,
+)
+from edgecap.training.room.teacher import WIDTH
 from edgecap.training.room.warm_start import begin_from, keep_encoder, of_bundle, open_start
 from edgecap.training.run_folder import Run
 from edgecap.training.sound import signals
@@ -387,3 +394,19 @@ def test_a_free_caption_begins_with_a_token_of_its_own() -> None:
     assert free[1:] == ours[1:]
     assert tokenizer.words[free[0]] == FREE
     assert tokenizer.words[ours[0]] == "<bos>"
+
+
+def test_a_training_that_goes_on_begins_with_the_best_line_to_the_teachers_vectors() -> None:
+    torch.manual_seed(0)
+    model = Distiller(CausalConvNeXt("nano", 32, 3)).eval()
+    embeddings = torch.randn(20, 16, model.encoder.width)
+    line = torch.nn.Linear(model.encoder.width, WIDTH).requires_grad_(False)
+    with torch.no_grad():
+        vectors = 5.0 + 3.0 * line(model.encoder.norm(embeddings))
+        model.scale.copy_(torch.stack([vectors.flatten(0, 1).mean(0), vectors.flatten(0, 1).std(0)]))
+        right = (vectors - model.scale[0]) / model.scale[1]
+        before = (model.imitate(embeddings) - right).square().mean()
+        _imitate_at_once(model, embeddings, vectors)
+        after = (model.imitate(embeddings) - right).square().mean()
+    assert before > 0.9  # as bad as saying nothing
+    assert after < 0.05  # but for the ridge

@@ -17,7 +17,15 @@ from ..loop import Progress
 from ..models.edtc import Edtc, new_bart
 from ..run_folder import Run
 from ..tokenizer import PAD
-from .edtc import EdtcRecipe, caption_clips, own_language, scene_batches, scene_clips, train_captioner
+from .edtc import (
+    EdtcRecipe,
+    Language,
+    caption_clips,
+    own_language,
+    scene_batches,
+    scene_clips,
+    train_captioner,
+)
 from .scenes import Scenes
 from .shelf import Shelf
 from .trial import Claim, Trial
@@ -54,24 +62,32 @@ def recipe_of(recipe: EdtcRecipe, row: str, seed: int) -> EdtcRecipe:
     return replace(recipe, ears=ears, model=model, checks=0, seed=seed)
 
 
+def raised(
+    recipe: EdtcRecipe, scenes: Scenes, steps: int | None, run: Run, progress: Progress
+) -> tuple[Edtc, Language]:
+    """A row's captioner, taught with these scenes, and its words. steps: not the recipe's epochs."""
+    torch.manual_seed(recipe.seed)
+    clips = scene_clips(scenes, recipe.ears, recipe.model.steps)
+    language = own_language(recipe, [said for captions in clips.captions for said in captions])
+    assert language.tokenizer is not None
+    model = Edtc(recipe.model, new_bart(recipe.model.bart, len(language.tokenizer)))
+    model.standardise(clips.heard(range(len(clips.captions))))
+    batches = scene_batches(clips, recipe, language, recipe.seed)
+    per_epoch = max(1, len(clips.captions) // recipe.batch)
+    if steps:
+        recipe, per_epoch = replace(recipe, epochs=1), steps
+    train_captioner(model, recipe, batches, per_epoch, PAD, run, lambda: 0.0, progress)
+    return model, language
+
+
 def small_table(shelf: Shelf, recipe: EdtcRecipe, split: Split, steps: int | None = None) -> Trial:
     """The table over a shelf's scenes: CIDEr-D to people's captions, and how well the sounds are named."""
     taught, held_out = shelf.scenes("train", THREE), shelf.scenes(split, THREE).some(SCORED)
     names = Names(shelf.corpus.labels)
 
     def score(row: str, seed: int, folder: Path, progress: Progress) -> Mapping[str, NDArray[np.float64]]:
-        torch.manual_seed(seed)
         settings = recipe_of(recipe, row, seed)
-        clips = scene_clips(taught, settings.ears, settings.model.steps)
-        language = own_language(settings, [said for captions in clips.captions for said in captions])
-        assert language.tokenizer is not None
-        model = Edtc(settings.model, new_bart(settings.model.bart, len(language.tokenizer)))
-        model.standardise(clips.heard(range(len(clips.captions))))
-        batches, run = scene_batches(clips, settings, language, seed), Run(folder, "captioner")
-        per_epoch = max(1, len(clips.captions) // settings.batch)
-        if steps:
-            settings, per_epoch = replace(settings, epochs=1), steps
-        train_captioner(model, settings, batches, per_epoch, PAD, run, lambda: 0.0, progress)
+        model, language = raised(settings, taught, steps, Run(folder, "captioner"), progress)
         asked = scene_clips(held_out, settings.ears, settings.model.steps)
         said = caption_clips(model, asked, language.decode, settings.beam)
         references = [[tokenise(one) for one in captions] for captions in asked.captions]

@@ -13,33 +13,29 @@ teacher that invents would teach to invent.
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import torch
 import yaml
-from msgspec.structs import replace
 from torch import Tensor
 
 from ...runtime.errors import DataError, EdgecapError, InputMissingError
 from ...runtime.model.bundle import Bundle
-from ..data.corpus import Split, open_corpus
+from ..data.corpus import Corpus, Split, open_corpus
 from ..evaluation.metrics.words import Names, related
 from ..loop import Progress
 from ..models import edtc_files
-from ..models.edtc import Edtc, new_bart
 from ..prepare.plan import Plan, open_plans, write_plans
 from ..run_folder import Run
-from ..tokenizer import PAD
-from . import ears, joint
+from . import joint
 from .blat import BlatRecipe
 from .blat_small import describe, tag_names, tags_of, teach
 from .captioning import Taught
-from .edtc import EdtcRecipe, caption_clips, own_language, scene_batches, scene_clips, train_captioner
-from .edtc_table import THREE, recipe_of
+from .edtc import EdtcRecipe, caption_clips, scene_clips
+from .edtc_table import THREE, raised, recipe_of
 from .scenes import Scenes, hear, open_scenes
 from .shelf import Shelf
 from .trial import ONCE, Claim, Scores, Trial
@@ -99,16 +95,8 @@ def written_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | N
 
     def edtcs(few: Scenes, seed: int, run: Run, progress: Progress) -> list[str]:
         settings = recipe_of(edtc_small(), "mean of three", seed)
-        clips = scene_clips(few, settings.ears, settings.model.steps)
-        language = own_language(settings, [said for captions in clips.captions for said in captions])
-        assert language.tokenizer is not None
-        torch.manual_seed(seed)
-        model = Edtc(settings.model, new_bart(settings.model.bart, len(language.tokenizer)))
-        model.standardise(clips.heard(range(len(clips.captions))))
-        batches = scene_batches(clips, settings, language, seed)
-        per_epoch = steps or round(settings.epochs * len(train.plans) / settings.batch)
-        settings = replace(settings, epochs=1)
-        train_captioner(model, settings, batches, per_epoch, PAD, run, lambda: 0.0, progress)
+        long = steps or round(settings.epochs * len(train.plans) / settings.batch)
+        model, language = raised(settings, few, long, run, progress)
         return caption_clips(
             model, scene_clips(train, settings.ears, settings.model.steps), language.decode, 1
         )
@@ -139,7 +127,10 @@ def written_table(shelf: Shelf, recipe: BlatRecipe, split: Split, steps: int | N
     return Trial(
         paper="written", rows={row: {"row": row, **settings} for row in (PEOPLE, BLATS, EDTCS, ALL)},
         score=score, claims=claims,
-        causes={"steps": steps or 0, "heard": shelf.heard(("train",), THREE)},
+        causes={
+            "steps": steps or 0, "heard": shelf.heard(("train",), THREE),
+            "asked": shelf.heard((split,), ("ours",)),
+        },
     )  # fmt: skip
 
 
@@ -178,7 +169,7 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.weights is None:
         raise InputMissingError("EDTC's captioner hears the scenes", fix="name --weights")
     else:
-        said = heard_sentences(arguments, plans)
+        said = heard_sentences(arguments, corpus, plans)
     found = added(plans, said, Names(corpus.labels))
     arguments.output.mkdir(parents=True, exist_ok=True)
     write_plans(arguments.output, found.plans)
@@ -195,17 +186,13 @@ def read_sentences(path: Path) -> dict[str, str]:
         raise DataError(f"{path} holds no sentences by a scene's id", why=str(error)) from error
 
 
-def heard_sentences(arguments: argparse.Namespace, plans: Sequence[Plan]) -> dict[str, str]:
+def heard_sentences(arguments: argparse.Namespace, corpus: Corpus, plans: Sequence[Plan]) -> dict[str, str]:
     """Plan's id -> what EDTC's captioner says of it."""
     model, head, tokenizer = edtc_files.load(arguments.captioner)
-    corpus = open_corpus(arguments.corpus, arguments.cache)
-    makers: dict[str, Callable[[], ears.Ear]] = {
-        "ours": lambda: ears.ours(Bundle.open(arguments.bundle)),
-        "mn04": lambda: ears.mn04(arguments.weights),
-        "yamnet": lambda: ears.yamnet(arguments.weights),
-    }
+    bundle = Bundle.open(arguments.bundle)
+    shelf = Shelf(corpus, arguments.scenes, arguments.weights, bundle, arguments.output)
     heard = arguments.output / "heard"
-    hear(corpus, "train", plans, [makers[ear]() for ear in head.ears], heard)
+    hear(corpus, "train", plans, [shelf.ear(ear) for ear in head.ears], heard)
     scenes = open_scenes("train", plans, head.ears, heard)
 
     def decode(tokens: Tensor) -> list[str]:
