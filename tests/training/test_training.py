@@ -1,6 +1,7 @@
 """Training, start to end at the smallest size, on a corpus made here; and what decides what is taught."""
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from edgecap.training.run_folder import Run
 from edgecap.training.sound import signals
 from edgecap.training.sound import templates as captions
 from edgecap.training.sound.bank import DrySound, lull, sound_labels
-from edgecap.training.sound.compose import Composer, Scene, Stream
+from edgecap.training.sound.compose import Composer, Scene, Shares, Stream
 from edgecap.training.sound.taxonomy import CADENCED
 from edgecap.training.tokenizer import FREE, build_tokenizer
 from edgecap.training.train import train
@@ -157,7 +158,23 @@ def test_a_sound_at_home_comes_last_and_its_noise_lies_under_all_of_it(composer:
             assert noise.active[0]
             assert -25.1 <= noise.level_db - sound.level_db <= 3.1
             noises += 1
+        assert scene.near is not None
+        before = slice(0, int(np.flatnonzero(sound.active)[0]) * CHUNK_SAMPLES)
+        far, near = (float(np.mean(each[before] ** 2)) for each in (scene.samples, scene.near))
+        if under:  # the teacher stands beside the sound: what else there is reaches it by 12 dB less
+            assert far * 10**-1.25 < near < far
+        else:
+            assert near == pytest.approx(far, rel=0.1)
     assert 0 < noises < 24
+
+
+def test_a_stream_goes_on_from_near_as_it_does_from_across_the_room(composer: Composer) -> None:
+    stream = Stream(composer, np.random.default_rng(3), 16, Shares(homes=0.5))
+    segments = list(islice(stream, 20))
+    assert all(segment.near.shape == segment.samples.shape for segment in segments)
+    same = [np.array_equal(segment.near, segment.samples) for segment in segments]
+    assert any(same)
+    assert not all(same)
 
 
 def test_a_training_goes_on_from_a_bundles_encoder(tmp_path: Path) -> None:
@@ -223,7 +240,7 @@ def test_streams_are_reproducible_and_cut_scenes_without_loss(composer: Composer
     def cut(chunks: int, segments: int) -> tuple[np.ndarray, np.ndarray]:
         stream = iter(Stream(composer, np.random.default_rng(3), chunks))
         parts = [next(stream) for _ in range(segments)]
-        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1].heard for p in parts])
+        return np.concatenate([p.samples for p in parts]), np.concatenate([p.targets.heard for p in parts])
 
     samples, heard = cut(10, 6)
     others, likewise = cut(15, 4)

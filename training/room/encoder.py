@@ -5,7 +5,9 @@ to the next, so that it is trained in the regime it lives in. Losses per 320 ms 
 - sounds: binary cross-entropy on the labels that sound (their times are known, the scenes being ours);
 - vectors: mean squared error to the teacher's 384 numbers, standardised. It hears the very same mixture
   (but for the microphone), at a third of a step's cost. A teacher that hears what the student hears,
-  patiently, teaches best (Beyer et al. 2022, "a good teacher is patient and consistent");
+  patiently, teaches best (Beyer et al. 2022, "a good teacher is patient and consistent"). Where a sound is
+  across a room the teacher stands beside it, for it would itself be misled by echoes and noise (as Watanabe
+  et al. 2017, "Student-teacher network learning with enhanced features", teach speech);
 - judgement: what the teacher's own classifier makes of the student's vectors, against what it makes of its
   own. The squared error counts all 384 directions alike; this one those that tell sounds apart (Yang et al.
   2021, "Knowledge distillation via softmax regression representation learning").
@@ -162,8 +164,7 @@ def train_encoder(
     model = Distiller(encoder).to(workers.device)
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.4 times as fast
     stochastic_depth(encoder, settings.drop_path)
-    model.train()
-    encoder.bn0.eval()  # its statistics are the data's, once: a stream has no batch
+    learning(model)
     lesson, front_end = Lesson(model, teacher, settings, workers), LogMel(encoder.mels)
     shares = Shares(settings.warnings, settings.homes, settings.clear)
 
@@ -190,6 +191,12 @@ def train_encoder(
         run=run, workers=workers, progress=progress,
     ))  # fmt: skip
     model.cpu()
+
+
+def learning(model: Distiller) -> None:
+    """In training mode, but for bn0: its statistics are the data's, once; a stream has no batch."""
+    model.train()
+    model.encoder.bn0.eval()
 
 
 class Lesson:
@@ -243,14 +250,14 @@ class Lesson:
 
 
 class Batches(IterableDataset[tuple[Tensor, ...]]):
-    """Endless (samples, heard, weight) of streams side by side."""
+    """Endless (samples, near, heard, weight) of streams side by side."""
 
     def __init__(self, streams: list[Stream]) -> None:
         self.streams = streams
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         for segments in zip(*self.streams, strict=True):
-            parts = zip(*((samples, *targets) for samples, targets in segments), strict=True)
+            parts = zip(*((s.samples, s.near, *s.targets) for s in segments), strict=True)
             yield tuple(torch.from_numpy(np.stack(part)) for part in parts)
 
 
@@ -263,8 +270,8 @@ class Heard(IterableDataset[tuple[Tensor, ...]]):
 
     @torch.no_grad()
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        for samples, heard, weight in self._batches:
-            vectors = [self._teacher.sequence(samples)[:, : heard.shape[1]]] if self._teacher else []
+        for samples, near, heard, weight in self._batches:
+            vectors = [self._teacher.sequence(near)[:, : heard.shape[1]]] if self._teacher else []
             yield (self._front_end(samples), heard, weight, *vectors)
 
 
@@ -280,9 +287,9 @@ def _set_statistics(
     and hears little else from then on.
     """
     segments = FIRST_SEGMENTS if is_new else FITTED_SEGMENTS
-    samples = torch.from_numpy(
-        np.stack([samples for stream in streams for samples, _ in islice(stream, segments)])
-    )
+    first = [segment for stream in streams for segment in islice(stream, segments)]
+    samples = torch.from_numpy(np.stack([segment.samples for segment in first]))
+    near = torch.from_numpy(np.stack([segment.near for segment in first]))
     if is_new:
         log_mel = torch.cat([front_end(row[None])[0] for row in samples])
         mean, variance = model.encoder.bn0.running_mean, model.encoder.bn0.running_var
@@ -292,13 +299,13 @@ def _set_statistics(
         variance.copy_(log_mel.var(0) + 1.0)
         nn.init.constant_(model.encoder.head.bias, RARE)
     if teacher:
-        vectors = torch.cat(
-            [teacher.sequence(row[None])[:, : len(samples[0]) // CHUNK_SAMPLES] for row in samples]
-        )
+        vectors = torch.cat([teacher.sequence(row[None])[:, : len(row) // CHUNK_SAMPLES] for row in near])
         model.scale.copy_(torch.stack([vectors.flatten(0, 1).mean(0), vectors.flatten(0, 1).std(0) + 1e-3]))
         if not is_new:
+            model.eval()  # whole, without stochastic depth
             heard = torch.cat([model.encoder(front_end(row[None]))[0] for row in samples])
             _imitate_at_once(model, heard, vectors)
+            learning(model)
 
 
 def _imitate_at_once(model: Distiller, embeddings: Tensor, vectors: Tensor) -> None:

@@ -125,7 +125,7 @@ def stream_embeddings(
     front_end, state = LogMel(encoder.mels), encoder.initial_state(STREAMS)
     cuts = max(1, round(hours * 3600 * RATE / (STREAMS * CHUNKS * CHUNK_SAMPLES)))
     parts: list[tuple[Tensor, ...]] = []
-    for done, (samples, heard, weight) in enumerate(islice(Batches(streams), cuts), 1):
+    for done, (samples, _, heard, weight) in enumerate(islice(Batches(streams), cuts), 1):
         (embeddings, _), state = encoder.step(front_end(samples), state)
         known = heard.flatten(0, 1).bool(), weight.flatten(0, 1).bool()
         parts.append((encoder.norm(embeddings).flatten(0, 1).half(), *known))

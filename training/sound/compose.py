@@ -32,6 +32,8 @@ RT60_S, DRR_DB = (0.2, 1.2), (-10.0, 12.0)
 """Of rooms in homes: from a bedroom to a bathroom, from across it to a step away."""
 WET, NOISY = 0.7, 0.6
 """Of the sounds at home, so many are heard in a room, and so many over noise."""
+FAINTER_DB = 12.0
+"""From near, noise is fainter by this much than from across the room."""
 FLOOR_DB = -35.0
 """Below its loudest moment by this much, an event is not sounding."""
 MASKED_DB = -15.0
@@ -55,6 +57,8 @@ class Scene(NamedTuple):
 
     samples: Samples
     events: list[Event]
+    near: Samples | None = None
+    """The same moments as from beside the sound: dry, its noise fainter. None: as in `samples`."""
 
 
 class Targets(NamedTuple):
@@ -69,8 +73,13 @@ def _pairs(relation: Mapping[str, set[str]], index: Mapping[str, int]) -> Iterat
         yield from ((index[name], index[o]) for o in sorted(others) if name in index and o in index)
 
 
-Segment = tuple[Samples, Targets]
-"""A cut of a stream: (chunks x 10,240,) samples and what sounds in each chunk."""
+class Segment(NamedTuple):
+    """A cut of a stream: (chunks x 10,240,) samples, the same from near (`Scene.near`), and what sounds in
+    each chunk."""
+
+    samples: Samples
+    near: Samples
+    targets: Targets
 
 
 class Shares(NamedTuple):
@@ -164,6 +173,7 @@ class Composer:
         Its level is what reaches the microphone; the noise, the event before it, goes on from the scene's
         first moment to its last.
         """
+        dry = sound
         if rng.random() < WET:
             response = augment.room_response(rng, rng.uniform(*RT60_S), rng.uniform(*DRR_DB))
             sound = sound._replace(samples=augment.reverberate(sound.samples, response))
@@ -171,12 +181,15 @@ class Composer:
         n = chunks * CHUNK_SAMPLES
         level_db = rng.uniform(-52, -14)
         samples = self.library.room(rng, n, min(rng.uniform(-85, -50), level_db - 12))
+        near = samples.copy()
         events = []
         if rng.random() < NOISY:
-            noise = self._noise(rng, n)
-            events.append(self._place(samples, noise, 0, level_db - rng.uniform(-3, 25), False))
+            noise, noise_db = self._noise(rng, n), level_db - rng.uniform(-3, 25)
+            events.append(self._place(samples, noise, 0, noise_db, False))
+            self._place(near, noise, 0, noise_db - FAINTER_DB, False)
         events.append(self._place(samples, sound, start, level_db, True))
-        return Scene(np.clip(samples, -1.0, 1.0), events)
+        self._place(near, dry, start, level_db, True)
+        return Scene(np.clip(samples, -1.0, 1.0), events, np.clip(near, -1.0, 1.0))
 
     def _noise(self, rng: Generator, n: int) -> DrySound:
         """(n,) of what a home has in the background: a steady sound, voices, hiss, or voices over hiss."""
@@ -307,19 +320,16 @@ class Stream:
         self.composer, self.rng, self.chunks, self.shares = composer, rng, chunks, shares
 
     def __iter__(self) -> Iterator[Segment]:
-        samples = np.zeros(0, np.float32)
-        kept: Targets | None = None
         cut = self.chunks * CHUNK_SAMPLES
+        samples, near = np.zeros(0, np.float32), np.zeros(0, np.float32)
+        empty = np.zeros((0, len(self.composer.labels)), np.float32)
+        kept = Targets(empty, empty)
         while True:
             while len(samples) < cut:
                 scene = self.composer.draw(self.rng, self.shares)
-                targets = self.composer.targets(scene)
                 samples = np.concatenate([samples, scene.samples])
-                kept = (
-                    targets
-                    if kept is None
-                    else Targets(*map(np.concatenate, zip(kept, targets, strict=True)))
-                )
-            assert kept is not None
-            yield samples[:cut], Targets(*(part[: self.chunks] for part in kept))
-            samples, kept = samples[cut:], Targets(*(part[self.chunks :] for part in kept))
+                near = np.concatenate([near, scene.samples if scene.near is None else scene.near])
+                kept = Targets(*map(np.concatenate, zip(kept, self.composer.targets(scene), strict=True)))
+            yield Segment(samples[:cut], near[:cut], Targets(*(part[: self.chunks] for part in kept)))
+            samples, near = samples[cut:], near[cut:]
+            kept = Targets(*(part[self.chunks :] for part in kept))
