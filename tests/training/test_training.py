@@ -159,8 +159,10 @@ def test_a_sound_at_home_comes_last_and_its_noise_lies_under_all_of_it(composer:
             assert -25.1 <= noise.level_db - sound.level_db <= 3.1
             noises += 1
         assert scene.near is not None
-        before = slice(0, int(np.flatnonzero(sound.active)[0]) * CHUNK_SAMPLES)
-        far, near = (float(np.mean(each[before] ** 2)) for each in (scene.samples, scene.near))
+        quiet = int(np.flatnonzero(sound.active)[0]) * CHUNK_SAMPLES
+        if not quiet:
+            continue
+        far, near = (float(np.mean(each[:quiet] ** 2)) for each in (scene.samples, scene.near))
         if under:  # the teacher stands beside the sound: what else there is reaches it by 12 dB less
             assert far * 10**-1.25 < near < far
         else:
