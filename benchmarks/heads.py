@@ -2,6 +2,10 @@
 
     python benchmarks/heads.py room-small --corpus CLIPS --weights WEIGHTS --folder runs/heads
     python benchmarks/heads.py room-small --corpus CLIPS --folder runs/heads --variants "as shipped; wide"
+    python benchmarks/heads.py room-small --corpus CLIPS --recipe RECIPE --trunk runs/room/encoder.safetensors
+
+Variants depart from the recipe's head stage. --trunk: an encoder that a training kept, in the place of the
+bundle's.
 
 What the bundle's trunk hears is kept in FOLDER and heard again only where something in it has changed:
 training clips as training/room/head_features.py takes them, near by and at home; pairs of sounds; composed
@@ -33,15 +37,16 @@ from torch import Tensor, nn
 
 from edgecap.runtime.audio import RATE
 from edgecap.runtime.hearing.segment import EVIDENCE, USUAL
-from edgecap.runtime.model.bundle import Bundle
+from edgecap.training import made_from
 from edgecap.training.data.licences import may_ship
 from edgecap.training.evaluation.context import open_stage
 from edgecap.training.evaluation.sounds.trunk import Amounts, Heard, Held, Listener, some_of_each
 from edgecap.training.models.convnext import CausalConvNeXt
-from edgecap.training.room.head import HeadSettings, fit_head
-from edgecap.training.room.warm_start import begin_from, of_bundle
+from edgecap.training.recipe import Recipe, read_recipe
+from edgecap.training.room.head import HeadSettings, blend, fit_head
+from edgecap.training.room.warm_start import begin_from, open_start
 from edgecap.training.sound.bank import sound_labels
-from edgecap.training.sound.compose import Composer
+from edgecap.training.sound.compose import Composer, Shares
 from edgecap.training.sound.taxonomy import SYNTHETIC_SHARE
 from edgecap.training.sound.templates import sayable
 
@@ -70,6 +75,7 @@ class Variant(NamedTuple):
 PAIRS, HOME, WIDE = {"pairs": 2.0}, {"at_home": True}, {"learning_rate": 0.005}
 VARIANTS = {
     "as shipped": Variant(),
+    "fitted alone": Variant({"kept": 0.0}),
     "pairs 1": Variant({"pairs": 1.0}),
     "pairs 2": Variant(PAIRS),
     "pairs 4": Variant({"pairs": 4.0}),
@@ -82,8 +88,8 @@ VARIANTS = {
     "at home, pairs, teachers": Variant(HOME | PAIRS, opinion=True),
     "at home, pairs, teachers, wide": Variant(HOME | PAIRS | WIDE, hidden=256, opinion=True),
 }
-BUNDLE = "bundle"
-"""The bundle's own head, as it is."""
+OWN = "the trunk's own"
+"""Its head, as it came."""
 
 
 def evidence(head: nn.Module, heard: Heard) -> list[Tensor]:
@@ -183,7 +189,7 @@ def figures(judged: Judged, held: Held, names: list[str]) -> Figures:
 
 def table(found: dict[str, Figures], thresholds: dict[str, float], first: str) -> str:
     """Markdown: values with intervals; below, differences to the first variant, bold where not by chance."""
-    base = found.get(first, found[BUNDLE])
+    base = found.get(first, found[OWN])
     head = f"| head | threshold | {' | '.join(COLUMNS)} |\n|---|---:|{'---:|' * len(COLUMNS)}\n"
     values, changes = head, head
     for name, each in found.items():
@@ -214,6 +220,8 @@ def main() -> None:
     parser.add_argument("bundle", help="its trunk hears")
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    parser.add_argument("--recipe", type=Path, default=Path("training/recipes/room-small.yaml"))
+    parser.add_argument("--trunk", default="", help="an encoder.safetensors that hears in its place")
     parser.add_argument("--weights", type=Path, help="of the public nets, for variants with teachers")
     parser.add_argument("--folder", type=Path, default=Path("runs/heads"), help="where embeddings are kept")
     parser.add_argument("--variants", default="; ".join(VARIANTS))
@@ -240,12 +248,14 @@ def main() -> None:
     places = {name.strip(): HEARD_IN[name.strip()] for name in arguments.places.split(";")}
     torch.set_num_threads(1)
     stage = open_stage(arguments.bundle, arguments.corpus, arguments.cache)
-    clips = stage.corpus.split("train", may_ship)
+    recipe = read_recipe(arguments.recipe)
+    assert isinstance(recipe, Recipe)
+    base = recipe.head_stage or HeadSettings()
+    clips = [c for c in stage.corpus.split("train", may_ship) if c.label not in recipe.leave_out]
     labels = sound_labels(stage.corpus, clips)
     names = [label.name for label in labels]
-    encoder = CausalConvNeXt("atto", 64, len(labels)).eval()
-    bundle = Bundle.open(arguments.bundle)
-    begin_from(encoder, of_bundle(bundle, encoder), labels)
+    encoder = CausalConvNeXt(recipe.size, recipe.mels, len(labels)).eval()
+    begin_from(encoder, open_start(arguments.trunk or arguments.bundle, encoder), labels)
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as in training
     longest = round(arguments.seconds * RATE)
     some = [
@@ -255,8 +265,9 @@ def main() -> None:
     composer = Composer(stage.corpus, some, labels)
     known = sorted((c for c in some if c.label in composer.library.index), key=lambda c: c.stop - c.start)
     amounts = Amounts(*(getattr(arguments, name) for name in Amounts._fields))
-    trunk = bundle.manifest.graphs["encoder"].sha256
-    listener = Listener(stage, encoder, trunk, composer, arguments.folder, amounts, say)
+    listener = Listener(
+        stage, encoder, made_from.of_module(encoder), composer, arguments.folder, amounts, say
+    )
     held = listener.held(places)
     alike = [
         frozenset(group) for label in labels for group in sayable(labels).values() if label.name in group
@@ -265,21 +276,22 @@ def main() -> None:
     say(f"{len(known)} training clips, {len(labels)} labels; {len(held.clips)} validation clips")
     found: dict[str, Figures] = {}
     thresholds: dict[str, float] = {}
-    for name in [BUNDLE, *wanted]:
+    for name in [OWN, *wanted]:
         begin, judged = time.process_time(), []
-        for seed in range(1, arguments.seeds + 1 if name != BUNDLE else 2):
+        for seed in range(1, arguments.seeds + 1 if name != OWN else 2):
             head: nn.Module = encoder.head
-            if name != BUNDLE:
+            if name != OWN:
                 variant = VARIANTS[name]
-                settings = msgspec.structs.replace(
-                    HeadSettings(seed=seed, batch=arguments.batch), **variant.settings
-                )
-                lessons = listener.taught(known, settings.at_home)
+                settings = msgspec.structs.replace(base, seed=seed, batch=arguments.batch, **variant.settings)
+                shares = Shares(settings.warnings, settings.homes, settings.clear)
+                lessons = listener.taught(known, settings.at_home, shares)
                 if variant.opinion:
                     logits = torch.stack([*listener.opinions(known, arguments.weights).values()]).mean(0)
                     opinion = (logits / TEMPERATURE).softmax(1).repeat(arguments.takes, 1)
                     lessons = lessons._replace(clips=lessons.clips._replace(opinion=opinion))
                 head = fit_head(lessons, settings, made, hidden=variant.hidden)
+                if isinstance(head, nn.Linear):
+                    head.load_state_dict(blend(head.state_dict(), encoder.head, settings.kept))
             judged.append(judge(head, held, names, alike, arguments.spoken))
         each = [figures(one, held, names) for one in judged]
         found[name] = Figures(np.mean([f.value for f in each], 0), np.mean([f.drawn for f in each], 0))

@@ -14,7 +14,7 @@ to embeddings that no longer move, and held back, names new recordings better. W
   whether both are there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -141,10 +141,14 @@ def train_head(
             made = composer.library.indices(name for name, share in SYNTHETIC_SHARE.items() if share >= 0.5)
             head = fit_head(taught, settings, made, run, progress)
             run.keep(finished.name, head.state_dict())
-    fitted, own = torch.load(finished, weights_only=True), encoder.head.state_dict()
-    encoder.head.load_state_dict(
-        {name: torch.lerp(tensor, own[name], settings.kept) for name, tensor in fitted.items()}
-    )
+    encoder.head.load_state_dict(blend(torch.load(finished, weights_only=True), encoder.head, settings.kept))
+
+
+def blend(fitted: Mapping[str, Tensor], own: nn.Module, kept: float) -> dict[str, Tensor]:
+    """The state of a head whose logits are a mean of the fitted one's and, by the share `kept`, of the
+    trunk's own."""
+    state = own.state_dict()
+    return {name: torch.lerp(tensor, state[name], kept) for name, tensor in fitted.items()}
 
 
 class Reader(nn.Module):

@@ -33,8 +33,6 @@ from .scenes import Spec, make
 
 BATCH = 16
 """Sounds heard at once."""
-CLEAR, WARNINGS = 0.6, 0.15
-"""Of the composed streams, as HeadSettings has them."""
 
 
 class Amounts(NamedTuple):
@@ -123,8 +121,8 @@ class Listener:
             onsets += [begin // CHUNK_SAMPLES for _, begin in some]
         return Heard(torch.cat(found).clone(), torch.tensor(ends).cumsum(0), torch.tensor(onsets))
 
-    def taught(self, clips: list[Clip], at_home: bool) -> features.Taught:
-        """All that heads are fitted to; other takes of the clips are near by, or at home.
+    def taught(self, clips: list[Clip], at_home: bool, shares: Shares) -> features.Taught:
+        """All that heads are fitted to; other takes of the clips are near by, or at home. shares: of streams.
 
         clips: those known to the composer, the shortest first.
         """
@@ -136,8 +134,9 @@ class Listener:
             return self.kept(name, hear, size=size, clips=known)
 
         hours, others = amounts.hours, amounts.takes - 1
-        streams = part("streams", hours, lambda: features.stream_embeddings(
-            encoder, composer, hours, 1, Shares(WARNINGS, clear=CLEAR)
+        of_which = ", ".join(f"{name} {share:g}" for name, share in shares._asdict().items())
+        streams = part(f"streams, {of_which}", hours, lambda: features.stream_embeddings(
+            encoder, composer, hours, 1, shares
         ))  # fmt: skip
         rooms = part("rooms", hours, lambda: features.room_embeddings(encoder, composer, hours, 1))
         lasting = part("lasting", amounts.lasting, lambda: features.lasting_embeddings(
