@@ -79,7 +79,7 @@ class Listening(Session):
 
     def _describe(self, segment: Segment) -> list[Hypothesis]:
         offered = super()._describe(segment)
-        evidence = segment.evidence()
+        evidence = segment.belief()
         found = choose(offered, evidence, self.labels, self._limits, NOTHING).candidate
         known = [label for label in found.labels if label < len(self._phrases)] if found else []
         place = next((one.semantic for one in offered if one.semantic.size), None)

@@ -20,6 +20,7 @@ from ..runtime.saying.decoder import Vocabulary
 from ..training.models import room, tagger, text
 from ..training.models.convnext import load_public
 from ..training.models.graph import ExportGraph
+from ..training.room.opinion import GRAPH_FILE
 
 ABOUT_FILE = "about.json"
 CARRIED = (LABELS_FILE, TOKENIZER_FILE, VOCABULARY_FILE, "MODEL_CARD.md", "LICENSE")
@@ -50,6 +51,8 @@ class Checkpoint:
     window: int
     files: dict[str, bytes]
     """Of CARRIED, those that are there."""
+    opinion: bytes | None
+    """The graph of the second opinion, which training leaves as it goes on the edge."""
     sha256: str
     """Of the weights."""
     created: str
@@ -80,7 +83,7 @@ def _read_room(folder: Path, windowed: bool) -> Checkpoint:
         if name not in files:
             raise InputMissingError(f"{folder} has no {name}", fix="name the folder that edgecap train wrote")
     _check_sizes(folder, files, model.config)
-    weights = folder / room.TENSORS_FILE
+    weights, opinion = folder / room.TENSORS_FILE, folder / GRAPH_FILE
     return Checkpoint(
         about=about,
         graphs=[
@@ -92,6 +95,7 @@ def _read_room(folder: Path, windowed: bool) -> Checkpoint:
         labels=model.config.sounds,
         window=model.config.adapter.window,
         files=files,
+        opinion=opinion.read_bytes() if opinion.is_file() else None,
         sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
         created=_created(weights),
     )
@@ -124,6 +128,7 @@ def _read_public(path: Path, windowed: bool) -> Checkpoint:
         mels=model.mels,
         labels=sounds,
         window=tagger.COLUMNS,
+        opinion=None,
         files={LABELS_FILE: b"".join(tagger.LABELS.read_bytes().splitlines(keepends=True)[: sounds + 1])},
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         created=_created(path),

@@ -13,7 +13,9 @@ import msgspec
 import torch
 
 from ..runtime.errors import UsageError
-from ..runtime.model.manifest import FORMAT, MANIFEST_FILE, GraphFile, Manifest, audio_contract
+from ..runtime.hearing.opinion import FFT
+from ..runtime.model.manifest import FORMAT, MANIFEST_FILE, GraphFile, Manifest, Tensor, audio_contract
+from ..runtime.model.onnx_file import read_onnx_facts
 from ..training.models.graph import ExportGraph, Extent
 from .calibrate import CALIBRATED, Feeds, record_feeds
 from .checkpoint import Checkpoint, read_checkpoint
@@ -71,6 +73,8 @@ def _export(checkpoint: Path, options: Options, progress: Progress) -> tuple[Man
         for export in (export for export in source.graphs if export.on_gpu):
             progress(f"building {export.graph.name}'s engine")
             engines[export.graph.name] = write_engine(export, *models[export.graph.name], options)
+    if source.opinion:
+        graphs["opinion"] = _opinion(source.labels, source.opinion)
     extra = dict(source.files)
     if options.target == "triton":
         extra |= {
@@ -104,6 +108,18 @@ def _write(
         source, graphs, contents, minutes=options.minutes, sounds=options.sounds, progress=progress
     )
     return files, parity
+
+
+def _opinion(sounds: int, content: bytes) -> tuple[GraphFile, bytes]:
+    """The second opinion, as training left it: for every target the same file, since it is always heard on a
+    CPU, a window now and then."""
+    return GraphFile(
+        file="opinion.onnx",
+        sha256=hashlib.sha256(content).hexdigest(),
+        inputs=(Tensor("power", (1, "frames", FFT // 2 + 1), "float32"),),
+        outputs=(Tensor("scores", (1, sounds), "float32"),),
+        opset=read_onnx_facts(content).opset,
+    ), content
 
 
 class Exporter:

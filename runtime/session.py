@@ -18,6 +18,7 @@ from .errors import UsageError
 from .events import Caption, Event, Heard, HeardSound, Situation
 from .hearing.alarms import Alarms
 from .hearing.hearing import Hearing, HearingState
+from .hearing.opinion import Opinion
 from .hearing.segment import SILENT_DB, Chunk, Segment, Segmenter, levels_db, mean_level_db
 from .model.engine import Engine, Provider
 from .model.manifest import Thresholds
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 SPEAKING = ("adapter", "decoder_prefill", "decoder_step")
 """The graphs that make sentences, in the order of the way; a tagger's bundle has none."""
+OPINION = "opinion"
+"""The graph that is asked for a second opinion; a bundle may have none."""
 MOST_HEARD = 5
 """Sounds that `Session.heard` tells of."""
 LONG_GAP = RATE
@@ -52,6 +55,8 @@ class Model:
     encoder: Engine
     decoder: Decoder | None = None
     """None in a tagger's bundle: what is said of a sound is its own phrase."""
+    opinion: Engine | None = None
+    """What gives a second opinion; None: a bundle without one."""
 
     @classmethod
     def load(cls, bundle: "Bundle", provider: Provider | Literal["auto"] = "auto") -> "Model":
@@ -69,6 +74,9 @@ class Model:
         if speaks:
             adapter, prefill, step = (engines[name] for name in SPEAKING)
             decoder = Decoder(adapter, prefill, step, Vocabulary.parse(bundle.tokenizer()))
+        opinion: Engine | None = None
+        if OPINION in manifest.graphs:  # on the CPU wherever the rest is: a window now and then
+            opinion = Engine(OPINION, bundle.graph(OPINION), manifest.graphs[OPINION])
         return cls(
             mels=manifest.audio.mels,
             window=manifest.window,
@@ -76,6 +84,7 @@ class Model:
             labels=Labels(bundle.labels),
             encoder=engines["encoder"],
             decoder=decoder,
+            opinion=opinion,
         )
 
     def hearing(self) -> Hearing:
@@ -96,6 +105,7 @@ class Session:
         self.hearing = model.hearing()
         self.segmenter = Segmenter(model.window, level, thresholds.novelty, thresholds.segments)
         self.labels, self.decoder = model.labels, model.decoder
+        self.opinion = Opinion(model.opinion) if model.opinion else None
         self.policy = Policy(model.labels, Limits.of(thresholds, options), holds_all)
         self.position = 0
         """Samples so far, lost ones included: where the stream is."""
@@ -128,7 +138,7 @@ class Session:
     def heard(self) -> Heard:
         """What is heard at this moment, and why it is not said. Asking changes nothing."""
         segment = self.segmenter.open
-        scores = segment.evidence() if segment else self._scores
+        scores = segment.belief() if segment else self._scores
         if scores is None:
             return Heard(self.level_db, ())
         surest = np.argsort(-scores, kind="stable")[:MOST_HEARD].tolist()
@@ -218,6 +228,8 @@ class Session:
     def _hear(self, now: int) -> list[Event]:
         """One whole chunk, which ends at sample `now` of the stream, through all stages."""
         self._filled = 0
+        if self.opinion:
+            self.opinion.hear(self._chunk)
         embedding, self._hearing = self.hearing.step(self._chunk, self._hearing)
         self._heard_at, self._scores = now, embedding.scores
         levels = levels_db(self._chunk)
@@ -238,13 +250,18 @@ class Session:
                 self._semantic = packed(self.decoder.place(segment.embeddings()))
             events.append(self._situation(segment, now))
 
-        captions = self.policy.step(now, segment, ended, describe, moved)
+        def consult() -> None:
+            assert segment is not None
+            if self.opinion:
+                segment.take_opinion(self.opinion.ask(segment.count), self.labels.cadences.keys())
+
+        captions = self.policy.step(now, segment, ended, describe, moved, consult)
         return events + captions
 
     def _describe(self, segment: Segment) -> list[Hypothesis]:
         """What may be said of it, best first: where no sentence names the surest sound, its own phrase
         does."""
-        phrases = own_phrases(self.labels, segment.evidence())
+        phrases = own_phrases(self.labels, segment.belief())
         if self.decoder is None:
             return phrases
         offered = self.decoder.describe(segment.embeddings())
@@ -266,7 +283,7 @@ class Session:
         return situation
 
     def _situation(self, segment: Segment, end: int) -> Situation:
-        scores = np.round(segment.evidence(), 4).tolist()
+        scores = np.round(segment.belief(), 4).tolist()
         return Situation(
             id=segment.number, start=segment.start, end=end, semantic=self._semantic, scores=tuple(scores)
         )
@@ -275,6 +292,8 @@ class Session:
         """As before the stream's first sample."""
         self._hearing = self.hearing.initial_state()
         self._scores = None
+        if self.opinion:
+            self.opinion.forget()
 
     def _clean(self, samples: Samples) -> Samples:
         """Finite and within [-1, 1], so that one bad sample can't poison the carried state."""

@@ -30,6 +30,7 @@ from .papers.see import PaperRecipe, smoke_see, train_paper
 from .papers.smoke import Rehearsal
 from .room.encoder import EncoderSettings
 from .room.head import HeadSettings
+from .room.opinion import OpinionSettings
 from .room.see_stages import StageSettings
 from .room.text_side import TextSettings
 
@@ -58,6 +59,9 @@ class Recipe(
     """One after the other, each from where the last one came: first crowded scenes, then clear sounds."""
     head_stage: HeadSettings | None = None
     """The encoder's head fitted again, held back, once its trunk stands still."""
+    opinion_stage: OpinionSettings | None = None
+    """A second opinion: the teacher's net goes along, and what reads our sounds from it is fitted.
+    Without one the bundle has none."""
     semantic_stage: StageSettings = StageSettings()
     decoder_stage: StageSettings = StageSettings(steps=3000)
     text_stage: TextSettings | None = None
@@ -65,6 +69,8 @@ class Recipe(
     confidence: Annotated[float, Meta(ge=0, le=1)] = 0.5
     hedge: Annotated[float, Meta(ge=0, le=1)] = 0.35
     """The thresholds that the bundle comes with: what is said plainly, and what with "Possibly"."""
+    asks: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """The encoder's score from which on the second opinion is asked for."""
     seed: int = 1
 
 

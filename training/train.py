@@ -15,7 +15,7 @@ import msgspec
 import torch
 
 from ..runtime.errors import ConfigError
-from ..runtime.model.manifest import Calibration, Thresholds
+from ..runtime.model.manifest import Calibration, PolicyThresholds, Thresholds
 from ..runtime.model.manifest import Label as BundleLabel
 from . import made_from
 from .data.corpus import Clip, Label, open_corpus
@@ -28,9 +28,11 @@ from .models.checkpoint import write_json
 from .models.gpt import GptConfig
 from .prepare.plan import open_plans
 from .recipe import Recipe
+from .room import opinion
 from .room import stream_features as segments_of
 from .room.encoder import train_encoder
 from .room.head import train_head
+from .room.opinion import train_opinion
 from .room.see_stages import train_decoder, train_semantic
 from .room.teacher import Teacher
 from .room.text_side import train_text
@@ -132,6 +134,12 @@ def train(
     lost = left_out(corpus.split("train"), allows)
     folder = save_checkpoint(model, tokenizer, labels, recipe, clips, lost, output / "model")
     keep_encoder(model.encoder, labels, output / "encoder.safetensors")
+    if recipe.opinion_stage:
+        if teacher is None:
+            raise ConfigError("opinion_stage: there is no teacher", fix="name its weights by --teacher")
+        run = stage("opinion", settings=recipe.opinion_stage, sounds=sounds, teacher=teacher.digest)
+        line = train_opinion(teacher, composer, clips, run, recipe.opinion_stage, progress)
+        (folder / opinion.GRAPH_FILE).write_bytes(opinion.graph_of(teacher, line))
     if recipe.text_stage:
         captions = corpus_folder / "captions" if (corpus_folder / "captions").is_dir() else None
         tables = [captions / f"{name}.csv.gz" for name in recipe.text_stage.captions] if captions else []
@@ -168,7 +176,9 @@ def save_checkpoint(
     about = {
         "name": recipe.name, "version": recipe.version, "licence": recipe.licence,
         "sources": sorted({clip.source for clip in clips}), "licences": licences, "clips": len(clips),
-        "thresholds": msgspec.to_builtins(Thresholds(confidence=recipe.confidence, hedge=recipe.hedge)),
+        "thresholds": msgspec.to_builtins(Thresholds(
+            confidence=recipe.confidence, hedge=recipe.hedge, policy=PolicyThresholds(asks=recipe.asks)
+        )),
         "commit": made_from.commit(), "left_out": lost,
     }  # fmt: skip
     write_json(about, folder / "about.json")

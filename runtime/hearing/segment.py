@@ -7,6 +7,7 @@ for its scores to say.
 """
 
 from collections import deque
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from ..audio import POWER_FLOOR, RATE, Samples
 from ..model.manifest import SegmentThresholds
 from .encoder import Embedding
+from .opinion import agreed
 
 WINDOW = 1280
 """Samples that a level is taken over: 40 ms, the encoder's own column; a knock fills one."""
@@ -87,6 +89,7 @@ class Segment:
         self._vectors: deque[NDArray[np.float32]] = deque(maxlen=window)
         self._scores: deque[NDArray[np.float32]] = deque(maxlen=EVIDENCE)
         self._evidence: NDArray[np.float32] | None = None  # of the chunks so far, once asked for
+        self._opinion: tuple[NDArray[np.float32], Collection[int]] | None = None
         self._past: NDArray[np.float32] | None = None  # running mean of all but the RECENT newest
 
     def add(self, embedding: Embedding) -> None:
@@ -114,13 +117,24 @@ class Segment:
         mean: NDArray[np.float32] = np.mean([*self._vectors][-RECENT:], axis=0)
         return mean
 
+    def take_opinion(self, opinion: NDArray[np.float32], apart: Collection[int]) -> None:
+        """A second opinion of it, (sounds,), which stands until the next; see `opinion.agreed`."""
+        self._opinion = opinion, apart
+
     @property
     def latest(self) -> NDArray[np.float32]:
-        """(sounds,) scores of the newest chunk."""
-        return self._scores[-1]
+        """(sounds,) scores of the newest chunk, with the opinion that stands."""
+        return self._with_opinion(self._scores[-1])
+
+    def belief(self) -> NDArray[np.float32]:
+        """(sounds,) how sure each sound is: the evidence, with the opinion that stands."""
+        return self._with_opinion(self.evidence())
+
+    def _with_opinion(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        return agreed(scores, *self._opinion) if self._opinion else scores
 
     def evidence(self) -> NDArray[np.float32]:
-        """(sounds,) how sure each sound is: the mean of its best scores of the last two seconds.
+        """(sounds,) how sure the encoder is of each: the mean of its best scores of the last two seconds.
 
         Two chunks must agree at first (`agreeing`), so that one wild score convinces nobody; and a single
         knock, over before the second chunk, still counts while the encoder remembers it. Four later on.

@@ -133,6 +133,8 @@ class PolicyThresholds(msgspec.Struct, frozen=True):
     least_log_prob: float = -1.5
     """Mean log-probability of its tokens below which a sentence is not trusted to be one ("someone knocks
     door"), and the sound's own phrase tells it better; chosen by hand (1.6)."""
+    asks: float | None = None
+    """From this score of the encoder on the second opinion is asked for; None: of a bundle without one."""
     echo_chunks: int = 10
     """What did not begin, but stayed when something else faded, may be that thing's echo in the encoder's
     memory: it is told after so many chunks (3.2 s); chosen by hand for a memory of 11 s."""

@@ -142,17 +142,23 @@ class Policy:
         ended: Segment | None,
         describe: Describe,
         moved: Callable[[], None] = lambda: None,
+        consult: Callable[[], None] = lambda: None,
     ) -> list[Caption]:
         """A chunk that ended at sample `now` went by.
 
         segment: the one that is open after it, None where it is quiet. ended: the one that it ended, if any.
         describe: called where a sentence about `segment` is worth its price. moved: called in its place where
-        one would be, had not the caption that stands been sure to stay, whatever the words.
+        one would be, had not the caption that stands been sure to stay, whatever the words. consult: asks for
+        a second opinion of `segment`, before either; where that leaves nothing to be said, neither is called.
         """
         events = self._over(ended) if ended else []
         events += self._chunk(segment, now)
         if segment and self._triggers.check(segment, now, self._open is None) in ASK:
-            if self._may_change(segment.evidence(), now):
+            consult()
+            belief = segment.belief()
+            if self._limits.calibration.probability(float(belief.max()), 0.0) < self._limits.hedge:
+                self._triggers.attempted(segment, now, False, "threshold")
+            elif self._may_change(belief, now):
                 events += self._sentence(describe(), segment, now)
             else:
                 moved()
@@ -202,7 +208,7 @@ class Policy:
             self._cooldown.no_guess(now),
             self._cooldown.suppressed(now),
         )
-        choice = choose(hypotheses, segment.evidence(), self._labels, self._limits, known)
+        choice = choose(hypotheses, segment.belief(), self._labels, self._limits, known)
         before = self._held_here[1] if self._held_here[0] is segment else frozenset()
         self._held.update(choice.held - before)  # once a situation, however often it is described
         self._held_here = segment, before | choice.held
@@ -216,7 +222,7 @@ class Policy:
     def _decide(
         self, candidate: Candidate, semantic: bytes | None, segment: Segment, now: int
     ) -> list[Caption]:
-        evidence = segment.evidence()
+        evidence = segment.belief()
         holding = set(self._comparison(candidate, self._open, evidence)) if self._open else set()
         said = self._take("sentence", holding)
         if said == "nothing":
@@ -292,7 +298,7 @@ class Policy:
         reluctance = policy.reluctance * opened.revisions
         if gain > loss + reluctance:
             return True
-        seen = self._triggers.last_evidence
+        seen = self._triggers.last_belief
         before = np.zeros_like(evidence) if seen is None else seen
         return any(float(evidence[i] - before[i]) > policy.arrival + reluctance for i in added)
 
@@ -306,7 +312,7 @@ class Policy:
             id=str(self._uttered),
             text=candidate.text,
             confidence=round(candidate.probability, 4),
-            sounds=self._listed(segment.evidence()),
+            sounds=self._listed(segment.belief()),
             start=start,
             priority=self._labels.priority(candidate.named),
             semantic=semantic,

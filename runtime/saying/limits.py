@@ -59,6 +59,13 @@ class Limits:
         )
 
     @cached_property
+    def asks(self) -> float:
+        """From this score on it is worth to ask whether anything may be said: the bundle's, where a second
+        opinion may make more of it; else that of `hedge`, below which nothing is said anyway."""
+        named = self.calibration.score_for(self.hedge)
+        return named if self.policy.asks is None else min(self.policy.asks, named)
+
+    @cached_property
     def named(self) -> float:
         """From this score on a sound is listed with the caption: that of `hedge`."""
         return self.calibration.score_for(self.hedge)

@@ -45,7 +45,7 @@ class _LastAttempt:
     """What the last attempt at a sentence went by; another needs a reason."""
 
     segment: Segment
-    evidence: NDArray[np.float32]
+    belief: NDArray[np.float32]
     picture: frozenset[int]
     """The sounds that made up what was heard."""
     mean: NDArray[np.float32]
@@ -72,13 +72,13 @@ class Triggers:
         return self._evident_since
 
     @property
-    def last_evidence(self) -> NDArray[np.float32] | None:
+    def last_belief(self) -> NDArray[np.float32] | None:
         """(sounds,) of the last attempt, in whichever segment."""
-        return self._last.evidence if self._last else None
+        return self._last.belief if self._last else None
 
     def heard(self, segment: Segment, now: int) -> None:
         """A chunk of the open segment went by."""
-        if self._highest(segment) < self._limits.hedge:
+        if float(segment.evidence().max()) < self._limits.asks:
             self._evident_since = None
             if self._last:
                 self._last.picture = frozenset()  # what sounds next has come back
@@ -123,24 +123,24 @@ class Triggers:
     def attempted(self, segment: Segment, now: int, has_said: bool, refusal: Reason) -> None:
         """A sentence was asked for. has_said: an event came of it. refusal: why not, of whatever was not
         said."""
-        evidence = segment.evidence()
+        evidence, belief = segment.evidence(), segment.belief()
         before = self._last if self._last and self._last.segment is segment else None
         picture = self._picture(evidence, before.picture if before else frozenset())
         backoff = 1
         if before and not has_said and picture == before.picture:
             backoff = min(2 * before.backoff, MOST_BACKOFF)
-        self._last = _LastAttempt(segment, evidence, picture, segment.recent(), now, backoff, refusal)
+        self._last = _LastAttempt(segment, belief, picture, segment.recent(), now, backoff, refusal)
 
     def why_not(self, label: int, segment: Segment, now: int, is_silent: bool) -> Reason:
         """Why this sound, which no caption names, is not said."""
-        evidence, last = segment.evidence(), self._last
-        if evidence[label] < self._limits.named:
+        belief, last = segment.belief(), self._last
+        if belief[label] < self._limits.named:
             return "threshold"
         if label in self._cooldown.suppressed(now):
             return "dull"
-        if label in self._cooldown.no_guess(now) and evidence[label] < self._limits.arrives:
+        if label in self._cooldown.no_guess(now) and belief[label] < self._limits.arrives:
             return "guess"
-        if last and last.segment is segment and last.evidence[label] >= self._limits.named:
+        if last and last.segment is segment and last.belief[label] >= self._limits.named:
             return last.refusal
         answer = self.check(segment, now, is_silent)
         if answer == "first" or answer == "changed" or answer == "unsaid" or answer == "moved":

@@ -34,7 +34,8 @@ class Teacher:
                 f"{folder} holds no mn04.onnx", fix="name the folder of the teacher's weights"
             )
         self.digest = made_from.of_files(folder / "mn04.onnx", folder / "frontend.onnx")
-        self._net = folder / "mn04.onnx"
+        self.net = folder / "mn04.onnx"
+        """Its file."""
         self._threads = threads
         self._opened: tuple[int, onnxruntime.InferenceSession] | None = None
         weights = {
@@ -46,7 +47,8 @@ class Teacher:
         self._head = [
             (weights[gemm.input[1]], weights[gemm.input[2]]) for gemm in gemms[-2:]
         ]  # the classifier's two layers
-        self._mel = weights["mel"]  # (128, 513)
+        self.mel = weights["mel"]
+        """(128, 513): bands of a power spectrum."""
         window = torch.zeros(1024)
         window[112:912] = torch.hann_window(800, periodic=False)
         self._window = window
@@ -56,9 +58,7 @@ class Teacher:
         if self._opened is None or self._opened[0] != os.getpid():
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = self._threads
-            session = onnxruntime.InferenceSession(
-                str(self._net), options, providers=["CPUExecutionProvider"]
-            )
+            session = onnxruntime.InferenceSession(str(self.net), options, providers=["CPUExecutionProvider"])
             self._opened = os.getpid(), session
         return self._opened[1]
 
@@ -68,7 +68,7 @@ class Teacher:
         padded = F.pad(emphasised[:, None], (512, 512), mode="reflect")[:, 0]
         spectrum = torch.fft.rfft(padded.unfold(-1, 1024, 320) * self._window)
         power = spectrum.real.square() + spectrum.imag.square()
-        normal: Tensor = ((power @ self._mel.T + 1e-5).log() + 4.5) / 5
+        normal: Tensor = ((power @ self.mel.T + 1e-5).log() + 4.5) / 5
         return normal.transpose(1, 2)
 
     def sequence(self, samples: Tensor) -> Tensor:

@@ -1,0 +1,81 @@
+"""A second opinion: a tagger, asked only where something may be said, that hears the last seconds whole.
+
+    (n, 10240) samples -> power spectra of 25 ms, every 10 ms -> opinion.onnx -> scores of known sounds
+
+It is no part of what runs all day: a window costs milliseconds, once a sentence. The front end is that of
+the net in it, EfficientAT's (Schmid et al. 2023): pre-emphasis 0.97, a Hann window of 800 samples in 1,024,
+hop 320; mel bands, logarithm and net are the graph's.
+"""
+
+from collections import deque
+from collections.abc import Collection
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from ..audio import Samples
+from ..model.engine import Engine
+
+CHUNKS = 16
+"""The longest window: 5.12 s."""
+LEAD = 1
+"""Chunks of what was before the segment that are heard with it."""
+EMPHASIS, FFT, WINDOW, HOP = 0.97, 1024, 800, 320
+NEAREST = 1e-4
+"""A score is no nearer to zero or one than this: no opinion overrules another however sure it is."""
+
+_PAD = (FFT - WINDOW) // 2
+_HANN = np.pad(np.hanning(WINDOW), _PAD).astype(np.float32)
+
+
+def power(samples: Samples) -> NDArray[np.float32]:
+    """(n,) samples -> (1, 1 + (n - 1) // 320, 513) power spectra, the first centred on the first sample."""
+    emphasised = samples[1:] - np.float32(EMPHASIS) * samples[:-1]
+    padded = np.pad(emphasised, FFT // 2, mode="reflect")
+    spectrum = np.fft.rfft(sliding_window_view(padded, FFT)[::HOP] * _HANN)
+    found: NDArray[np.float32] = np.square(spectrum.real) + np.square(spectrum.imag)
+    return found.astype(np.float32, copy=False)[None]
+
+
+class Opinion:
+    """One stream's: it remembers the last seconds of sound, in memory alone, and nothing else."""
+
+    def __init__(self, engine: Engine) -> None:
+        """engine: of `power` (1, frames, 513) -> `scores` (1, sounds). Any number may share it."""
+        self._engine = engine
+        self._recent: deque[Samples] = deque(maxlen=CHUNKS)
+
+    def hear(self, chunk: Samples) -> None:
+        """(10240,) samples went by."""
+        self._recent.append(chunk.copy())
+
+    def forget(self) -> None:
+        """As before the first sample."""
+        self._recent.clear()
+
+    def ask(self, chunks: int) -> NDArray[np.float32]:
+        """(sounds,) scores of the last so many chunks and a lead, as far as they are remembered."""
+        window = np.concatenate(list(self._recent)[-(chunks + LEAD) :])
+        scores: NDArray[np.float32] = self._engine.run({"power": power(window)})["scores"][0]
+        return scores
+
+
+def agreed(
+    evidence: NDArray[np.float32], opinion: NDArray[np.float32], apart: Collection[int]
+) -> NDArray[np.float32]:
+    """(sounds,) both together: the mean of their log-odds, a product of experts (Hinton 2002).
+
+    apart: sounds that are told otherwise, alarms by their cadence: of these, and of what the opinion has no
+    score for, the evidence alone counts.
+    """
+    told = len(opinion)
+    odds = [
+        np.log(p / (1 - p))
+        for p in (np.clip(each, NEAREST, 1 - NEAREST) for each in (evidence[:told], opinion))
+    ]
+    together = evidence.copy()
+    together[:told] = 1 / (1 + np.exp(-(odds[0] + odds[1]) / 2))
+    kept = list(apart)
+    together[kept] = evidence[kept]
+    return together
