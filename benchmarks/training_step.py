@@ -1,6 +1,6 @@
 """Where a step of the encoder's training goes: composing, hearing, the net forward and back.
 
-    python benchmarks/training_step.py training/recipes/room-small-rooms.yaml --corpus CLIPS --teacher MN04
+    python benchmarks/training_step.py training/recipes/room-small.yaml --corpus CLIPS --teacher MN04
 
 CPU milliseconds on one thread, of a batch of the recipe's last encoder stage; a process composes and hears,
 another runs the net. Back once with our gradients of the depthwise convolutions (training/streaming.py) and

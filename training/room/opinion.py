@@ -54,9 +54,11 @@ class OpinionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     rooms: Annotated[int, Meta(ge=1)] = 600
     shares: tuple[float, float, float] = (0.1, 0.4, 0.6)
     """Of scenes: `Shares`."""
+    clips: Annotated[float, Meta(ge=0)] = 12.0
+    """Weight of the clips' loss beside the scenes'; this and what follows as `HeadSettings` has it."""
     decay: Annotated[float, Meta(ge=0)] = 6e-3
-    steps: Annotated[int, Meta(ge=1)] = 300
-    learning_rate: Annotated[float, Meta(gt=0)] = 0.02
+    steps: Annotated[int, Meta(ge=1)] = 600
+    learning_rate: Annotated[float, Meta(gt=0)] = 0.03
     seed: int = 1
 
 
@@ -71,8 +73,8 @@ def train_opinion(
         made = composer.library.indices(name for name, share in SYNTHETIC_SHARE.items() if share >= 0.5)
         taught = hear(teacher, composer, clips, settings, progress)
         head = HeadSettings(
-            decay=settings.decay, steps=settings.steps, learning_rate=settings.learning_rate,
-            seed=settings.seed,
+            clips=settings.clips, decay=settings.decay, steps=settings.steps,
+            learning_rate=settings.learning_rate, seed=settings.seed,
         )  # fmt: skip
         run.keep(finished.name, fit_head(taught, head, made, run, progress).state_dict())
     line.load_state_dict(torch.load(finished, weights_only=True))
