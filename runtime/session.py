@@ -1,6 +1,6 @@
 """The session: samples in, events out. No clock, thread, socket or file inside.
 
-    samples -> front end -> encoder -> alarms -> segmenter -> policy -> (decoder) -> events
+    samples -> front end -> encoder -> alarms -> segmenter -> policy -> (opinion, decoder) -> events
 
 The same samples in any chunking give the same events, bit for bit: samples are gathered to chunks of
 10,240, and every stage sees whole chunks only.
