@@ -61,7 +61,7 @@ class Recipe(
     """The encoder's head fitted again, held back, once its trunk stands still."""
     opinion_stage: OpinionSettings | None = None
     """A second opinion: the teacher's net goes along, and what reads our sounds from it is fitted.
-    Without one the bundle has none."""
+    Without one, or without a teacher, the bundle has none."""
     semantic_stage: StageSettings = StageSettings()
     decoder_stage: StageSettings = StageSettings(steps=3000)
     text_stage: TextSettings | None = None

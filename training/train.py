@@ -134,9 +134,7 @@ def train(
     lost = left_out(corpus.split("train"), allows)
     folder = save_checkpoint(model, tokenizer, labels, recipe, clips, lost, output / "model")
     keep_encoder(model.encoder, labels, output / "encoder.safetensors")
-    if recipe.opinion_stage:
-        if teacher is None:
-            raise ConfigError("opinion_stage: there is no teacher", fix="name its weights by --teacher")
+    if recipe.opinion_stage and teacher:
         run = stage("opinion", settings=recipe.opinion_stage, sounds=sounds, teacher=teacher.digest)
         line = train_opinion(teacher, composer, clips, run, recipe.opinion_stage, progress)
         (folder / opinion.GRAPH_FILE).write_bytes(opinion.graph_of(teacher, line))

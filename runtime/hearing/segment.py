@@ -133,6 +133,11 @@ class Segment:
     def _with_opinion(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         return agreed(scores, *self._opinion) if self._opinion else scores
 
+    @property
+    def is_new(self) -> bool:
+        """Whether it has not settled yet."""
+        return self.count <= self._thresholds.settled
+
     def evidence(self) -> NDArray[np.float32]:
         """(sounds,) how sure the encoder is of each: the mean of its best scores of the last two seconds.
 
@@ -141,7 +146,7 @@ class Segment:
         """
         if self._evidence is None:
             limits = self._thresholds
-            agreeing = limits.agreeing if self.count <= limits.settled else limits.agreeing_later
+            agreeing = limits.agreeing if self.is_new else limits.agreeing_later
             best = np.sort(np.stack(self._scores), axis=0)[-agreeing:]
             self._evidence = best.sum(axis=0) / np.float32(agreeing)
         return self._evidence

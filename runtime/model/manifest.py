@@ -134,7 +134,8 @@ class PolicyThresholds(msgspec.Struct, frozen=True):
     """Mean log-probability of its tokens below which a sentence is not trusted to be one ("someone knocks
     door"), and the sound's own phrase tells it better; chosen by hand (1.6)."""
     asks: float | None = None
-    """From this score of the encoder on the second opinion is asked for; None: of a bundle without one."""
+    """From this score of the encoder on the second opinion is asked for, while a segment is new ("A second
+    opinion" of 2.0, of 0.1, 0.2, 0.3 and 0.35); None: of a bundle without one."""
     echo_chunks: int = 10
     """What did not begin, but stayed when something else faded, may be that thing's echo in the encoder's
     memory: it is told after so many chunks (3.2 s); chosen by hand for a memory of 11 s."""

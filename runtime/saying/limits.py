@@ -60,8 +60,9 @@ class Limits:
 
     @cached_property
     def asks(self) -> float:
-        """From this score on it is worth to ask whether anything may be said: the bundle's, where a second
-        opinion may make more of it; else that of `hedge`, below which nothing is said anyway."""
+        """From this score on it is worth to ask whether anything may be said of a new segment: the bundle's,
+        where a second opinion may make more of it; else that of `hedge`, below which nothing is said anyway,
+        and so it is once a segment has settled: of hours of nothing some moment sounds like thunder."""
         named = self.calibration.score_for(self.hedge)
         return named if self.policy.asks is None else min(self.policy.asks, named)
 

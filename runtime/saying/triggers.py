@@ -78,7 +78,8 @@ class Triggers:
 
     def heard(self, segment: Segment, now: int) -> None:
         """A chunk of the open segment went by."""
-        if float(segment.evidence().max()) < self._limits.asks:
+        asks = self._limits.asks if segment.is_new else self._limits.named
+        if float(segment.evidence().max()) < asks:
             self._evident_since = None
             if self._last:
                 self._last.picture = frozenset()  # what sounds next has come back

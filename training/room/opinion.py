@@ -52,10 +52,13 @@ class OpinionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """How often each clip is heard: first as recorded, then at home."""
     scenes: Annotated[int, Meta(ge=1)] = 3000
     rooms: Annotated[int, Meta(ge=1)] = 600
+    """Windows of empty ones."""
     shares: tuple[float, float, float] = (0.1, 0.4, 0.6)
     """Of scenes: `Shares`."""
     clips: Annotated[float, Meta(ge=0)] = 12.0
-    """Weight of the clips' loss beside the scenes'; this and what follows as `HeadSettings` has it."""
+    nothing: Annotated[float, Meta(ge=0)] = 12.0
+    """Weights of the clips' and the empty rooms' loss beside the scenes'; what follows as `HeadSettings` has
+    it."""
     decay: Annotated[float, Meta(ge=0)] = 6e-3
     steps: Annotated[int, Meta(ge=1)] = 600
     learning_rate: Annotated[float, Meta(gt=0)] = 0.03
@@ -73,7 +76,7 @@ def train_opinion(
         made = composer.library.indices(name for name, share in SYNTHETIC_SHARE.items() if share >= 0.5)
         taught = hear(teacher, composer, clips, settings, progress)
         head = HeadSettings(
-            clips=settings.clips, decay=settings.decay, steps=settings.steps,
+            clips=settings.clips, rooms=settings.nothing, decay=settings.decay, steps=settings.steps,
             learning_rate=settings.learning_rate, seed=settings.seed,
         )  # fmt: skip
         run.keep(finished.name, fit_head(taught, head, made, run, progress).state_dict())
