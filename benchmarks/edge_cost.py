@@ -41,13 +41,14 @@ PARTS = {
     "encoder": ["Encoder.step"],
     "alarms": ["Alarms.step"],
     "levels and segments": ["Segmenter.step", "levels_db"],
+    "second opinion": ["Opinion.hear", "Opinion.ask"],
     "sentences": ["Decoder.describe", "Decoder._next"],
     "policy": ["Policy.heard", "Policy.quiet", "Policy.wants_sentence", "Policy.consider", "Policy.step",
                "Policy.segment_ended", "name_sounds", "own_phrases"],
 }  # fmt: skip
 """Part -> what does it; what a version of edgecap doesn't have is left out."""
-COUNTED = {"asked": "Decoder.describe", "words": "Decoder._next"}
-"""Calls that are counted a second of sound: sentences asked for, and steps of the decoder."""
+COUNTED = {"opinions": "Opinion.ask", "asked": "Decoder.describe", "words": "Decoder._next"}
+"""Calls that are counted a second of sound: opinions and sentences asked for, and steps of the decoder."""
 
 
 def main() -> None:
