@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from edgecap.export.checkpoint import Checkpoint, read_checkpoint
 from edgecap.export.export import describe, describe_bundle, export_bundle
@@ -18,9 +19,13 @@ from edgecap.export.fold import fold_scales
 from edgecap.export.options import Options
 from edgecap.export.parity import Pair, check_parity
 from edgecap.export.to_onnx import to_onnx
+from edgecap.runtime.audio import RATE
 from edgecap.runtime.errors import BundleError, UsageError
 from edgecap.runtime.model.bundle import Bundle
-from edgecap.runtime.session import SPEAKING
+from edgecap.runtime.session import SPEAKING, Model, Session
+from edgecap.training.room.opinion import GRAPH_FILE, graph_of
+from edgecap.training.room.teacher import WIDTH, Teacher
+from tests import tiny_teacher
 
 ROOT = Path(__file__).parents[2]
 GRAPHS = ("encoder", *SPEAKING)
@@ -55,6 +60,21 @@ def test_the_int8_files_stream_close_to_torch(tiny_int8_bundle: Path, tiny_sourc
         assert figures[tensor]["cosine"] > 0.999
     assert figures["encoder.embedding"]["least_cosine"] > 0.99
     assert {graph.precision for graph in bundle.manifest.graphs.values()} == {"int8"}
+
+
+def test_a_second_opinion_goes_along_as_training_left_it(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "model")
+    teacher = Teacher(tiny_teacher.write(tmp_path / "mn04"))
+    sounds = read_checkpoint(folder).labels
+    content = graph_of(teacher, nn.Linear(WIDTH, sounds))
+    (folder / GRAPH_FILE).write_bytes(content)
+    export_bundle(folder, tmp_path / "with", Options(target="onnx", verify=False))
+    bundle = Bundle.open(tmp_path / "with")
+    assert bundle.read(GRAPH_FILE) == content
+    session = Session(Model.load(bundle))
+    assert session.opinion is not None
+    session.push(np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32))
+    assert session.opinion.ask(2).shape == (sounds,)
 
 
 def test_every_length_and_number_of_beams_runs(tiny_bundle: Path, tiny_source: Checkpoint) -> None:
