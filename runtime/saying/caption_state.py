@@ -156,7 +156,7 @@ class Policy:
         if segment and self._triggers.check(segment, now, self._open is None) in ASK:
             consult()
             belief = segment.belief()
-            if self._limits.calibration.probability(float(belief.max()), 0.0) < self._limits.hedge:
+            if float(belief.max()) < self._limits.named:
                 self._triggers.attempted(segment, now, False, "threshold")
             elif self._may_change(belief, now):
                 events += self._sentence(describe(), segment, now)

@@ -30,7 +30,7 @@ from ..sound.compose import Composer, Shares
 from ..sound.taxonomy import SYNTHETIC_SHARE
 from .head import HeadSettings, fit_head
 from .head_features import HISS, ClipEmbeddings, StreamEmbeddings, Stretches, Taught, lived_in
-from .teacher import WIDTH, Teacher
+from .teacher import FLOOR, SCALE, SHIFT, WIDTH, Teacher
 
 LEAST_CHUNKS = 3
 """Of a window, the lead among them."""
@@ -183,8 +183,8 @@ def graph_of(teacher: Teacher, line: nn.Linear) -> bytes:
     """
     net = onnx.load(teacher.net)
     weights = {
-        "mel": teacher.mel.T.numpy(), "floor": np.float32(1e-5), "shift": np.float32(4.5),
-        "scale": np.float32(5.0), "line": line.weight.detach().T.numpy(), "bias": line.bias.detach().numpy(),
+        "mel": teacher.mel.T.numpy(), "floor": FLOOR, "shift": SHIFT, "scale": SCALE,
+        "line": line.weight.detach().T.numpy(), "bias": line.bias.detach().numpy(),
     }  # fmt: skip
     node = helper.make_node
     before = [

@@ -19,10 +19,13 @@ from torch import Tensor
 
 from ...runtime.audio import RATE
 from ...runtime.errors import InputMissingError
+from ...runtime.hearing.opinion import EMPHASIS, FFT, HOP, WINDOW
 from .. import made_from
 from ..data.corpus import Clip, Corpus
 
 WIDTH = 384
+FLOOR, SHIFT, SCALE = 1e-5, 4.5, 5.0
+"""Of its mel bands: (log(bands + FLOOR) + SHIFT) / SCALE."""
 
 
 class Teacher:
@@ -49,9 +52,7 @@ class Teacher:
         ]  # the classifier's two layers
         self.mel = weights["mel"]
         """(128, 513): bands of a power spectrum."""
-        window = torch.zeros(1024)
-        window[112:912] = torch.hann_window(800, periodic=False)
-        self._window = window
+        self._window = F.pad(torch.hann_window(WINDOW, periodic=False), 2 * [(FFT - WINDOW) // 2])
 
     def _session(self) -> onnxruntime.InferenceSession:
         """This process's own: what a process has that another was forked from has none of its threads."""
@@ -64,11 +65,11 @@ class Teacher:
 
     def log_mel(self, samples: Tensor) -> Tensor:
         """(B, n) float32 at 32 kHz -> (B, 128, 1 + (n - 1) // 320), its README's front end, steps 1 to 7."""
-        emphasised = samples[:, 1:] - 0.97 * samples[:, :-1]
-        padded = F.pad(emphasised[:, None], (512, 512), mode="reflect")[:, 0]
-        spectrum = torch.fft.rfft(padded.unfold(-1, 1024, 320) * self._window)
+        emphasised = samples[:, 1:] - EMPHASIS * samples[:, :-1]
+        padded = F.pad(emphasised[:, None], (FFT // 2, FFT // 2), mode="reflect")[:, 0]
+        spectrum = torch.fft.rfft(padded.unfold(-1, FFT, HOP) * self._window)
         power = spectrum.real.square() + spectrum.imag.square()
-        normal: Tensor = ((power @ self.mel.T + 1e-5).log() + 4.5) / 5
+        normal: Tensor = ((power @ self.mel.T + FLOOR).log() + SHIFT) / SCALE
         return normal.transpose(1, 2)
 
     def sequence(self, samples: Tensor) -> Tensor:
