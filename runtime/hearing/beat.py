@@ -4,18 +4,18 @@ Whatever an alarm is made of, it repeats itself: a beep, two tones in turn, a sw
 again and again. So each mel band in which alarms sound is held against itself: where its prominence has an
 autocorrelation near one at some lag, three times over, it beats. Speech, music and birds hardly ever do so
 for eight seconds to the hundredth of a second; and of what does, only a band that stands out and sounds for a
-good part of the time counts, which a clock's tick, a drop or a metronome's click does not. A slow sweep, a
-whoop, is only a moment in each band; there it is the pitch that repeats itself, where one tone glides.
+good part of the time counts, which a clock's tick, a drop or a metronome's click does not. A sweep is only
+a moment in each band, and a room blurs it; there it is the picture of all bands together that repeats itself.
 
     e(t) = a band's prominence, dB, below its loudest (prominence.py), less its mean
     r(l) = sum e(t) e(t + l) / sqrt(sum e(t)² · sum e(t + l)²)
-    evenness = the greatest r(l) beyond its first trough
+    evenness = the greatest r(l) beyond its first trough; together: the sums are over all bands too
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .prominence import STEP_S, STEPS, Past, Prominence, bands_between, below_its_loudest
+from .prominence import ROOM_DB, STEP_S, Past, Prominence, bands_between, below_its_loudest
 
 LOW_HZ, HIGH_HZ = 400.0, 4_500.0
 """Where alarms sound."""
@@ -37,10 +37,9 @@ SHARE = 0.2, 0.9
 """Of the time that a band sounds, at least and at most."""
 PULSE_S = 0.035
 """That a pulse lasts on average, at least."""
-TONE_DB, TONE_SHARE = 10.0, 0.6
-"""What glides stands out by so much, for such a share of the time,"""
-GLIDES_BANDS, LEAPS = 3, 0.1
-"""through so many bands at the least, with leaps of more than two in no more than this share of the steps."""
+TONE_DB, TONE_SHARE, SWEPT_BANDS = 10.0, 0.6, 3
+"""A tone that sweeps stands out by so much, in one band or another, for such a share of the time; it passes
+through so many of them at the least."""
 TROUGH = 0.2
 """An autocorrelation that has not fallen below this shows no beat yet, only that nothing moves fast."""
 
@@ -59,24 +58,22 @@ class Beat:
         The shorter window's lags are shorter than the periods of T3 and T4, which are never even there.
         """
         short, long = (
-            max(self._even(past, steps), self._glide(past, steps)) for steps in map(_steps, WINDOWS_S)
+            max(self._even(past, steps), self._swept(past, steps)) for steps in map(_steps, WINDOWS_S)
         )
         return short, long
 
-    def _glide(self, past: Past, steps: int) -> float:
-        """How evenly one tone has glided up and down."""
+    def _swept(self, past: Past, steps: int) -> float:
+        """How evenly all bands together have repeated what a tone does that passes through them."""
         window = past.prominent[-steps:, self._bands]
-        if window[-3 * STEPS :].max() < TONE_DB:
+        sounds = window.max(axis=1) > TONE_DB
+        if sounds.mean() < TONE_SHARE:
             return 0.0
-        pitch, sounds = window.argmax(axis=1), window.max(axis=1) > TONE_DB
-        if sounds.mean() < TONE_SHARE or not sounds[: round(ENDS * steps)].any():
+        low, high = np.quantile(window[sounds].argmax(axis=1), (0.1, 0.9))
+        if high - low < SWEPT_BANDS:
             return 0.0
-        low, high = np.quantile(pitch[sounds], (0.1, 0.9))
-        leaps = np.abs(np.diff(pitch[sounds])) > 2
-        if high - low < GLIDES_BANDS or leaps.mean() > LEAPS:
-            return 0.0
-        track = np.where(sounds, np.clip(pitch, low, high), low - 1).astype(np.float32)
-        return _evenness(track[:, None], steps // TIMES)
+        envelope = below_its_loudest(np.maximum(window, np.float32(FLOOR_DB)))
+        envelope = np.maximum(envelope, envelope.max() - np.float32(ROOM_DB))
+        return _evenness(envelope, steps // TIMES, together=True)
 
     def _even(self, past: Past, steps: int) -> float:
         sums = past.sums[0, :, self._bands]
@@ -102,14 +99,20 @@ class Beat:
         return _evenness(envelope[:, alike], steps // TIMES) if alike.any() else 0.0
 
 
-def _evenness(envelope: Prominence, longest: int) -> float:
-    """The greatest autocorrelation of (steps, bands) at lags up to the longest, beyond the first trough."""
+def _evenness(envelope: Prominence, longest: int, together: bool = False) -> float:
+    """The greatest autocorrelation of (steps, bands) at lags up to the longest, beyond the first trough.
+
+    together: of all bands as one signal; else of the most even one.
+    """
     moved = envelope - envelope.mean(axis=0)
-    power = np.concatenate([np.zeros((1, moved.shape[1])), np.cumsum(np.square(moved), axis=0)])
     size = 1 << (len(moved) + longest).bit_length()
-    spectrum = np.fft.rfft(moved, size, axis=0)
+    squares = np.square(np.abs(np.fft.rfft(moved, size, axis=0)))
+    energy = np.square(moved)
+    if together:
+        squares, energy = squares.sum(axis=1, keepdims=True), energy.sum(axis=1, keepdims=True)
+    power = np.concatenate([np.zeros((1, energy.shape[1])), np.cumsum(energy, axis=0)])
     lags = np.arange(longest + 1)
-    products = np.fft.irfft(np.square(np.abs(spectrum)), size, axis=0)[: longest + 1]
+    products = np.fft.irfft(squares, size, axis=0)[: longest + 1]
     alike: NDArray[np.float64] = products / np.sqrt(
         power[len(moved) - lags] * (power[-1] - power[lags]) + 1e-9
     )
