@@ -90,6 +90,8 @@ class Segment:
         self._scores: deque[NDArray[np.float32]] = deque(maxlen=EVIDENCE)
         self._evidence: NDArray[np.float32] | None = None  # of the chunks so far, once asked for
         self._opinion: tuple[NDArray[np.float32], Collection[int]] | None = None
+        self._latest: NDArray[np.float32] | None = None  # these two with the opinion, once asked for
+        self._belief: NDArray[np.float32] | None = None
         self._past: NDArray[np.float32] | None = None  # running mean of all but the RECENT newest
 
     def add(self, embedding: Embedding) -> None:
@@ -103,7 +105,7 @@ class Segment:
             leaving = self._vectors[-RECENT]
             weight = 1.0 / min(self.count - RECENT + 1, 16)
             self._past = leaving if self._past is None else self._past + weight * (leaving - self._past)
-        self._evidence = None
+        self._evidence = self._latest = self._belief = None
         self._vectors.append(embedding.vector)
         self._scores.append(embedding.scores)
         self.count += 1
@@ -120,15 +122,20 @@ class Segment:
     def take_opinion(self, opinion: NDArray[np.float32], apart: Collection[int]) -> None:
         """A second opinion of it, (sounds,), which stands until the next; see `opinion.agreed`."""
         self._opinion = opinion, apart
+        self._latest = self._belief = None
 
     @property
     def latest(self) -> NDArray[np.float32]:
         """(sounds,) scores of the newest chunk, with the opinion that stands."""
-        return self._with_opinion(self._scores[-1])
+        if self._latest is None:
+            self._latest = self._with_opinion(self._scores[-1])
+        return self._latest
 
     def belief(self) -> NDArray[np.float32]:
         """(sounds,) how sure each sound is: the evidence, with the opinion that stands."""
-        return self._with_opinion(self.evidence())
+        if self._belief is None:
+            self._belief = self._with_opinion(self.evidence())
+        return self._belief
 
     def _with_opinion(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         return agreed(scores, *self._opinion) if self._opinion else scores

@@ -154,11 +154,12 @@ class Policy:
         events = self._over(ended) if ended else []
         events += self._chunk(segment, now)
         if segment and self._triggers.check(segment, now, self._open is None) in ASK:
-            consult()
+            if self._may_change(segment.evidence(), now, self._limits.asks):
+                consult()
             belief = segment.belief()
             if float(belief.max()) < self._limits.named:
                 self._triggers.attempted(segment, now, False, "threshold")
-            elif self._may_change(belief, now):
+            elif self._may_change(belief, now, self._limits.named):
                 events += self._sentence(describe(), segment, now)
             else:
                 moved()
@@ -251,24 +252,24 @@ class Policy:
         if self._is_better(candidate, opened, evidence):
             yield "better supported"
 
-    def _may_change(self, evidence: Evidence, now: int) -> bool:
+    def _may_change(self, evidence: Evidence, now: int, least: float) -> bool:
         """Whether there is any sentence that would not leave things as they are.
 
         Of a plain caption that stands a sentence changes something only if it is `_is_better`: it adds a
-        sound that is heard well enough to be listed and not suppressed, or it leaves out one that has left.
-        Where there is neither, the decoder need not be asked.
+        sound that is heard well enough (`least`) and not suppressed, or it leaves out one that has left.
+        Where there is neither, neither a second opinion nor the decoder need be asked.
         """
         opened = self._open
         if opened is None or self._state != "stands" or not opened.candidate.is_sure:
             return True
         labels = opened.candidate.labels
-        listed = frozenset(np.flatnonzero(evidence >= self._limits.named).tolist())
+        listed = frozenset(np.flatnonzero(evidence >= least).tolist())
         if listed - labels - self._cooldown.suppressed(now):
             return True
-        least = min((float(evidence[i]) for i in labels), default=0.0)
+        weakest = min((float(evidence[i]) for i in labels), default=0.0)
         return (
             len(labels) > 1
-            and least + self._limits.policy.reluctance * opened.revisions < self._limits.leaves
+            and weakest + self._limits.policy.reluctance * opened.revisions < self._limits.leaves
         )
 
     def _is_better(self, candidate: Candidate, opened: _Open, evidence: Evidence) -> bool:

@@ -13,7 +13,7 @@ from tests.runtime.saying.test_policy import Room
 def test_what_is_not_asked_would_have_changed_nothing(plan: list[Heard]) -> None:
     """Whatever the sentences are, a policy that asks each time says the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Policy, "_may_change", lambda self, evidence, now: True)
+        patch.setattr(Policy, "_may_change", lambda self, evidence, now, least: True)
         always = played(plan)
     assert played(plan) == always
 
