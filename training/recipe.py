@@ -60,8 +60,8 @@ class Recipe(
     head_stage: HeadSettings | None = None
     """The encoder's head fitted again, held back, once its trunk stands still."""
     opinion_stage: OpinionSettings | None = None
-    """A second opinion: the teacher's net goes along, and what reads our sounds from it is fitted.
-    Without one, or without a teacher, the bundle has none."""
+    """A second opinion: the teacher's net learns our sounds as a home has them, and goes along. Without one,
+    or without a teacher, the bundle has none."""
     semantic_stage: StageSettings = StageSettings()
     decoder_stage: StageSettings = StageSettings(steps=3000)
     text_stage: TextSettings | None = None
@@ -71,6 +71,8 @@ class Recipe(
     """The thresholds that the bundle comes with: what is said plainly, and what with "Possibly"."""
     asks: Annotated[float, Meta(ge=0, le=1)] | None = None
     """The encoder's score from which on the second opinion is asked for."""
+    opinion_weight: Annotated[float, Meta(ge=0)] = 1.0
+    """How much it counts, where the encoder's evidence counts one."""
     seed: int = 1
 
 

@@ -15,7 +15,7 @@ import msgspec
 import torch
 
 from ..runtime.errors import ConfigError
-from ..runtime.model.manifest import Calibration, PolicyThresholds, Thresholds
+from ..runtime.model.manifest import Calibration, PolicyThresholds, SegmentThresholds, Thresholds
 from ..runtime.model.manifest import Label as BundleLabel
 from . import made_from
 from .data.corpus import Clip, Label, open_corpus
@@ -136,8 +136,8 @@ def train(
     keep_encoder(model.encoder, labels, output / "encoder.safetensors")
     if recipe.opinion_stage and teacher:
         run = stage("opinion", settings=recipe.opinion_stage, sounds=sounds, teacher=teacher.digest)
-        line = train_opinion(teacher, composer, clips, run, recipe.opinion_stage, progress)
-        (folder / opinion.GRAPH_FILE).write_bytes(opinion.graph_of(teacher, line))
+        second = train_opinion(teacher, composer, run, recipe.opinion_stage, progress)
+        (folder / opinion.GRAPH_FILE).write_bytes(opinion.graph_of(teacher, second))
     if recipe.text_stage:
         captions = corpus_folder / "captions" if (corpus_folder / "captions").is_dir() else None
         tables = [captions / f"{name}.csv.gz" for name in recipe.text_stage.captions] if captions else []
@@ -175,7 +175,8 @@ def save_checkpoint(
         "name": recipe.name, "version": recipe.version, "licence": recipe.licence,
         "sources": sorted({clip.source for clip in clips}), "licences": licences, "clips": len(clips),
         "thresholds": msgspec.to_builtins(Thresholds(
-            confidence=recipe.confidence, hedge=recipe.hedge, policy=PolicyThresholds(asks=recipe.asks)
+            confidence=recipe.confidence, hedge=recipe.hedge, policy=PolicyThresholds(asks=recipe.asks),
+            segments=SegmentThresholds(opinion=recipe.opinion_weight),
         )),
         "commit": made_from.commit(), "left_out": lost,
     }  # fmt: skip

@@ -62,20 +62,20 @@ class Opinion:
 
 
 def agreed(
-    evidence: NDArray[np.float32], opinion: NDArray[np.float32], apart: Collection[int]
+    evidence: NDArray[np.float32], opinion: NDArray[np.float32], apart: Collection[int], weight: float = 1.0
 ) -> NDArray[np.float32]:
     """(sounds,) both together: the mean of their log-odds, a product of experts (Hinton 2002).
 
     apart: sounds that are told otherwise, alarms by their cadence: of these, and of what the opinion has no
-    score for, the evidence alone counts.
+    score for, the evidence alone counts. weight: of the opinion, where the evidence's is one.
     """
     told = len(opinion)
-    odds = [
+    own, other = (
         np.log(p / (1 - p))
         for p in (np.clip(each, NEAREST, 1 - NEAREST) for each in (evidence[:told], opinion))
-    ]
+    )
     together = evidence.copy()
-    together[:told] = 1 / (1 + np.exp(-(odds[0] + odds[1]) / 2))
+    together[:told] = 1 / (1 + np.exp(-(own + np.float32(weight) * other) / np.float32(1 + weight)))
     kept = list(apart)
     together[kept] = evidence[kept]
     return together

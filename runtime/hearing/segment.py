@@ -138,7 +138,7 @@ class Segment:
         return self._belief
 
     def _with_opinion(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        return agreed(scores, *self._opinion) if self._opinion else scores
+        return agreed(scores, *self._opinion, self._thresholds.opinion) if self._opinion else scores
 
     @property
     def is_new(self) -> bool:

@@ -156,6 +156,8 @@ class SegmentThresholds(msgspec.Struct, frozen=True):
     """After so many chunks nothing is new in a segment, and `agreeing_later` chunks must agree: of hours of a
     fan, some moment sounds like a train ("What a night of nothing sounds like, to a head", 1.6)."""
     agreeing_later: Annotated[int, Meta(ge=1)] = 4
+    opinion: Annotated[float, Meta(ge=0)] = 1.0
+    """How much the second opinion counts, where the encoder's evidence counts one (`agreed`)."""
 
 
 class AlarmThresholds(msgspec.Struct, frozen=True):

@@ -11,7 +11,6 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from edgecap.export.checkpoint import Checkpoint, read_checkpoint
 from edgecap.export.export import describe, describe_bundle, export_bundle
@@ -23,8 +22,8 @@ from edgecap.runtime.audio import RATE
 from edgecap.runtime.errors import BundleError, UsageError
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.session import SPEAKING, Model, Session
-from edgecap.training.room.opinion import GRAPH_FILE, graph_of
-from edgecap.training.room.teacher import WIDTH, Teacher
+from edgecap.training.room.opinion import GRAPH_FILE, OpinionNet, graph_of
+from edgecap.training.room.teacher import Teacher
 from tests import tiny_teacher
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +65,7 @@ def test_a_second_opinion_goes_along_as_training_left_it(tiny_checkpoint: Path, 
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "model")
     teacher = Teacher(tiny_teacher.write(tmp_path / "mn04"))
     sounds = read_checkpoint(folder).labels
-    content = graph_of(teacher, nn.Linear(WIDTH, sounds))
+    content = graph_of(teacher, OpinionNet(teacher, sounds))
     (folder / GRAPH_FILE).write_bytes(content)
     export_bundle(folder, tmp_path / "with", Options(target="onnx", verify=False))
     bundle = Bundle.open(tmp_path / "with")

@@ -46,6 +46,8 @@ class Teacher:
             for model in (onnx.load(folder / "mn04.onnx"), onnx.load(folder / "frontend.onnx"))
             for tensor in model.graph.initializer
         }
+        self.tensors = [weights[tensor.name] for tensor in onnx.load(self.net).graph.initializer]
+        """Of the net, in its file's order."""
         gemms = [node for node in onnx.load(folder / "mn04.onnx").graph.node if node.op_type == "Gemm"]
         self._head = [
             (weights[gemm.input[1]], weights[gemm.input[2]]) for gemm in gemms[-2:]

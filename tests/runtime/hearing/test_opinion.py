@@ -47,6 +47,9 @@ def test_two_opinions_come_to_something_between_them(evidence: np.ndarray, opini
     assert np.all(both >= np.minimum(*sure) - 1e-5)
     assert np.all(both <= np.maximum(*sure) + 1e-5)
     assert agreed(evidence, opinion, ()) == pytest.approx(agreed(opinion, evidence, ()), abs=1e-6)
+    thrice = agreed(evidence, opinion, (), 3.0)
+    assert thrice == pytest.approx(agreed(both, opinion, ()), abs=1e-5)
+    assert agreed(evidence, opinion, (), 0.0) == pytest.approx(sure[0], abs=1e-6)
 
 
 @given(SCORES, SCORES)
