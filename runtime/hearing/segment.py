@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..audio import POWER_FLOOR, RATE, Samples
 from ..model.manifest import SegmentThresholds
 from .encoder import Embedding
-from .opinion import agreed
+from .opinion import CHUNKS, agreed
 
 WINDOW = 1280
 """Samples that a level is taken over: 40 ms, the encoder's own column; a knock fills one."""
@@ -90,6 +90,7 @@ class Segment:
         self._scores: deque[NDArray[np.float32]] = deque(maxlen=EVIDENCE)
         self._evidence: NDArray[np.float32] | None = None  # of the chunks so far, once asked for
         self._opinion: tuple[NDArray[np.float32], Collection[int]] | None = None
+        self._heard = 0  # chunks, by that opinion
         self._latest: NDArray[np.float32] | None = None  # these two with the opinion, once asked for
         self._belief: NDArray[np.float32] | None = None
         self._past: NDArray[np.float32] | None = None  # running mean of all but the RECENT newest
@@ -122,7 +123,13 @@ class Segment:
     def take_opinion(self, opinion: NDArray[np.float32], apart: Collection[int]) -> None:
         """A second opinion of it, (sounds,), which stands until the next; see `opinion.agreed`."""
         self._opinion = opinion, apart
+        self._heard = self.count
         self._latest = self._belief = None
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether there is twice as much to hear as when the opinion that stands was given."""
+        return 0 < self._heard < CHUNKS and self.count >= 2 * self._heard
 
     @property
     def latest(self) -> NDArray[np.float32]:

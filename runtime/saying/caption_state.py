@@ -154,7 +154,7 @@ class Policy:
         events = self._over(ended) if ended else []
         events += self._chunk(segment, now)
         if segment and self._triggers.check(segment, now, self._open is None) in ASK:
-            if self._may_change(segment.evidence(), now, self._limits.asks):
+            if segment.has_grown or self._may_change(segment.evidence(), now, self._limits.asks):
                 consult()
             belief = segment.belief()
             if float(belief.max()) < self._limits.named:

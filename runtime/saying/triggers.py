@@ -7,7 +7,7 @@ ever more rarely.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,10 @@ MOST_BACKOFF = 8
 MOVED = 0.5
 """At this share of the novelty that begins another situation, the embedding has moved; chosen by hand."""
 
-Ask = Literal["first", "changed", "unsaid", "moved"]
-"""Why to ask: it is the segment's first sentence; other sounds are heard than at the last one; a longer
-segment may find the words that failed before; the embedding moved."""
+Ask = Literal["first", "changed", "grown", "unsaid", "moved"]
+"""Why to ask: it is the segment's first sentence; other sounds are heard than at the last one; there is twice
+as much to have a second opinion of; a longer segment may find the words that failed before; the embedding
+moved."""
 Wait = Literal["threshold", "young", "interval", "no-change", "dull"]
 """Why not; events.Reason explains each."""
 ASK: frozenset[str] = frozenset(get_args(Ask))
@@ -112,6 +113,8 @@ class Triggers:
         is_old = is_silent and bool(picture) and picture <= self._cooldown.suppressed(now) | guesses
         if picture != last.picture and not is_old:
             return "changed"
+        if segment.has_grown:
+            return "grown"
         still: Wait = "dull" if is_old else "no-change"
         if since < limits.interval_samples * last.backoff:
             return still
@@ -144,9 +147,7 @@ class Triggers:
         if last and last.segment is segment and last.belief[label] >= self._limits.named:
             return last.refusal
         answer = self.check(segment, now, is_silent)
-        if answer == "first" or answer == "changed" or answer == "unsaid" or answer == "moved":
-            return "interval"  # it is about to be asked
-        return answer
+        return "interval" if answer in ASK else cast(Wait, answer)  # it is about to be asked
 
     def _highest(self, segment: Segment) -> float:
         """The most that a sentence about this could be believed, were its words certain."""
