@@ -62,7 +62,7 @@ bench-gpu: setup-dev
 	$(BIN)/python benchmarks/gpu.py
 
 model: setup-dev
-	@echo "About eight hours on two CPU cores; every stage says what is left of it, and resumes."
+	@echo "About nine hours on two CPU cores; every stage says what is left of it, and resumes."
 	$(if $(wildcard $(CAPTIONS)),$(EDGECAP) prepare --corpus $(CORPUS) --captions $(CAPTIONS) -o $(MADE)/scenes)
 	$(EDGECAP) train training/recipes/room-small.yaml -o $(MADE) --corpus $(CORPUS) \
 	  $(if $(wildcard $(CAPTIONS)),--scenes $(MADE)/scenes) \

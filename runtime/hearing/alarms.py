@@ -63,8 +63,6 @@ class Known(NamedTuple):
     """One that wants a battery."""
     beats: frozenset[int] = frozenset()
     """What beats evenly of itself, and is no alarm."""
-    exact: frozenset[int] = frozenset()
-    """What of that repeats itself to the hundredth too: music and clocks, no animal."""
 
 
 class AlarmState(NamedTuple):
@@ -108,7 +106,7 @@ class Alarms:
         cadences = known.cadences if known else {}
         self._labels = sorted(cadences)
         self._cadences = [cadences[label] for label in self._labels]
-        self._beats, self._exact = (sorted(known.beats), sorted(known.exact)) if known else ([], [])
+        self._beats = sorted(known.beats) if known else []
         self._listener = Listener([PATTERNS[name] for name in self._cadences])
         self._beat, self._chirps = Beat(mels), Chirps(mels)
         self._recent = Recent(max(self._listener.rows, self._beat.rows, self._chirps.rows), mels)
@@ -157,10 +155,8 @@ class Alarms:
         even, other = state.even, state.other
         if chunks % LOOK_EVERY == 0:
             short, long = self._beat.evenness(past)
-            evenness = max(short, long)
-            beats = self._beats if evenness < self._thresholds.exact else self._exact
-            is_veto = scores[beats].max(initial=0.0) >= self._thresholds.veto
-            even = _counted(even, evenness >= self._thresholds.even and not is_veto)
+            is_veto = scores[self._beats].max(initial=0.0) >= self._thresholds.veto
+            even = _counted(even, max(short, long) >= self._thresholds.even and not is_veto)
             other = _counted(other, short >= self._thresholds.even)
         keeps_clock, clock = self._chirps.step(past, chunks * STEPS, state.clock)
         return AlarmState(

@@ -184,8 +184,6 @@ class AlarmThresholds(msgspec.Struct, frozen=True):
     """From this autocorrelation on something beats evenly (runtime/hearing/beat.py)."""
     veto: float = 0.5
     """The score of music, animals or a clock's tick from which on an even beat is theirs and no alarm's."""
-    exact: float = 0.97
-    """From this autocorrelation on it is no animal's: they repeat themselves less exactly."""
 
     def likely(self, cadence: "Cadence") -> float:
         """Of this cadence."""

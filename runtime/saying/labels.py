@@ -26,8 +26,8 @@ CHIRP = Label(
     "ambient",
 )
 """It goes on for weeks: named once, as a background is."""
-EXACT_CATEGORY, EXACT_LABEL, ALIVE = "music", "clock_tick", "animals"
-"""What beats evenly of itself, and is no alarm: exactly, as music and clocks do, or nearly so."""
+BEAT_CATEGORIES, BEAT_LABELS = frozenset({"music", "animals"}), frozenset({"clock_tick"})
+"""What beats evenly of itself, and is no alarm."""
 
 
 class Meaning(NamedTuple):
@@ -83,12 +83,11 @@ class Labels:
     def _known_alarms(self, rows: Sequence[Label]) -> Known | None:
         if self.alarm is None or self.lasting is None:
             return None
-        exact = frozenset(
-            i for i, row in enumerate(rows) if row.category == EXACT_CATEGORY or row.label == EXACT_LABEL
+        beats = (
+            i for i, row in enumerate(rows) if row.category in BEAT_CATEGORIES or row.label in BEAT_LABELS
         )
-        alive = frozenset(i for i, row in enumerate(rows) if row.category == ALIVE)
         chirp = self.names.index(CHIRP.label)
-        return Known(self.cadences, self.alarm, self.lasting, chirp, exact | alive, exact)
+        return Known(self.cadences, self.alarm, self.lasting, chirp, frozenset(beats))
 
     def priority(self, named: Set[int]) -> Priority:
         """Of a caption that names these: the highest; ambient only where all of them are."""
