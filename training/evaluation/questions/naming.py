@@ -170,15 +170,18 @@ def chance(clips: Sequence[Clip], taught: Sequence[Clip]) -> dict[str, float]:
 
 
 def summary(said: Sequence[Uttered], taught: frozenset[str]) -> dict[str, Any]:
-    """`naming` over clips and over classes: of all, of the sounds taught, of the classes large enough; each
-    with its `intervals`."""
+    """`naming` over clips and over classes: of all, of the sounds taught and not, of the classes large enough;
+    each with its `intervals`. What was not taught can't be named right: what is said of it, and is not kin,
+    is wrong."""
     classes = by_label(said)
     known = [u for u in said if u.clip.label in taught]
+    unknown = [u for u in said if not taught.intersection(u.clip.labels)]
     large = [u for u in said if classes[u.clip.label]["clips"] >= ENOUGH]
     mean = {**mean_over_classes(classes), **intervals(large, over_classes=True)}
     return {
         "clips": {**naming(said), **intervals(said)},
         "clips of sounds that it was taught": {**naming(known), **intervals(known)},
+        **({"clips of sounds that it was not taught": naming(unknown)} if unknown else {}),
         f"clips of classes with {ENOUGH} or more": {**naming(large), **intervals(large)},
         f"mean over classes with {ENOUGH} or more": mean,
         "by label": classes,
