@@ -170,9 +170,9 @@ def chance(clips: Sequence[Clip], taught: Sequence[Clip]) -> dict[str, float]:
 
 
 def summary(said: Sequence[Uttered], taught: frozenset[str]) -> dict[str, Any]:
-    """`naming` over clips and over classes: of all, of the sounds taught and not, of the classes large enough;
-    each with its `intervals`. What was not taught can't be named right: what is said of it, and is not kin,
-    is wrong."""
+    """`naming` over clips and over classes: of all, of the sounds taught, of the others, of the classes large
+    enough; most with their `intervals`. What was not taught can't be named right: what is said of it, and is
+    not kin, is wrong."""
     classes = by_label(said)
     known = [u for u in said if u.clip.label in taught]
     unknown = [u for u in said if not taught.intersection(u.clip.labels)]
