@@ -71,6 +71,8 @@ class Recipe(
     """The thresholds that the bundle comes with: what is said plainly, and what with "Possibly"."""
     asks: Annotated[float, Meta(ge=0, le=1)] | None = None
     """The encoder's score from which on the second opinion is asked for."""
+    urgent: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    """The probability from which on what is urgent is said plainly, where that is above `confidence`."""
     opinion_weight: Annotated[float, Meta(ge=0)] = 1.0
     """How much it counts, where the encoder's evidence counts one."""
     seed: int = 1

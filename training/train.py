@@ -175,7 +175,8 @@ def save_checkpoint(
         "name": recipe.name, "version": recipe.version, "licence": recipe.licence,
         "sources": sorted({clip.source for clip in clips}), "licences": licences, "clips": len(clips),
         "thresholds": msgspec.to_builtins(Thresholds(
-            confidence=recipe.confidence, hedge=recipe.hedge, policy=PolicyThresholds(asks=recipe.asks),
+            confidence=recipe.confidence, hedge=recipe.hedge,
+            policy=PolicyThresholds(asks=recipe.asks, urgent=recipe.urgent),
             segments=SegmentThresholds(opinion=recipe.opinion_weight),
         )),
         "commit": made_from.commit(), "left_out": lost,

@@ -107,14 +107,15 @@ def _most_probable(
 ) -> Choice:
     """What names only what is heard, and of that the most probable, if it reaches `least`.
 
-    Of sentences that are as probable, the one that names more of what is heard for sure.
+    Of sentences that are as probable, the one that may be said plainly, and that names more of what is heard
+    for sure.
     Of a sentence with two clauses, one of them alone will do: half a truth is one, half an error isn't.
     Whatever else sounds, what is urgent and heard for sure comes first: an alarm over loud music; and
     which alarm it is before that it is one.
     besides: what it names of these counts for nothing.
     """
     best: Candidate | None = None
-    first = (0, 0.0, 0)
+    first = (0, 0.0, False, 0)
     reached = 0
     for hypothesis in hypotheses:
         if hypothesis.log_prob < limits.policy.least_log_prob:
@@ -128,17 +129,22 @@ def _most_probable(
             if not is_heard or p < least:
                 continue
             sure = sum(float(evidence[label]) >= limits.arrives for label in meant.labels)
-            urgent = sure_and_urgent(meant.labels, evidence, labels, limits)
-            order = (bool(urgent) + bool(urgent & labels.cadences.keys()), p, sure)
+            urgent = sure_and_urgent(meaning.labels, evidence, labels, limits)
+            is_sure = p >= limits.confidence and meaning.labels & labels.urgent == urgent
+            urgent &= meant.labels
+            order = (bool(urgent) + bool(urgent & labels.cadences.keys()), p, is_sure, sure)
             if order > first:  # the decoder's own order where they are equal
-                is_sure = p >= limits.confidence
                 first, best = order, Candidate(sentence(words), meant.labels, meaning.labels, p, is_sure)
     return Choice(best) if best else Choice(None, _REACHED[reached])
 
 
 def sure_and_urgent(among: Set[int], evidence: Evidence, labels: Labels, limits: Limits) -> frozenset[int]:
-    """Those of them that are urgent and heard for sure."""
-    return frozenset(i for i in labels.urgent & among if float(evidence[i]) >= limits.arrives)
+    """Those of them that are urgent and heard for sure; an alarm is told by its rhythm besides."""
+    return frozenset(
+        i
+        for i in labels.urgent & among
+        if float(evidence[i]) >= (limits.arrives if i in labels.alarms else limits.alarms)
+    )
 
 
 def own_phrases(labels: Labels, evidence: Evidence) -> list[Hypothesis]:

@@ -64,6 +64,8 @@ class Labels:
         """An alarm whose cadence isn't known yet."""
         self.lasting = self.names.index(LASTING.label) if self.cadences else None
         """An alarm of no known cadence that keeps sounding."""
+        self.alarms = frozenset({*self.cadences, self.alarm, self.lasting}) - {None}
+        """All that rhythm tells."""
         self.known_alarms = self._known_alarms(rows)
         """What rhythm tells; None where the model knows no alarm."""
         self.ambient = frozenset(i for i, row in enumerate(rows) if row.priority == "ambient")

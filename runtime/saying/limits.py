@@ -84,6 +84,12 @@ class Limits:
         return self.calibration.score_for(self.confidence)
 
     @cached_property
+    def alarms(self) -> float:
+        """From this score on what is urgent is heard for sure, where no rhythm tells it too: that of the
+        bundle's `urgent`, or of `confidence`, the higher."""
+        return self.calibration.score_for(max(self.confidence, self.policy.urgent))
+
+    @cached_property
     def leaves(self) -> float:
         """A sound leaves the picture below this score, and a caption that nothing else supports ends."""
         return self.mention

@@ -1,6 +1,7 @@
 """When it speaks, and what it may say: evidence and sentences given by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -407,3 +408,12 @@ def test_of_a_caption_that_stands_no_opinion_is_asked_while_nothing_else_is_hear
     for turn in (1, 2, 1, 2):
         room.hear(1.0, "a dog barks", turn=turn, dog=0.9, woman=0.6)
     assert len(room.consulted) > before
+
+
+def test_what_is_urgent_has_to_be_surer_to_be_said_plainly() -> None:
+    careful = replace(LIMITS, policy=PolicyThresholds(urgent=0.8))
+    for score, said in ((0.7, "Possibly a doorbell rings."), (0.85, "A doorbell rings.")):
+        assert told(Room(careful).hear(1.6, "a doorbell rings", doorbell=score)) == [("new", said)]
+    assert told(Room(careful).hear(1.6, "a phone rings", phone=0.7)) == [("new", "A phone rings.")]
+    both = ["a phone rings while a doorbell rings", "a phone rings"]
+    assert told(Room(careful).hear(1.6, both, phone=0.7, doorbell=0.6)) == [("new", "A phone rings.")]
