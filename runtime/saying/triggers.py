@@ -34,8 +34,8 @@ MOVED = 0.5
 
 Ask = Literal["first", "changed", "grown", "unsaid", "moved"]
 """Why to ask: it is the segment's first sentence; other sounds are heard than at the last one; there is twice
-as much to have a second opinion of; a longer segment may find the words that failed before; the embedding
-moved."""
+as much to have a second opinion of, and the first wasn't sure; a longer segment may find the words that failed
+before; the embedding moved."""
 Wait = Literal["threshold", "young", "interval", "no-change", "dull"]
 """Why not; events.Reason explains each."""
 ASK: frozenset[str] = frozenset(get_args(Ask))
@@ -96,8 +96,7 @@ class Triggers:
         limits, last = self._limits, self._last
         if self._evident_since is None:
             return "threshold"
-        is_strong = self._highest(segment) >= max(limits.policy.strong, limits.confidence)
-        enough = STRONG_EMBEDDINGS if is_strong else FIRST_EMBEDDINGS
+        enough = STRONG_EMBEDDINGS if self._is_strong(segment.evidence()) else FIRST_EMBEDDINGS
         if last is None or last.segment is not segment:
             if not segment.is_onset:  # it may be the echo of what faded
                 return "first" if segment.count >= limits.policy.echo_chunks else "young"
@@ -113,7 +112,7 @@ class Triggers:
         is_old = is_silent and bool(picture) and picture <= self._cooldown.suppressed(now) | guesses
         if picture != last.picture and not is_old:
             return "changed"
-        if segment.has_grown:
+        if segment.has_grown and not self._is_strong(segment.belief()):
             return "grown"
         still: Wait = "dull" if is_old else "no-change"
         if since < limits.interval_samples * last.backoff:
@@ -149,9 +148,11 @@ class Triggers:
         answer = self.check(segment, now, is_silent)
         return "interval" if answer in ASK else cast(Wait, answer)  # it is about to be asked
 
-    def _highest(self, segment: Segment) -> float:
-        """The most that a sentence about this could be believed, were its words certain."""
-        return self._limits.calibration.probability(float(segment.evidence().max()), 0.0)
+    def _is_strong(self, heard: NDArray[np.float32]) -> bool:
+        """Whether a sentence about this could be strong, were its words certain. heard: (sounds,)."""
+        limits = self._limits
+        highest = limits.calibration.probability(float(heard.max()), 0.0)
+        return highest >= max(limits.policy.strong, limits.confidence)
 
     def _picture(self, evidence: NDArray[np.float32], seen: frozenset[int]) -> frozenset[int]:
         """The sounds that make up what is heard, with hysteresis against those seen before."""

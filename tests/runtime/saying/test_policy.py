@@ -384,6 +384,10 @@ def test_a_second_opinion_is_asked_again_where_there_is_twice_as_much_to_hear() 
     room.opinion = {"dog": 0.8}
     room.hear(12.0, "a dog barks", dog=0.8)
     assert room.consulted == [4, 8, 16]
+    sure = Room()
+    sure.opinion = {"dog": 0.99}
+    sure.hear(12.0, "a dog barks", dog=0.8)
+    assert sure.consulted == [4]
 
 
 def test_what_more_sound_puts_right_is_put_right() -> None:
