@@ -34,8 +34,8 @@ MOVED = 0.5
 
 Ask = Literal["first", "changed", "grown", "unsaid", "moved"]
 """Why to ask: it is the segment's first sentence; other sounds are heard than at the last one; there is twice
-as much to have a second opinion of, and the first wasn't sure; a longer segment may find the words that failed
-before; the embedding moved."""
+as much to have a second opinion of, and the first wasn't sure; a longer segment may find the words that
+failed before; the embedding moved."""
 Wait = Literal["threshold", "young", "interval", "no-change", "dull"]
 """Why not; events.Reason explains each."""
 ASK: frozenset[str] = frozenset(get_args(Ask))
