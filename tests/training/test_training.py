@@ -4,20 +4,24 @@ import json
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
+from edgecap.export.export import export_bundle
+from edgecap.export.options import Options
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
 from edgecap.runtime.errors import BundleError, ConfigError, DataError, InputMissingError
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.model.engine import Engine
+from edgecap.runtime.session import Model, Session
 from edgecap.training import losses, made_from
 from edgecap.training.data.corpus import Corpus, Label, open_corpus
 from edgecap.training.models import room
 from edgecap.training.models.convnext import CausalConvNeXt
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound
-from edgecap.training.recipe import read_recipe
+from edgecap.training.recipe import Recipe, read_recipe
 from edgecap.training.room import stream_features as segments
 from edgecap.training.room.encoder import (
     Distiller,
@@ -26,6 +30,7 @@ from edgecap.training.room.encoder import (
     judgement_loss,
     train_encoder,
 )
+from edgecap.training.room.opinion import OpinionSettings
 from edgecap.training.room.teacher import WIDTH
 from edgecap.training.room.warm_start import begin_from, keep_encoder, of_bundle, open_start
 from edgecap.training.run_folder import Run
@@ -36,6 +41,7 @@ from edgecap.training.sound.compose import Composer, Scene, Shares, Stream
 from edgecap.training.sound.taxonomy import CADENCED
 from edgecap.training.tokenizer import FREE, build_tokenizer
 from edgecap.training.train import train
+from tests import tiny_teacher
 from tests.made_corpus import LABELS
 
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"
@@ -66,6 +72,25 @@ def test_a_recipe_runs_start_to_end_and_resumes(corpus_folder: Path, tmp_path: P
     first = room.load(folder).state_dict()
     again = room.load(train(recipe, corpus_folder, None, tmp_path, tmp_path / "cache")).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)  # nothing was left to do
+
+
+def test_a_recipe_with_a_teacher_leaves_a_second_opinion_that_an_ear_asks(
+    corpus_folder: Path, tmp_path: Path
+) -> None:
+    recipe = read_recipe(RECIPES / "smallest.yaml")
+    assert isinstance(recipe, Recipe)
+    recipe = msgspec.structs.replace(
+        recipe, opinion_stage=OpinionSettings(steps=2, batch=2), opinion_weight=2.0, urgent=0.7
+    )
+    teacher = tiny_teacher.write(tmp_path / "mn04")
+    folder = train(recipe, corpus_folder, teacher, tmp_path, tmp_path / "cache")
+    export_bundle(folder, tmp_path / "bundle", Options(target="onnx", verify=False))
+    model = Model.load(Bundle.open(tmp_path / "bundle"))
+    assert (model.thresholds.segments.opinion, model.thresholds.policy.urgent) == (2.0, 0.7)
+    session = Session(model)
+    session.push(np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32))
+    assert session.opinion is not None
+    assert len(session.opinion.ask(2)) == len((folder / "labels.csv").read_text().splitlines()) - 1
 
 
 def test_an_interrupted_stage_goes_on_where_it_was_saved(composer: Composer, tmp_path: Path) -> None:
