@@ -153,8 +153,12 @@ class Policy:
         """
         events = self._over(ended) if ended else []
         events += self._chunk(segment, now)
-        if segment and self._triggers.check(segment, now, self._open is None) in ASK:
-            if segment.has_grown or self._may_change(segment.evidence(), now, self._limits.asks):
+        if segment is None:
+            return events
+        why = self._triggers.check(segment, now, self._open is None)
+        if why in ASK:
+            least = self._limits.asks if segment.is_new else self._limits.named
+            if why == "grown" or self._may_change(segment.evidence(), now, least):
                 consult()
             belief = segment.belief()
             if float(belief.max()) < self._limits.named:
