@@ -22,7 +22,7 @@ from edgecap.training.evaluation.questions import rooms
 
 AFTER = {"1.3 s": 4, "5 s": CHUNKS - LEAD}
 """Chunks of the sound that have been heard."""
-WEIGHTS = (0.5, 1.0, 1.5, 2.0)
+WEIGHTS = (0.5, 1.0, 2.0, 3.0)
 PLACES = ("quiet, as recorded", "in a room", "over noise, +10 dB", "over noise, +0 dB")
 
 

@@ -177,6 +177,15 @@ def is_half(device: torch.device, bfloat16: bool) -> bool:
     return device.type == "cuda" or (bfloat16 and on_cpu)
 
 
+def channels_last(module: nn.Module) -> None:
+    """Lay a net's weights out as a CPU's convolutions read them, in place.
+
+    A step of the encoder is 1.4 times as fast for it, one of the second opinion's net 1.7 times (LOG, "An
+    opinion that knows homes").
+    """
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # which torch's stubs lack
+
+
 def in_half(loss: Callable[[B], Loss], device: torch.device) -> Callable[[B], Loss]:
     """The loss, computed in bfloat16 where it is on a GPU."""
 

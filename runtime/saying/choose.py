@@ -143,7 +143,7 @@ def sure_and_urgent(among: Set[int], evidence: Evidence, labels: Labels, limits:
     return frozenset(
         i
         for i in labels.urgent & among
-        if float(evidence[i]) >= (limits.arrives if i in labels.alarms else limits.alarms)
+        if float(evidence[i]) >= (limits.arrives if i in labels.alarms else limits.urgent)
     )
 
 

@@ -84,7 +84,7 @@ class Limits:
         return self.calibration.score_for(self.confidence)
 
     @cached_property
-    def alarms(self) -> float:
+    def urgent(self) -> float:
         """From this score on what is urgent is heard for sure, where no rhythm tells it too: that of the
         bundle's `urgent`, or of `confidence`, the higher."""
         return self.calibration.score_for(max(self.confidence, self.policy.urgent))

@@ -23,10 +23,11 @@ from edgecap.runtime.errors import ConfigError, DataError, UsageError
 from edgecap.training import made_from
 from edgecap.training.data.corpus import open_corpus
 from edgecap.training.models.convnext import CausalConvNeXt
+from edgecap.training.models.mobilenet import WIDTH
 from edgecap.training.models.text import TextConfig
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound, write_plans
 from edgecap.training.recipe import Recipe, read_recipe
-from edgecap.training.room.teacher import WIDTH, clip_vectors
+from edgecap.training.room.teacher import clip_vectors
 from edgecap.training.room.text_side import TextSettings
 from edgecap.training.train import train
 from tests.made_corpus import write_corpus

@@ -20,7 +20,7 @@ from ...runtime.model.bundle import Bundle
 from ...runtime.session import Model
 from ...runtime.thorough import FRONT_ENDS
 from .. import made_from
-from ..room.teacher import WIDTH as MN04_WIDTH
+from ..models.mobilenet import WIDTH as MN04_WIDTH
 from ..room.teacher import Teacher
 
 CHUNK_S = CHUNK_SAMPLES / RATE

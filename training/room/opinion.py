@@ -24,7 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..loop import Loss, Progress, Stage, cosine, decayed, fit
+from ..loop import Loss, Progress, Stage, channels_last, cosine, decayed, fit
 from ..models.mobilenet import WIDTH, MobileNet
 from ..run_folder import Run
 from ..sound.compose import Composer
@@ -98,7 +98,7 @@ def train_opinion(
     """Train the published net further; resumes from the run's last checkpoint."""
     torch.manual_seed(settings.seed)
     model = OpinionNet(teacher, len(composer.labels))
-    model.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.7 times as fast
+    channels_last(model.net)
     model.train()
 
     def batches(begin: int) -> Iterable[Windows]:

@@ -23,7 +23,6 @@ from ...runtime.hearing.opinion import EMPHASIS, FFT, HOP, WINDOW
 from .. import made_from
 from ..data.corpus import Clip, Corpus
 
-WIDTH = 384
 FLOOR, SHIFT, SCALE = 1e-5, 4.5, 5.0
 """Of its mel bands: (log(bands + FLOOR) + SHIFT) / SCALE."""
 
@@ -41,14 +40,15 @@ class Teacher:
         """Its file."""
         self._threads = threads
         self._opened: tuple[int, onnxruntime.InferenceSession] | None = None
+        net, front_end = (onnx.load(path).graph for path in (self.net, folder / "frontend.onnx"))
         weights = {
             tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
-            for model in (onnx.load(folder / "mn04.onnx"), onnx.load(folder / "frontend.onnx"))
-            for tensor in model.graph.initializer
+            for graph in (net, front_end)
+            for tensor in graph.initializer
         }
-        self.tensors = [weights[tensor.name] for tensor in onnx.load(self.net).graph.initializer]
+        self.tensors = [weights[tensor.name] for tensor in net.initializer]
         """Of the net, in its file's order."""
-        gemms = [node for node in onnx.load(folder / "mn04.onnx").graph.node if node.op_type == "Gemm"]
+        gemms = [node for node in net.node if node.op_type == "Gemm"]
         self._head = [
             (weights[gemm.input[1]], weights[gemm.input[2]]) for gemm in gemms[-2:]
         ]  # the classifier's two layers

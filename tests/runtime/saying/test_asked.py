@@ -1,4 +1,4 @@
-"""The decoder is asked only where words can change something."""
+"""The decoder is asked only where words can change something, and a second opinion where it can."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from edgecap.runtime.saying.caption_state import Policy
 from tests.runtime.saying.test_caption_state import HEARD, Heard, played
-from tests.runtime.saying.test_policy import Room
+from tests.runtime.saying.test_policy import Room, told
 
 
 @given(plan=st.lists(HEARD, max_size=16))
@@ -37,3 +37,39 @@ def test_a_guess_is_asked_again() -> None:
     room = Room()
     room.hear(2.0, "a dog barks", dog=0.4)
     assert moves(room, {"dog": 0.4}) > 0
+
+
+def test_a_second_opinion_is_asked_again_where_there_is_twice_as_much_to_hear() -> None:
+    """And once the longest window is full, only for a reason."""
+    room = Room()
+    room.opinion = {"dog": 0.8}
+    room.hear(12.0, "a dog barks", dog=0.8)
+    assert room.consulted == [4, 8, 16]
+    sure = Room()
+    sure.opinion = {"dog": 0.99}
+    sure.hear(12.0, "a dog barks", dog=0.8)
+    assert sure.consulted == [4]
+
+
+def test_what_more_sound_puts_right_is_put_right() -> None:
+    room = Room()
+    room.opinion = {"dog": 0.9}
+    assert told(room.hear(1.6, ["a dog barks", "a dog or wolf howls"], dog=0.5, howl=0.3))[0] == (
+        "new", "A dog barks.",
+    )  # fmt: skip
+    room.opinion = {"dog": 0.1, "howl": 0.95}
+    events = told(room.hear(2.0, ["a dog barks", "a dog or wolf howls"], dog=0.5, howl=0.3))
+    assert events == [("update", "A dog or wolf howls.")]
+
+
+def test_of_a_caption_that_stands_no_opinion_is_asked_while_nothing_else_is_heard() -> None:
+    room = Room()
+    room.opinion = {"dog": 0.9}
+    room.hear(8.0, "a dog barks", dog=0.9)
+    before = len(room.consulted)
+    for turn in (1, 2, 1, 2):
+        room.hear(1.0, "a dog barks", turn=turn, dog=0.9)
+    assert len(room.consulted) == before
+    for turn in (1, 2, 1, 2):
+        room.hear(1.0, "a dog barks", turn=turn, dog=0.9, woman=0.6)
+    assert len(room.consulted) > before

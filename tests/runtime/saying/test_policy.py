@@ -378,42 +378,6 @@ def test_an_alarm_becomes_a_smoke_alarm_once_that_is_known_whatever_else_is_sure
     assert told(events) == [("new", "An alarm sounds."), ("update", "A smoke alarm beeps.")]
 
 
-def test_a_second_opinion_is_asked_again_where_there_is_twice_as_much_to_hear() -> None:
-    """And once the longest window is full, only for a reason."""
-    room = Room()
-    room.opinion = {"dog": 0.8}
-    room.hear(12.0, "a dog barks", dog=0.8)
-    assert room.consulted == [4, 8, 16]
-    sure = Room()
-    sure.opinion = {"dog": 0.99}
-    sure.hear(12.0, "a dog barks", dog=0.8)
-    assert sure.consulted == [4]
-
-
-def test_what_more_sound_puts_right_is_put_right() -> None:
-    room = Room()
-    room.opinion = {"dog": 0.9}
-    assert told(room.hear(1.6, ["a dog barks", "a dog or wolf howls"], dog=0.5, howl=0.3))[0] == (
-        "new", "A dog barks.",
-    )  # fmt: skip
-    room.opinion = {"dog": 0.1, "howl": 0.95}
-    events = told(room.hear(2.0, ["a dog barks", "a dog or wolf howls"], dog=0.5, howl=0.3))
-    assert events == [("update", "A dog or wolf howls.")]
-
-
-def test_of_a_caption_that_stands_no_opinion_is_asked_while_nothing_else_is_heard() -> None:
-    room = Room()
-    room.opinion = {"dog": 0.9}
-    room.hear(8.0, "a dog barks", dog=0.9)
-    before = len(room.consulted)
-    for turn in (1, 2, 1, 2):
-        room.hear(1.0, "a dog barks", turn=turn, dog=0.9)
-    assert len(room.consulted) == before
-    for turn in (1, 2, 1, 2):
-        room.hear(1.0, "a dog barks", turn=turn, dog=0.9, woman=0.6)
-    assert len(room.consulted) > before
-
-
 def test_what_is_urgent_has_to_be_surer_to_be_said_plainly() -> None:
     careful = replace(LIMITS, policy=PolicyThresholds(urgent=0.8))
     for score, said in ((0.7, "Possibly a doorbell rings."), (0.85, "A doorbell rings.")):
