@@ -1,9 +1,11 @@
 """Stages and caches that were made from something else are refused, or made anew."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +228,22 @@ def test_clips_are_decoded_again_where_a_file_changed(tmp_path: Path) -> None:
     assert again.digest != first.digest
     rain = next(clip for clip in again.clips if clip.id == "rain-1")
     assert np.allclose(again.audio(rain), samples[::-1], atol=1e-4)
+
+
+def test_commands_that_share_a_cache_decode_it_once(tmp_path: Path) -> None:
+    folder = write_corpus(tmp_path)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        opened = [*pool.map(_opened, 2 * [folder], 2 * [tmp_path / "cache"])]
+    assert len({digest for digest, _ in opened}) == 1
+    assert sorted(decoded for _, decoded in opened) == [False, True]
+
+
+def _opened(folder: Path, cache: Path) -> tuple[str, bool]:
+    """A corpus' digest, and whether its clips were decoded for it."""
+    told = list[float]()
+    corpus = open_corpus(folder, cache, lambda done, _: told.append(done))
+    assert all(len(corpus.audio(clip)) for clip in corpus.clips)
+    return corpus.digest, bool(told)
 
 
 class CountedTeacher:
