@@ -13,6 +13,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from ..training.onnx_graph import drop_unused
+
 
 def fold_scales(model: onnx.ModelProto) -> int:
     """Fold every constant scale that follows a product and its bias into both; returns how many."""
@@ -41,14 +43,8 @@ def fold_scales(model: onnx.ModelProto) -> int:
         added.output[0] = scale.output[0]
         graph.node.remove(scale)
         folded += 1
-    _drop_unused(graph)
+    drop_unused(graph)
     return folded
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
-    for weight in [weight for weight in graph.initializer if weight.name not in used]:
-        graph.initializer.remove(weight)
 
 
 def _made(makers: Mapping[str, onnx.NodeProto], value: str, kind: str) -> onnx.NodeProto | None:

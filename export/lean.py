@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from ..runtime.model.manifest import MANIFEST_FILE, Manifest
+from ..training.onnx_graph import drop_unused
 
 Shape = tuple[int | str | None, ...]
 """Of a value in a graph; None where it is not known, a name where it varies."""
@@ -32,7 +33,7 @@ def make_lean(model: onnx.ModelProto) -> int:
     changed = (
         _drop_zero_points(graph) + _reshape_instead_of_moving(graph) + _write_slots(graph) + _add_masks(graph)
     )
-    graph.tidy()
+    drop_unused(model.graph)
     return changed
 
 
@@ -108,17 +109,6 @@ class _Graph:
         for node in reversed(new):
             self.graph.node.insert(at, node)
             self.makers = {**self.makers, **dict.fromkeys(node.output, node)}
-
-    def tidy(self) -> None:
-        """Drop what nobody uses any more, nodes from the last and then constants."""
-        wanted = {output.name for output in self.graph.output}
-        for node in reversed(list(self.graph.node)):
-            if wanted.isdisjoint(node.output):
-                self.graph.node.remove(node)
-            else:
-                wanted.update(node.input)
-        for weight in [weight for weight in self.graph.initializer if weight.name not in wanted]:
-            self.graph.initializer.remove(weight)
 
 
 def _drop_zero_points(graph: _Graph) -> int:

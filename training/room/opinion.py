@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 
 from ..loop import Loss, Progress, Stage, channels_last, cosine, decayed, fit
 from ..models.mobilenet import WIDTH, MobileNet
+from ..onnx_graph import drop_unused
 from ..run_folder import Run
 from ..sound.compose import Composer
 from .encoder import RARE, judgement_loss
@@ -198,23 +199,11 @@ def graph_of(teacher: Teacher, model: OpinionNet) -> bytes:
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, sounds])],
         [*constants, *net.graph.initializer],
     )  # fmt: skip
-    _drop_unused(graph)
+    drop_unused(graph)
     _halve(graph)
     model = helper.make_model(graph, opset_imports=net.opset_import, ir_version=net.ir_version)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    """What only the teacher's own classifier wants."""
-    wanted = {output.name for output in graph.output}
-    for node in reversed(list(graph.node)):
-        if wanted.isdisjoint(node.output):
-            graph.node.remove(node)
-        else:
-            wanted.update(node.input)
-    for weight in [weight for weight in graph.initializer if weight.name not in wanted]:
-        graph.initializer.remove(weight)
 
 
 def _halve(graph: onnx.GraphProto) -> None:
