@@ -103,8 +103,10 @@ class Session:
         thresholds = model.thresholds
         level = thresholds.level_db if options.level is None else options.level
         self.hearing = model.hearing()
-        self.segmenter = Segmenter(model.window, level, thresholds.novelty, thresholds.segments)
         self.labels, self.decoder = model.labels, model.decoder
+        self.segmenter = Segmenter(
+            model.window, level, thresholds.novelty, thresholds.segments, self.labels.by_rhythm
+        )
         self.opinion = Opinion(model.opinion) if model.opinion else None
         self.policy = Policy(model.labels, Limits.of(thresholds, options), holds_all)
         self.position = 0
@@ -253,7 +255,7 @@ class Session:
         def consult() -> None:
             assert segment is not None
             if self.opinion:
-                segment.take_opinion(self.opinion.ask(segment.count), self.labels.cadences.keys())
+                segment.take_opinion(self.opinion.ask(segment.count))
 
         captions = self.policy.step(now, segment, ended, describe, moved, consult)
         return events + captions

@@ -177,7 +177,9 @@ def save_checkpoint(
         "thresholds": msgspec.to_builtins(Thresholds(
             confidence=recipe.confidence, hedge=recipe.hedge,
             policy=PolicyThresholds(asks=recipe.asks, urgent=recipe.urgent),
-            segments=SegmentThresholds(opinion=recipe.opinion_weight),
+            segments=SegmentThresholds(
+                opinion=recipe.opinion_weight, salient_db=recipe.salient_db, faint=recipe.faint
+            ),
         )),
         "commit": made_from.commit(), "left_out": lost,
     }  # fmt: skip

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..audio import POWER_FLOOR, RATE, Samples
 from ..model.manifest import SegmentThresholds
 from .encoder import Embedding
-from .opinion import CHUNKS, agreed
+from .opinion import CHUNKS, NEAREST, agreed
 
 WINDOW = 1280
 """Samples that a level is taken over: 40 ms, the encoder's own column; a knock fills one."""
@@ -74,7 +74,10 @@ class Segment:
         window: int,
         thresholds: SegmentThresholds = USUAL,
         number: int = 1,
+        apart: Collection[int] = (),
     ) -> None:
+        """apart: sounds that are told by more than what is heard now, alarms by their rhythm: of these the
+        encoder's scores stand, whatever a second opinion says and however faint they are."""
         self.number = number
         """1, 2, 3 … in a stream."""
         self.start = start
@@ -84,19 +87,22 @@ class Segment:
         """Whether it began with a clear rise or change, not by the fading of another."""
         self.count = 0
         """Embeddings heard, also those no longer kept."""
+        self.rise_db = SILENT_DB
+        """How far its loudest moment rose above the room: its noise floor, or the level threshold where that
+        is lower."""
         self.ended_by: Literal["silence", "fade", "change", "gap"] | None = None
-        self._thresholds = thresholds
+        self._thresholds, self._apart = thresholds, list(apart)
         self._vectors: deque[NDArray[np.float32]] = deque(maxlen=window)
         self._scores: deque[NDArray[np.float32]] = deque(maxlen=EVIDENCE)
         self._evidence: NDArray[np.float32] | None = None  # of the chunks so far, once asked for
-        self._opinion: tuple[NDArray[np.float32], Collection[int]] | None = None
+        self._opinion: NDArray[np.float32] | None = None
         self._heard = 0  # chunks, by that opinion
-        self._latest: NDArray[np.float32] | None = None  # these two with the opinion, once asked for
+        self._latest: NDArray[np.float32] | None = None  # these two as they are believed, once asked for
         self._belief: NDArray[np.float32] | None = None
         self._past: NDArray[np.float32] | None = None  # running mean of all but the RECENT newest
 
-    def add(self, embedding: Embedding) -> None:
-        """One more chunk.
+    def add(self, embedding: Embedding, rise_db: float = np.inf) -> None:
+        """One more chunk, the loudest moment of which rose so far above the room.
 
         The past, that novelty compares the last second with, is a running mean of what has left that second:
         past += (leaving - past) / min(chunks that have left, 16), a plain mean at first and then exponential
@@ -109,6 +115,7 @@ class Segment:
         self._evidence = self._latest = self._belief = None
         self._vectors.append(embedding.vector)
         self._scores.append(embedding.scores)
+        self.rise_db = max(self.rise_db, rise_db)
         self.count += 1
 
     def embeddings(self) -> NDArray[np.float32]:
@@ -120,9 +127,9 @@ class Segment:
         mean: NDArray[np.float32] = np.mean([*self._vectors][-RECENT:], axis=0)
         return mean
 
-    def take_opinion(self, opinion: NDArray[np.float32], apart: Collection[int]) -> None:
+    def take_opinion(self, opinion: NDArray[np.float32]) -> None:
         """A second opinion of it, (sounds,), which stands until the next; see `opinion.agreed`."""
-        self._opinion = opinion, apart
+        self._opinion = opinion
         self._heard = self.count
         self._latest = self._belief = None
 
@@ -133,19 +140,24 @@ class Segment:
 
     @property
     def latest(self) -> NDArray[np.float32]:
-        """(sounds,) scores of the newest chunk, with the opinion that stands."""
+        """(sounds,) scores of the newest chunk, as they are believed."""
         if self._latest is None:
-            self._latest = self._with_opinion(self._scores[-1])
+            self._latest = self._believed(self._scores[-1])
         return self._latest
 
     def belief(self) -> NDArray[np.float32]:
-        """(sounds,) how sure each sound is: the evidence, with the opinion that stands."""
+        """(sounds,) how sure each sound is: the evidence, with the opinion that stands; less where nothing
+        rose clearly above the room."""
         if self._belief is None:
-            self._belief = self._with_opinion(self.evidence())
+            self._belief = self._believed(self.evidence())
         return self._belief
 
-    def _with_opinion(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        return agreed(scores, *self._opinion, self._thresholds.opinion) if self._opinion else scores
+    def _believed(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        limits = self._thresholds
+        if self._opinion is not None:
+            scores = agreed(scores, self._opinion, self._apart, limits.opinion)
+        faint = limits.faint * (limits.salient_db - self.rise_db)
+        return doubted(scores, faint, self._apart) if faint > 0 else scores
 
     @property
     def is_new(self) -> bool:
@@ -183,6 +195,15 @@ class Segment:
         ]
 
 
+def doubted(scores: NDArray[np.float32], doubt: float, apart: Collection[int] = ()) -> NDArray[np.float32]:
+    """(sounds,) scores, their log-odds less by so much, but of those apart."""
+    p = np.clip(scores, NEAREST, 1 - NEAREST)
+    less: NDArray[np.float32] = (p / (p + (1 - p) * np.float32(np.exp(doubt)))).astype(np.float32)
+    kept = list(apart)
+    less[kept] = scores[kept]
+    return less
+
+
 def cosine_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     """1 - cosine, 0 (same direction) to 2; 0 if either is zero."""
     norms = float(np.sqrt(np.dot(a, a) * np.dot(b, b)))
@@ -203,6 +224,11 @@ def _last_above(chunk: Chunk, threshold_db: float) -> int:
     return min(chunk.start + WINDOW * last, chunk.end)  # a recording's last chunk may end earlier
 
 
+def _followed(floor_db: float, quietest_db: float) -> float:
+    """A noise floor after another chunk: a little nearer to that chunk's quietest moment."""
+    return floor_db + min(max(quietest_db - floor_db, -FLOOR_FALL_DB), FLOOR_RISE_DB)
+
+
 class Segmenter:
     """Opens and closes segments, chunk by chunk. At most one is open."""
 
@@ -212,14 +238,17 @@ class Segmenter:
         level_db: float,
         novelty: float,
         thresholds: SegmentThresholds = USUAL,
+        apart: Collection[int] = (),
     ) -> None:
-        """window: embeddings kept of a segment (L). level_db, novelty and the others: the bundle's."""
+        """window: embeddings kept of a segment (L). level_db, novelty and the others: the bundle's.
+        apart: see `Segment`."""
         self.open: Segment | None = None
         self._window, self._level, self._novelty = window, level_db, novelty
-        self._thresholds, self._count = thresholds, 0
-        self._floor = level_db - thresholds.stands_out_db
+        self._thresholds, self._apart, self._count = thresholds, apart, 0
+        self._floor = self._room = level_db - thresholds.stands_out_db
         self._loudest = SILENT_DB
         self._stood_out_at = 0
+        self._rises: deque[float] = deque(maxlen=RECENT)  # above the room, of the newest chunks
         self._novel_starts: deque[int] = deque(maxlen=RECENT)  # where the chunks of tail() began
         self._was_novel = False
 
@@ -232,6 +261,7 @@ class Segmenter:
         """Take one chunk. Returns the segment that it ended, if any; `open` is the one going on."""
         peak = float(chunk.levels.max())
         stands_out = peak > self._floor + self._thresholds.stands_out_db
+        self._rises.append(peak - min(self._room, self._level))
         risen = stands_out and chunk.start - self._stood_out_at >= HOLD_SAMPLES
         if stands_out:
             self._stood_out_at = chunk.end
@@ -257,7 +287,7 @@ class Segmenter:
             self._begin(chunk, onset, True)
             return segment
         if chunk.end - segment.end <= AFTERGLOW_SAMPLES:
-            segment.add(chunk.embedding)
+            segment.add(chunk.embedding, self._rises[-1])
             self._novel_starts.append(chunk.start)
             return self._split_if_novel(segment)
         return None
@@ -271,12 +301,12 @@ class Segmenter:
 
     def _next(self, start: int, is_onset: bool) -> Segment:
         self._count += 1
-        return Segment(start, is_onset, self._window, self._thresholds, self._count)
+        return Segment(start, is_onset, self._window, self._thresholds, self._count, self._apart)
 
     def _begin(self, chunk: Chunk, start: int, is_onset: bool) -> None:
         self.open = self._next(start, is_onset)
         self.open.end = max(start, _last_above(chunk, self._level - self._thresholds.hysteresis_db))
-        self.open.add(chunk.embedding)
+        self.open.add(chunk.embedding, self._rises[-1])
         self._loudest = float(chunk.levels.max())
         self._novel_starts.clear()
         self._novel_starts.append(chunk.start)
@@ -306,11 +336,13 @@ class Segmenter:
         start = self._novel_starts[0]
         self.open = self._next(start, True)
         for embedding in before.tail():
-            self.open.add(embedding)
+            self.open.add(embedding, max(self._rises))
         self.open.end = max(before.end, start)  # the sound may have been over before what followed was new
         before.end = start
         self._was_novel = False
 
     def _track_floor(self, quietest: float) -> None:
-        step = min(max(quietest - self._floor, -FLOOR_FALL_DB), FLOOR_RISE_DB)
-        self._floor = max(self._floor + step, self._level - self._thresholds.stands_out_db)
+        """Both follow the quietest moments; what tells an event from the room is never lower than the level
+        threshold needs it."""
+        self._floor = max(_followed(self._floor, quietest), self._level - self._thresholds.stands_out_db)
+        self._room = _followed(self._room, quietest)

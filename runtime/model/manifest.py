@@ -162,6 +162,11 @@ class SegmentThresholds(msgspec.Struct, frozen=True):
     agreeing_later: Annotated[int, Meta(ge=1)] = 4
     opinion: Annotated[float, Meta(ge=0)] = 1.0
     """How much the second opinion counts, where the encoder's evidence counts one (`agreed`)."""
+    salient_db: float = 20.0
+    """What rises less than this above the room's noise floor is doubted: of hours of the room itself some
+    moment sounds like a juicer ("What hardly rises above the room", 2.2)."""
+    faint: Annotated[float, Meta(ge=0)] = 0.0
+    """By so much of log-odds for each dB that it lacks; the same trials."""
 
 
 class AlarmThresholds(msgspec.Struct, frozen=True):

@@ -64,8 +64,11 @@ class Labels:
         """An alarm whose cadence isn't known yet."""
         self.lasting = self.names.index(LASTING.label) if self.cadences else None
         """An alarm of no known cadence that keeps sounding."""
-        self.alarms = frozenset({*self.cadences, self.alarm, self.lasting}) - {None}
-        """All that rhythm tells."""
+        told = (*self.cadences, self.alarm, self.lasting)
+        self.alarms = frozenset(i for i in told if i is not None)
+        """All alarms that rhythm tells."""
+        self.by_rhythm = self.alarms | {i for i, name in enumerate(self.names) if name == CHIRP.label}
+        """The same, and what wants a battery."""
         self.known_alarms = self._known_alarms(rows)
         """What rhythm tells; None where the model knows no alarm."""
         self.ambient = frozenset(i for i, row in enumerate(rows) if row.priority == "ambient")

@@ -13,6 +13,7 @@ from edgecap.runtime.hearing.encoder import Embedding
 from edgecap.runtime.hearing.segment import (
     AFTERGLOW_SAMPLES,
     EVIDENCE,
+    USUAL,
     Chunk,
     Segment,
     Segmenter,
@@ -28,10 +29,11 @@ QUIET, ROOM, LOUD = -80.0, -45.0, -20.0
 
 
 def played(
-    plan: Iterable[tuple[float, np.ndarray]], novelty: float = 0.5, window: int = 94
-) -> tuple[Segmenter, list[Segment]]:
+    plan: Iterable[tuple[float, np.ndarray]], novelty: float = 0.5, window: int = 94,
+    thresholds: SegmentThresholds = USUAL, apart: tuple[int, ...] = (),
+) -> tuple[Segmenter, list[Segment]]:  # fmt: skip
     """The segmenter after a chunk for each (level, vector), and the segments that ended."""
-    segmenter, ended = Segmenter(window, -60.0, novelty), []
+    segmenter, ended = Segmenter(window, -60.0, novelty, thresholds, apart), []
     for i, (level, vector) in enumerate(plan):
         levels = np.full(8, level)
         embedding = Embedding(vector, vector[:2])
@@ -162,6 +164,29 @@ def test_of_a_segment_that_goes_on_four_chunks_must_agree() -> None:
         heard.append(segment.evidence()[0])
     assert heard[1:settled] == pytest.approx([0.9] * (settled - 1))
     assert heard[settled:] == pytest.approx([0.5] * (30 - settled))
+
+
+def test_a_sound_rises_above_the_room_that_it_is_in() -> None:
+    """After a minute of it: of a quiet room, of a louder one, and of one that is a sound itself."""
+    for room, sound, rise in ((-80.0, -55.0, 25.0), (-63.0, -55.0, 8.0), (-50.0, -40.0, 20.0)):
+        segmenter, _ = played([(room, RAIN)] * 190 + [(sound, DOG)] * 3)
+        assert segmenter.open is not None
+        assert segmenter.open.rise_db == pytest.approx(rise)
+
+
+@given(rise=st.floats(0, 60), score=st.floats(0.001, 0.999))
+def test_what_hardly_rises_is_doubted_by_the_decibel(rise: float, score: float) -> None:
+    limits = SegmentThresholds(salient_db=25.0, faint=0.3)
+    heard = np.array([score, score], np.float32)
+    segmenter, _ = played(
+        [(-60.0, RAIN)] * 190 + [(-60.0 + rise + 1e-3, heard)] * 2, thresholds=limits, apart=(1,)
+    )
+    assert segmenter.open is not None
+    doubted, told_by_rhythm = segmenter.open.belief()
+    doubt = 0.3 * max(0.0, 25.0 - rise)
+    assert np.log(doubted / (1 - doubted)) == pytest.approx(np.log(score / (1 - score)) - doubt, abs=0.01)
+    assert told_by_rhythm == pytest.approx(score, rel=1e-5)
+    assert segmenter.open.latest[0] == pytest.approx(doubted)
 
 
 def test_no_more_embeddings_than_the_window() -> None:

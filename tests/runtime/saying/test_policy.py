@@ -73,7 +73,7 @@ class Room:
         def consult() -> None:
             if self.opinion is not None:
                 self.consulted.append(self.segment.count)
-                self.segment.take_opinion(self._row(self.opinion), ())
+                self.segment.take_opinion(self._row(self.opinion))
 
         ended, self.ended = self.ended, None
         return self.policy.step(self.now, self.segment, ended, describe, consult=consult)
