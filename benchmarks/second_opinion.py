@@ -1,24 +1,33 @@
 """What a second opinion adds: validation clips named right by the encoder, by the opinion, and by both.
 
-    python -m benchmarks.second_opinion room-small --corpus CLIPS --cache CACHE --clips 400
+    python -m benchmarks.second_opinion room-small --corpus CLIPS --cache CACHE --clips 400 --scenes 1000
 
 Of each clip of a sound that was taught, in places of `edgecap evaluate --only rooms`, the best sound after
 1.3 s and after 5 s of it: by the mean of the encoder's two best scores, by the opinion of that window, and by
-the sum of both log-odds, the opinion's weighed. Nothing of the test split is heard.
+the sum of both log-odds, the opinion's weighed. Then composed validation scenes in which two sounds are
+heard: average precision over all pairs of scene and sound, by the greatest score that a session had for it.
+Nothing of the test split is heard.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.heads import average_precision
 from edgecap.runtime.audio import CHUNK_SAMPLES
+from edgecap.runtime.events import Event
 from edgecap.runtime.hearing.opinion import CHUNKS, LEAD, NEAREST, Opinion
+from edgecap.runtime.hearing.segment import Segment
+from edgecap.runtime.saying.decoder import Hypothesis
+from edgecap.runtime.session import Session
 from edgecap.training.data.corpus import Clip
 from edgecap.training.evaluation.captioned import BEFORE, onset
 from edgecap.training.evaluation.context import Context, Stage, open_stage
 from edgecap.training.evaluation.questions import rooms
+from edgecap.training.evaluation.sounds import scenes
 
 AFTER = {"1.3 s": 4, "5 s": CHUNKS - LEAD}
 """Chunks of the sound that have been heard."""
@@ -53,12 +62,58 @@ def right(stage: Stage, clip: Clip, place: str) -> list[list[bool]]:
     return found
 
 
+class Listening(Session):
+    """A session that notes every sound's greatest score: the encoder's, the opinion's, and what sentences
+    were chosen by."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage.model)
+        self.greatest = np.zeros((3, len(self.labels.names)), np.float32)
+        self._told = self.greatest[1]
+        assert self.opinion is not None
+        self.opinion.ask = self._asking(self.opinion.ask)  # type: ignore[method-assign]  # looked on at
+
+    def _asking(self, ask: Callable[[int], NDArray[np.float32]]) -> Callable[[int], NDArray[np.float32]]:
+        def asked(chunks: int) -> NDArray[np.float32]:
+            scores = ask(chunks)
+            self._told[: len(scores)] = np.maximum(self._told[: len(scores)], scores)
+            return scores
+
+        return asked
+
+    def _hear(self, now: int) -> list[Event]:
+        events = super()._hear(now)
+        if self.segmenter.open:
+            self.greatest[0] = np.maximum(self.greatest[0], self.segmenter.open.evidence())
+        return events
+
+    def _describe(self, segment: Segment) -> list[Hypothesis]:
+        self.greatest[2] = np.maximum(self.greatest[2], segment.belief())
+        return super()._describe(segment)
+
+
+def of_two_sounds(stage: Stage, count: int) -> tuple[int, list[float]]:
+    """Of so many composed scenes those with two sounds, and the average precision by each judge."""
+    greatest, true = [], []
+    for number in range(count):
+        scene = scenes.make(stage.corpus, scenes.Spec("val", number, 0))
+        if len(scene.known.labels) == 2:
+            session = Listening(stage)
+            session.push(scene.samples)
+            session.finish()
+            greatest.append(session.greatest)
+            true.append([name in scene.known.labels for name in stage.model.labels.names])
+    scores, found = np.stack(greatest, 1).astype(np.float64), np.array(true)
+    return len(found), [average_precision(each.ravel(), found.ravel()) for each in scores]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("bundle", help="one with an opinion")
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="of decoded clips")
     parser.add_argument("--clips", type=int, help="so many; else all")
+    parser.add_argument("--scenes", type=int, default=1000, help="to find those with two sounds among")
     given = parser.parse_args()
     stage = open_stage(given.bundle, given.corpus, given.cache)
     if stage.model.opinion is None:
@@ -72,6 +127,9 @@ def main() -> None:
         shares = np.mean([right(stage, clip, place) for clip in taught], axis=0).T
         cells = (", ".join(f"{share:.3f}" for share in row) for row in shares)
         print(f"| {place} | {' | '.join(cells)} |", flush=True)
+    count, precisions = of_two_sounds(stage, given.scenes)
+    told = ", ".join(f"{value:.3f}" for value in precisions)
+    print(f"\n{count} scenes of two sounds, average precision by the encoder, the opinion, both: {told}")
 
 
 if __name__ == "__main__":

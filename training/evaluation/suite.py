@@ -29,9 +29,18 @@ def name(context: Context) -> dict[str, Any]:
     return figures
 
 
+def hear_in_rooms(context: Context) -> dict[str, Any]:
+    """Rooms, and in each place the fair peers where mn04's weights are given."""
+    figures = rooms.examine(context)
+    if context.peer:
+        for place, rows in lines.in_rooms(context).items():
+            figures[place] |= rows
+    return figures
+
+
 QUESTIONS: dict[str, Callable[[Context], dict[str, Any]]] = {
     "naming": name,
-    "rooms": rooms.examine,
+    "rooms": hear_in_rooms,
     "day": day.examine,
     "silence": silence.examine,
     "stability": stability.examine,

@@ -32,7 +32,7 @@ from ..captioned import BEFORE, Said, in_room, onset
 from ..context import Context, Stage
 from ..questions.naming import Uttered, summary
 from ..questions.probe import Matrix, fit_logistic
-from ..questions.rooms import Hearing, compose
+from ..questions.rooms import PLACES, Hearing, compose, figures_of
 from .mn04 import GRID, OTHER_HALF, as_recorded, worth
 
 WINDOW, STRIDE = 5 * RATE, RATE
@@ -183,6 +183,20 @@ def examine(context: Context) -> dict[str, Any]:
         }
         for peer in peers(context)
     }
+
+
+def in_rooms(context: Context) -> dict[str, dict[str, Any]]:
+    """Place -> what each peer makes there of the split's clips of sounds that the bundle was taught."""
+    taught = frozenset(context.model.labels.names)
+    clips = [clip for clip in context.clips if clip.label in taught]
+    found: dict[str, dict[str, Any]] = {}
+    for name, place in PLACES.items():
+        hearings = [Hearing(clip, place, context.split, context.seed) for clip in clips]
+        found[name] = {
+            f"{peer.ear}, a line: the same": figures_of(utter(context, peer, hearings), place)
+            for peer in peers(context)
+        }
+    return found
 
 
 @cache

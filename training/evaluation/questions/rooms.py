@@ -62,16 +62,17 @@ def examine(context: Context) -> dict[str, Any]:
         items = [Hearing(clip, place, context.split, context.seed) for clip in context.clips]
         said = context.each(utter, items, name)
         figures[name] = {
-            "clips": _figures(said, place),
-            "clips of sounds that it was taught": _figures(
+            "clips": figures_of(said, place),
+            "clips of sounds that it was taught": figures_of(
                 [u for u in said if u.clip.label in taught], place
             ),
         }
     return figures
 
 
-def _figures(said: list[Uttered], place: Place) -> dict[str, float]:
-    """What is first said over noise may be the noise's own name: there only recall counts."""
+def figures_of(said: list[Uttered], place: Place) -> dict[str, float]:
+    """`naming` of what was said there; what is first said over noise may be the noise's own name, so there
+    only recall counts."""
     row = {**naming(said), **intervals(said)}
     if place.snr_db is None:
         return row
