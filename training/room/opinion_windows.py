@@ -3,6 +3,7 @@
 Scenes as streams are composed of (compose.py): half of them one sound across a room, mostly over noise.
 """
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Annotated, NamedTuple
@@ -19,7 +20,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from ...runtime.audio import CHUNK_SAMPLES, Samples
 from ...runtime.hearing.opinion import CHUNKS, LEAD
 from ..sound import augment
-from ..sound.compose import Composer, Scene, Shares
+from ..sound.compose import Composer, Scene, Segment, Shares
 from .teacher import FLOOR, SCALE, SHIFT, Teacher
 
 LEAST_CHUNKS = 3
@@ -95,19 +96,15 @@ class Drawn(IterableDataset[Windows]):
             begin = int(rng.choice(onsets)) - LEAD - int(rng.integers(2))
             begin = min(max(begin, 0), length - chunks)
         end = begin + chunks
-        cut = slice(begin * CHUNK_SAMPLES, end * CHUNK_SAMPLES)
-        samples = np.concatenate([scene.samples for scene in scenes])[cut]
-        near = np.concatenate([scene.samples if scene.near is None else scene.near for scene in scenes])[cut]
-        targets = [composer.targets(scene) for scene in scenes]
-        heard = np.concatenate([each.heard for each in targets])[begin:end].max(0)
-        taught = np.concatenate([each.weight for each in targets])[begin:end].min(0)
-        weight = np.where(heard > 0, np.float32(1.0), taught)
+        heard_in = functools.reduce(Segment.then, map(composer.segment, scenes)).between(begin, end)
+        heard = heard_in.targets.heard.max(0)
+        weight = np.where(heard > 0, np.float32(1.0), heard_in.targets.weight.min(0))
         label, others = _standing_out(scenes, begin, end), (heard > 0) | (weight == 0)
         if label != NOBODY and heard[label]:
             others[label] = False
         else:  # or it is drowned
             label = NOBODY
-        return _Window(samples, near, heard, weight, others, label)
+        return _Window(heard_in.samples, heard_in.near, heard, weight, others, label)
 
     def _microphones(self, rng: Generator, log_mel: Tensor) -> Tensor:
         """Each window through a microphone of its own, that may lack some bands."""

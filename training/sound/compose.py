@@ -74,12 +74,31 @@ def _pairs(relation: Mapping[str, set[str]], index: Mapping[str, int]) -> Iterat
 
 
 class Segment(NamedTuple):
-    """A cut of a stream: (chunks x 10,240,) samples, the same from near (`Scene.near`), and what sounds in
+    """Some of a stream: (chunks x 10,240,) samples, the same from near (`Scene.near`), and what sounds in
     each chunk."""
 
     samples: Samples
     near: Samples
     targets: Targets
+
+    @property
+    def chunks(self) -> int:
+        """How long it is."""
+        return len(self.targets.heard)
+
+    def then(self, other: "Segment") -> "Segment":
+        """This one, and the other after it."""
+        return Segment(
+            np.concatenate([self.samples, other.samples]), np.concatenate([self.near, other.near]),
+            Targets(*map(np.concatenate, zip(self.targets, other.targets, strict=True))),
+        )  # fmt: skip
+
+    def between(self, begin: int, end: int | None = None) -> "Segment":
+        """From one chunk on to another, or to its end."""
+        cut = slice(begin * CHUNK_SAMPLES, None if end is None else end * CHUNK_SAMPLES)
+        return Segment(
+            self.samples[cut], self.near[cut], Targets(*(part[begin:end] for part in self.targets))
+        )
 
 
 class Shares(NamedTuple):
@@ -299,6 +318,11 @@ class Composer:
         weight[heard > 0] = 1.0
         return Targets(heard, weight)
 
+    def segment(self, scene: Scene) -> Segment:
+        """A scene as some of a stream."""
+        near = scene.samples if scene.near is None else scene.near
+        return Segment(scene.samples, near, self.targets(scene))
+
 
 def bridge(active: NDArray[np.bool_], patience: int) -> None:
     """An event goes on through pauses of at most so many chunks. In place."""
@@ -320,16 +344,12 @@ class Stream:
         self.composer, self.rng, self.chunks, self.shares = composer, rng, chunks, shares
 
     def __iter__(self) -> Iterator[Segment]:
-        cut = self.chunks * CHUNK_SAMPLES
-        samples, near = np.zeros(0, np.float32), np.zeros(0, np.float32)
-        empty = np.zeros((0, len(self.composer.labels)), np.float32)
-        kept = Targets(empty, empty)
+        kept = self._next()
         while True:
-            while len(samples) < cut:
-                scene = self.composer.draw(self.rng, self.shares)
-                samples = np.concatenate([samples, scene.samples])
-                near = np.concatenate([near, scene.samples if scene.near is None else scene.near])
-                kept = Targets(*map(np.concatenate, zip(kept, self.composer.targets(scene), strict=True)))
-            yield Segment(samples[:cut], near[:cut], Targets(*(part[: self.chunks] for part in kept)))
-            samples, near = samples[cut:], near[cut:]
-            kept = Targets(*(part[self.chunks :] for part in kept))
+            while kept.chunks < self.chunks:
+                kept = kept.then(self._next())
+            yield kept.between(0, self.chunks)
+            kept = kept.between(self.chunks)
+
+    def _next(self) -> Segment:
+        return self.composer.segment(self.composer.draw(self.rng, self.shares))
