@@ -79,6 +79,7 @@ def choose(
     most probable that is sure of something else: over a background what is as sure as anything that is said;
     beside an event what is strong by itself, since a weaker one is most likely that event's look-alike.
     """
+    evidence = labels.refined(evidence, limits.arrives)
     found = _most_probable(hypotheses, evidence, labels, limits, limits.hedge)
     candidate = found.candidate
     if candidate is None:
@@ -107,15 +108,15 @@ def _most_probable(
 ) -> Choice:
     """What names only what is heard, and of that the most probable, if it reaches `least`.
 
-    Of sentences that are as probable, the one that may be said plainly, and that names more of what is heard
-    for sure.
+    Of sentences that are as probable, the one that may be said plainly, that names more of what is heard for
+    sure, and that says more of its best sound.
     Of a sentence with two clauses, one of them alone will do: half a truth is one, half an error isn't.
     Whatever else sounds, what is urgent and heard for sure comes first: an alarm over loud music; and
     which alarm it is before that it is one.
     besides: what it names of these counts for nothing.
     """
     best: Candidate | None = None
-    first = (0, 0.0, False, 0)
+    first = (0, 0.0, False, 0, 0)
     reached = 0
     for hypothesis in hypotheses:
         if hypothesis.log_prob < limits.policy.least_log_prob:
@@ -132,7 +133,8 @@ def _most_probable(
             urgent = sure_and_urgent(meaning.labels, evidence, labels, limits)
             is_sure = p >= limits.confidence and meaning.labels & labels.urgent == urgent
             urgent &= meant.labels
-            order = (bool(urgent) + bool(urgent & labels.cadences.keys()), p, is_sure, sure)
+            told = labels.told(meant, evidence)
+            order = (bool(urgent) + bool(urgent & labels.cadences.keys()), p, is_sure, sure, told)
             if order > first:  # the decoder's own order where they are equal
                 first, best = order, Candidate(sentence(words), meant.labels, meaning.labels, p, is_sure)
     return Choice(best) if best else Choice(None, _REACHED[reached])
@@ -155,8 +157,6 @@ def own_phrases(labels: Labels, evidence: Evidence) -> list[Hypothesis]:
     """
     order = [i for i in np.argsort(-evidence, kind="stable").tolist() if labels.phrases[i]]
     return [
-        Hypothesis(
-            tuple(labels.phrases[i].split()), 0.0, NOWHERE, Meaning(frozenset({i}), float(evidence[i]))
-        )
+        Hypothesis(tuple(labels.phrases[i].split()), 0.0, NOWHERE, labels.own(i, evidence))
         for i in order[:BEAM]
     ]

@@ -35,6 +35,7 @@ class Meaning(NamedTuple):
 
     labels: frozenset[int]  # the sounds that it names; empty if it names none
     weakest: float  # the least evidence behind any word that names a sound, 0 to 1
+    said: frozenset[str] = frozenset()  # its words that name sounds
 
     def support(self, evidence: NDArray[np.float32]) -> float:
         """The evidence for its best sound, 0 to 1; 0 where it names none. evidence: (sounds,)."""
@@ -78,6 +79,12 @@ class Labels:
         self.calls = frozenset(i for i, row in enumerate(rows) if row.priority == "call")
         """What wants somebody to come."""
         self._words = [content_words(f"{row.label.replace('_', ' ')} {row.phrase}") for row in worded]
+        self._kinds = [
+            (broader, narrower)
+            for broader, few in enumerate(self._words)
+            for narrower, more in enumerate(self._words)
+            if few and few < more and not {broader, narrower} & self.by_rhythm
+        ]
         self._named_by: dict[str, list[int]] = {}
         for index, words in enumerate(self._words):
             for word in words:
@@ -116,4 +123,27 @@ class Labels:
             candidates = self._named_by[word]
             weakest = min(weakest, max(float(evidence[i]) for i in candidates))
             named.add(max(candidates, key=lambda i: (len(self._words[i] & said), evidence[i], -i)))
-        return Meaning(frozenset(named), weakest if named else 0.0)
+        return Meaning(frozenset(named), weakest if named else 0.0, said)
+
+    def own(self, label: int, evidence: NDArray[np.float32]) -> Meaning:
+        """What a sound's own phrase claims."""
+        return Meaning(frozenset({label}), float(evidence[label]), content_words(self.phrases[label]))
+
+    def told(self, meaning: Meaning, evidence: NDArray[np.float32]) -> int:
+        """How much a sentence says of its best sound: so many of the words for it. Of a man who speaks,
+        "someone is speaking" says one, "a man is speaking" two."""
+        best = max(meaning.labels, key=lambda i: float(evidence[i]), default=len(self._words))
+        return len(self._words[best] & meaning.said) if best < len(self._words) else 0
+
+    def refined(self, evidence: NDArray[np.float32], least: float) -> NDArray[np.float32]:
+        """(sounds,) evidence in which a narrower sound that is heard well enough (`least`) is no less sure
+        than the broader one: where somebody speaks, and a man is heard, surely a man speaks.
+
+        A sound is narrower than another if its words are that one's and more; what rhythm tells is neither.
+        """
+        found = evidence
+        for broader, narrower in self._kinds:
+            if least <= evidence[narrower] < evidence[broader]:
+                found = found.copy() if found is evidence else found
+                found[narrower] = evidence[broader]
+        return found
