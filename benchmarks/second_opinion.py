@@ -44,7 +44,8 @@ def odds(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 def right(stage: Stage, clip: Clip, place: str) -> list[list[bool]]:
     """Of each time after the onset: by the encoder, by the opinion, by both with each weight."""
     assert stage.model.opinion is not None
-    opinion, names = Opinion(stage.model.opinion), stage.model.labels.names
+    opinion = Opinion(stage.model.opinion, stage.model.thresholds.segments.opinion_db)
+    names = stage.model.labels.names
     samples = rooms.compose(stage, rooms.Hearing(clip, rooms.PLACES[place], "val", 0))
     begin = (BEFORE + onset(stage.corpus.audio(clip))) // CHUNK_SAMPLES
     scores, found = [], []

@@ -107,7 +107,8 @@ class Session:
         self.segmenter = Segmenter(
             model.window, level, thresholds.novelty, thresholds.segments, self.labels.by_rhythm
         )
-        self.opinion = Opinion(model.opinion) if model.opinion else None
+        raised_db = thresholds.segments.opinion_db
+        self.opinion = Opinion(model.opinion, raised_db) if model.opinion else None
         self.policy = Policy(model.labels, Limits.of(thresholds, options), holds_all)
         self.position = 0
         """Samples so far, lost ones included: where the stream is."""

@@ -75,6 +75,8 @@ class Recipe(
     """The probability from which on what is urgent is said plainly, where that is above `confidence`."""
     opinion_weight: Annotated[float, Meta(ge=0)] = 1.0
     """How much it counts, where the encoder's evidence counts one."""
+    opinion_db: float = -100.0
+    """What it hears is raised to this loudness, dBFS, where it is fainter."""
     salient_db: float = 20.0
     faint: Annotated[float, Meta(ge=0)] = 0.0
     """What rises less than this above the room is doubted, by so much for each dB that it lacks: as in

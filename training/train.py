@@ -178,7 +178,8 @@ def save_checkpoint(
             confidence=recipe.confidence, hedge=recipe.hedge,
             policy=PolicyThresholds(asks=recipe.asks, urgent=recipe.urgent),
             segments=SegmentThresholds(
-                opinion=recipe.opinion_weight, salient_db=recipe.salient_db, faint=recipe.faint
+                opinion=recipe.opinion_weight, opinion_db=recipe.opinion_db, salient_db=recipe.salient_db,
+                faint=recipe.faint,
             ),
         )),
         "commit": made_from.commit(), "left_out": lost,

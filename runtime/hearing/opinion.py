@@ -25,6 +25,10 @@ EMPHASIS, FFT, WINDOW, HOP = 0.97, 1024, 800, 320
 NEAREST = 1e-4
 """A score is no nearer to zero or one than this: no opinion overrules another however sure it is."""
 
+LOUD = 0.95
+"""A window is as loud as this quantile of its 10 ms frames."""
+SILENT_DB = -100.0
+
 _PAD = (FFT - WINDOW) // 2
 _HANN = np.pad(np.hanning(WINDOW), _PAD).astype(np.float32)
 
@@ -38,12 +42,23 @@ def power(samples: Samples) -> NDArray[np.float32]:
     return found.astype(np.float32, copy=False)[None]
 
 
+def raised(samples: Samples, least_db: float) -> Samples:
+    """(n,) samples, louder where their louder moments are fainter than this, dBFS: as loud as that then. The
+    net's logarithm has a floor, and what a microphone gave too faintly lies below it."""
+    frames = samples[: len(samples) // HOP * HOP].reshape(-1, HOP)
+    power_of = np.einsum("fn,fn->f", frames, frames) / HOP
+    loud = float(np.partition(power_of, int(LOUD * len(power_of)))[int(LOUD * len(power_of))])
+    least = 10 ** (least_db / 10)
+    return samples * np.float32(np.sqrt(least / loud)) if 0.0 < loud < least else samples
+
+
 class Opinion:
     """One stream's: it remembers the last seconds of sound, in memory alone, and nothing else."""
 
-    def __init__(self, engine: Engine) -> None:
-        """engine: of `power` (1, frames, 513) -> `scores` (1, sounds). Any number may share it."""
-        self._engine = engine
+    def __init__(self, engine: Engine, least_db: float = SILENT_DB) -> None:
+        """engine: of `power` (1, frames, 513) -> `scores` (1, sounds). Any number may share it.
+        least_db: what is fainter is `raised` first."""
+        self._engine, self._least_db = engine, least_db
         self._recent: deque[Samples] = deque(maxlen=CHUNKS)
 
     def hear(self, chunk: Samples) -> None:
@@ -57,7 +72,8 @@ class Opinion:
     def ask(self, chunks: int) -> NDArray[np.float32]:
         """(sounds,) scores of the last so many chunks and a lead, as far as they are remembered."""
         window = np.concatenate(list(self._recent)[-(chunks + LEAD) :])
-        scores: NDArray[np.float32] = self._engine.run({"power": power(window)})["scores"][0]
+        heard = power(raised(window, self._least_db))
+        scores: NDArray[np.float32] = self._engine.run({"power": heard})["scores"][0]
         return scores
 
 

@@ -162,6 +162,9 @@ class SegmentThresholds(msgspec.Struct, frozen=True):
     agreeing_later: Annotated[int, Meta(ge=1)] = 4
     opinion: Annotated[float, Meta(ge=0)] = 1.0
     """How much the second opinion counts, where the encoder's evidence counts one (`agreed`)."""
+    opinion_db: float = -100.0
+    """What it hears is raised to this loudness, dBFS, where its louder moments are fainter ("A faint
+    microphone", 2.2)."""
     salient_db: float = 20.0
     """What rises less than this above the room's noise floor is doubted: of hours of the room itself some
     moment sounds like a juicer ("What hardly rises above the room", 2.2)."""

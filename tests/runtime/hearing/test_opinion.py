@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
-from edgecap.runtime.hearing.opinion import CHUNKS, HOP, LEAD, NEAREST, Opinion, agreed, power
+from edgecap.runtime.hearing.opinion import CHUNKS, HOP, LEAD, NEAREST, Opinion, agreed, power, raised
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.model.engine import Engine
 from edgecap.runtime.session import OPINION, Model, Session
@@ -78,6 +78,37 @@ def test_it_hears_the_last_seconds_and_no_more() -> None:
     alone = Opinion(engine())
     alone.hear(chunks[0])
     assert np.array_equal(whole.ask(5), alone.ask(5))
+
+
+@given(level_db=st.floats(-90, 0), least_db=st.floats(-60, -10))
+def test_what_is_faint_is_raised_and_nothing_else_is_touched(level_db: float, least_db: float) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
+    sound = noise * np.float32(10 ** (level_db / 20))
+    heard = raised(sound, least_db)
+    if np.array_equal(heard, sound):
+        assert level_db > least_db + 18  # its louder moments are at -19.6 dBFS before
+    else:
+        again = raised(heard, least_db)
+        assert again == pytest.approx(heard, rel=1e-3)  # as loud as it was to be
+        assert heard / sound == pytest.approx(heard[0] / sound[0], rel=1e-3)
+        assert abs(heard[0]) > abs(sound[0])
+    silence = np.zeros(RATE, np.float32)
+    assert np.array_equal(raised(silence, least_db), silence)
+
+
+def test_a_faint_microphone_changes_nothing_of_its_opinion() -> None:
+    rng = np.random.default_rng(1)
+    near, faint = Opinion(engine(), -35.0), Opinion(engine(), -35.0)
+    for _ in range(4):
+        chunk = rng.normal(0, 0.01, CHUNK_SAMPLES).astype(np.float32)
+        near.hear(chunk)
+        faint.hear(chunk * np.float32(0.03))
+    assert faint.ask(3) == pytest.approx(near.ask(3), abs=2e-3)
+    bare = Opinion(engine())
+    bare.hear(chunk * np.float32(0.03))
+    faint.forget()
+    faint.hear(chunk * np.float32(0.03))
+    assert np.abs(bare.ask(3) - faint.ask(3)).max() > 2e-3  # which it would else have been
 
 
 def test_a_bundle_without_one_captions_by_its_encoder() -> None:
