@@ -23,7 +23,7 @@ from edgecap.runtime.events import captions
 from edgecap.runtime.hearing.segment import doubted
 from edgecap.runtime.model.manifest import Calibration
 from edgecap.runtime.session import Session
-from edgecap.training.evaluation.captioned import onset
+from edgecap.training.evaluation.captioned import BLOCK
 from edgecap.training.evaluation.context import Context, Stage, open_stage
 from edgecap.training.evaluation.questions import day, rooms
 from edgecap.training.evaluation.sounds import streams
@@ -58,8 +58,8 @@ def last_wordings(stage: Stage, blocks: Iterable[Samples]) -> list[tuple[int, st
     """(position, text, confidence, rise in dB) of each caption of a sound as it read at last."""
     session, found = Session(stage.model), dict[str, tuple[int, str, float, float]]()
     for block in blocks:
-        for start in range(0, len(block), 3200):
-            for event in captions(session.push(block[start : start + 3200])):
+        for start in range(0, len(block), BLOCK):
+            for event in captions(session.push(block[start : start + BLOCK])):
                 if event.kind != "end" and session.segmenter.open:
                     rise = session.segmenter.open.rise_db
                     found[event.id] = session.position, event.text, event.confidence, rise
@@ -72,19 +72,10 @@ def of_days(stage: Stage, context: Context, hours: int) -> list[Told]:
     for hour in range(hours):
         stretch = day.Stretch(tuple(context.clips), context.split, day.STRETCH_S, (LATER + hour, 0))
         coming = day.arrivals(stretch)
+        events = day.events_of(stage, coming)
         blocks = streams.lasting(day.sound(stage, stretch, coming), day.STRETCH_S)
         for at, text, confidence, rise in last_wordings(stage, blocks):
-            sounding = frozenset[str]().union(
-                *(
-                    one.clip.labels
-                    for one in coming
-                    if day.Event(
-                        one.clip,
-                        one.start + onset(stage.corpus.audio(one.clip)),
-                        one.start + one.clip.stop - one.clip.start,
-                    ).at(at)
-                )
-            )
+            sounding = day.sounding_at(events, at)
             told.append(Told(confidence, rise, bool(stage.names(text) & sounding), bool(sounding)))
     return told
 

@@ -10,7 +10,6 @@ Nothing of the test split is heard.
 """
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from edgecap.runtime.audio import CHUNK_SAMPLES
 from edgecap.runtime.events import Event
 from edgecap.runtime.hearing.opinion import CHUNKS, LEAD, NEAREST, Opinion
 from edgecap.runtime.hearing.segment import Segment
+from edgecap.runtime.model.engine import Engine
 from edgecap.runtime.saying.decoder import Hypothesis
 from edgecap.runtime.session import Session
 from edgecap.training.data.corpus import Clip
@@ -32,7 +32,13 @@ from edgecap.training.evaluation.sounds import scenes
 AFTER = {"1.3 s": 4, "5 s": CHUNKS - LEAD}
 """Chunks of the sound that have been heard."""
 WEIGHTS = (0.5, 1.0, 2.0, 3.0)
-PLACES = ("quiet, as recorded", "in a room", "over noise, +10 dB", "over noise, +0 dB")
+PLACES = (
+    "quiet, as recorded",
+    "in a room",
+    "in that room, 15 dB quieter",
+    "over noise, +10 dB",
+    "over noise, +0 dB",
+)
 
 
 def odds(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -41,12 +47,16 @@ def odds(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.log(p / (1 - p)), np.float32)
 
 
-def right(stage: Stage, clip: Clip, place: str) -> list[list[bool]]:
-    """Of each time after the onset: by the encoder, by the opinion, by both with each weight."""
+def right(stage: Stage, clip: Clip, place: str, least_db: float, gain_db: float) -> list[list[bool]]:
+    """Of each time after the onset: by the encoder, by the opinion, by both with each weight.
+
+    least_db: what is fainter is raised for the opinion. gain_db: of the microphone, its noise with it.
+    """
     assert stage.model.opinion is not None
-    opinion = Opinion(stage.model.opinion, stage.model.thresholds.segments.opinion_db)
+    opinion = Opinion(stage.model.opinion, least_db)
     names = stage.model.labels.names
     samples = rooms.compose(stage, rooms.Hearing(clip, rooms.PLACES[place], "val", 0))
+    samples = samples * np.float32(10 ** (gain_db / 20))
     begin = (BEFORE + onset(stage.corpus.audio(clip))) // CHUNK_SAMPLES
     scores, found = [], []
     for at, embedding in enumerate(stage.model.hearing().follow(samples)):
@@ -63,6 +73,19 @@ def right(stage: Stage, clip: Clip, place: str) -> list[list[bool]]:
     return found
 
 
+class Noted(Opinion):
+    """An opinion whose greatest scores go into an array."""
+
+    def __init__(self, engine: Engine, least_db: float, greatest: NDArray[np.float32]) -> None:
+        super().__init__(engine, least_db)
+        self._greatest = greatest
+
+    def ask(self, chunks: int) -> NDArray[np.float32]:
+        scores = super().ask(chunks)
+        self._greatest[: len(scores)] = np.maximum(self._greatest[: len(scores)], scores)
+        return scores
+
+
 class Listening(Session):
     """A session that notes every sound's greatest score: the encoder's, the opinion's, and what sentences
     were chosen by."""
@@ -70,17 +93,9 @@ class Listening(Session):
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage.model)
         self.greatest = np.zeros((3, len(self.labels.names)), np.float32)
-        self._told = self.greatest[1]
-        assert self.opinion is not None
-        self.opinion.ask = self._asking(self.opinion.ask)  # type: ignore[method-assign]  # looked on at
-
-    def _asking(self, ask: Callable[[int], NDArray[np.float32]]) -> Callable[[int], NDArray[np.float32]]:
-        def asked(chunks: int) -> NDArray[np.float32]:
-            scores = ask(chunks)
-            self._told[: len(scores)] = np.maximum(self._told[: len(scores)], scores)
-            return scores
-
-        return asked
+        assert stage.model.opinion is not None
+        least_db = stage.model.thresholds.segments.opinion_db
+        self.opinion = Noted(stage.model.opinion, least_db, self.greatest[1])
 
     def _hear(self, now: int) -> list[Event]:
         events = super()._hear(now)
@@ -114,20 +129,27 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="of decoded clips")
     parser.add_argument("--clips", type=int, help="so many; else all")
-    parser.add_argument("--scenes", type=int, default=1000, help="to find those with two sounds among")
+    parser.add_argument("--raised", type=float, metavar="DB", help="in place of the bundle's opinion_db")
+    parser.add_argument("--gain", type=float, default=0.0, metavar="DB", help="of a microphone that is faint")
+    parser.add_argument(
+        "--scenes", type=int, default=1000, help="to find those with two sounds among; 0: none"
+    )
     given = parser.parse_args()
     stage = open_stage(given.bundle, given.corpus, given.cache)
     if stage.model.opinion is None:
         parser.error(f"{given.bundle} gives no second opinion")
+    least_db = stage.model.thresholds.segments.opinion_db if given.raised is None else given.raised
     clips = Context(stage, given.corpus, split="val", most=given.clips).clips
     taught = [clip for clip in clips if clip.label in stage.model.labels.names]
     print(f"{len(taught)} clips: after {', '.join(AFTER)}\n")
     print(f"| place | encoder | opinion | {' | '.join(f'both, {w:g}' for w in WEIGHTS)} |")
     print(f"|---|{'---:|' * (2 + len(WEIGHTS))}")
     for place in PLACES:
-        shares = np.mean([right(stage, clip, place) for clip in taught], axis=0).T
+        shares = np.mean([right(stage, clip, place, least_db, given.gain) for clip in taught], axis=0).T
         cells = (", ".join(f"{share:.3f}" for share in row) for row in shares)
         print(f"| {place} | {' | '.join(cells)} |", flush=True)
+    if not given.scenes:
+        return
     count, precisions = of_two_sounds(stage, given.scenes)
     told = ", ".join(f"{value:.3f}" for value in precisions)
     print(f"\n{count} scenes of two sounds, average precision by the encoder, the opinion, both: {told}")

@@ -26,6 +26,8 @@ MEL_LOW_HZ = 50.0
 MEL_HIGH_HZ = 14_000.0
 POWER_FLOOR = 1e-10
 """Added to nothing, only a floor: 10 log10 of it is -100 dB."""
+SILENT_DB = -100.0
+"""Of digital silence: the level of that floor."""
 
 
 def seconds(samples: int) -> float:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from .audio import CHUNK_SAMPLES, RATE, Samples
+from .audio import CHUNK_SAMPLES, RATE, SILENT_DB, Samples
 from .errors import UsageError
 from .events import Caption, Event, Heard, HeardSound, Situation
 from .hearing.alarms import Alarms
 from .hearing.hearing import Hearing, HearingState
 from .hearing.opinion import Opinion
-from .hearing.segment import SILENT_DB, Chunk, Segment, Segmenter, levels_db, mean_level_db
+from .hearing.segment import Chunk, Segment, Segmenter, levels_db, mean_level_db
 from .model.engine import Engine, Provider
 from .model.manifest import Thresholds
 from .options import Captions

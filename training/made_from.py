@@ -4,10 +4,12 @@ A stage's folder, and each cache, has a note of its causes: settings by name, an
 A stage that was made from other causes is refused, with what changed; a cache is made anew.
 """
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,15 @@ def is_current(path: Path, causes: Causes) -> bool:
     """Whether this file, or folder, is there and was made from these causes."""
     note = _beside(path)
     return path.exists() and note.exists() and not changes(_read(note), causes)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One process at a time asks whether a cache is current, and makes it: another waits, and finds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def begin(path: Path) -> None:

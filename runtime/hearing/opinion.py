@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ..audio import Samples
+from ..audio import SILENT_DB, Samples
 from ..model.engine import Engine
 
 CHUNKS = 16
@@ -27,7 +27,6 @@ NEAREST = 1e-4
 
 LOUD = 0.95
 """A window is as loud as this quantile of its 10 ms frames."""
-SILENT_DB = -100.0
 
 _PAD = (FFT - WINDOW) // 2
 _HANN = np.pad(np.hanning(WINDOW), _PAD).astype(np.float32)
@@ -46,8 +45,9 @@ def raised(samples: Samples, least_db: float) -> Samples:
     """(n,) samples, louder where their louder moments are fainter than this, dBFS: as loud as that then. The
     net's logarithm has a floor, and what a microphone gave too faintly lies below it."""
     frames = samples[: len(samples) // HOP * HOP].reshape(-1, HOP)
-    power_of = np.einsum("fn,fn->f", frames, frames) / HOP
-    loud = float(np.partition(power_of, int(LOUD * len(power_of)))[int(LOUD * len(power_of))])
+    powers = np.einsum("fn,fn->f", frames, frames) / HOP
+    at = int(LOUD * len(powers))
+    loud = float(np.partition(powers, at)[at])
     least = 10 ** (least_db / 10)
     return samples * np.float32(np.sqrt(least / loud)) if 0.0 < loud < least else samples
 

@@ -13,14 +13,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio import POWER_FLOOR, RATE, Samples
+from ..audio import POWER_FLOOR, RATE, SILENT_DB, Samples
 from ..model.manifest import SegmentThresholds
 from .encoder import Embedding
 from .opinion import CHUNKS, NEAREST, agreed
 
 WINDOW = 1280
 """Samples that a level is taken over: 40 ms, the encoder's own column; a knock fills one."""
-SILENT_DB = -100.0
 FLOOR_RISE_DB, FLOOR_FALL_DB = 0.3, 3.0
 """The noise floor moves at most so much in a chunk of 320 ms: about 1 dB a second up, 10 down; by hand."""
 LOUDEST_DECAY_DB = 0.3

@@ -79,7 +79,7 @@ class Labels:
         self.calls = frozenset(i for i, row in enumerate(rows) if row.priority == "call")
         """What wants somebody to come."""
         self._words = [content_words(f"{row.label.replace('_', ' ')} {row.phrase}") for row in worded]
-        self._kinds = [
+        self._narrower = [
             (broader, narrower)
             for broader, few in enumerate(self._words)
             for narrower, more in enumerate(self._words)
@@ -142,7 +142,7 @@ class Labels:
         A sound is narrower than another if its words are that one's and more; what rhythm tells is neither.
         """
         found = evidence
-        for broader, narrower in self._kinds:
+        for broader, narrower in self._narrower:
             if least <= evidence[narrower] < evidence[broader]:
                 found = found.copy() if found is evidence else found
                 found[narrower] = evidence[broader]

@@ -5,12 +5,10 @@ labels.csv (label, phrase, category, ...) and the audio files that the first nam
 """
 
 import csv
-import fcntl
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -95,7 +93,7 @@ def open_corpus(
     causes = {"clips.csv": table, "audio files": made_from.digest(stamps)}
     key = table.removeprefix("sha256:")[:12]
     samples_path, index_path = cache / f"samples-{key}.npy", cache / f"index-{key}.npz"
-    with _alone(cache / f"lock-{key}"):
+    with made_from.alone(index_path):
         if not (samples_path.exists() and made_from.is_current(index_path, causes)):
             made_from.begin(index_path)
             _decode_all(files, samples_path, index_path, progress)
@@ -115,15 +113,6 @@ def open_corpus(
         np.load(samples_path, mmap_mode="r"),
         str(index["digest"]),
     )
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """One process at a time: a second command with the same cache waits, and finds the clips decoded."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _decode_all(

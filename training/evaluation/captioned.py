@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...runtime.audio import HOP, RATE, Samples
+from ...runtime.audio import HOP, RATE, SILENT_DB, Samples
 from ...runtime.events import Caption, captions
 from ...runtime.model.bundle import Bundle
 from ...runtime.options import Captions
@@ -26,7 +26,6 @@ LOUD = 0.95
 """A sound's loud level is that of this quantile of its 10 ms frames."""
 ONSET_DB = -20.0
 """A sound begins with the first frame that is this near to its loud level."""
-SILENT_DB = -100.0
 
 
 class Said(NamedTuple):

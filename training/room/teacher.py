@@ -103,21 +103,22 @@ def clip_vectors(
     key = hashlib.sha256("\n".join(clip.id for clip in clips).encode()).hexdigest()[:12]
     path = cache / f"heard-{key}.npz"
     causes = {"teacher": teacher.digest, "corpus": corpus.digest, "clips": made_from.digest(clips)}
-    if not made_from.is_current(path, causes):
-        made_from.begin(path)
-        found = []
-        for done, clip in enumerate(clips, 1):
-            samples = torch.from_numpy(corpus.audio(clip))
-            short = RATE // 2 - len(samples)
-            found.append(teacher.sequence(F.pad(samples, (0, max(short, 0)))[None])[0].numpy())
-            progress(done / len(clips), "the teacher hears the clips")
-        beside = path.with_suffix(".tmp.npz")
-        np.savez(
-            beside, vectors=np.concatenate(found).astype(np.float16),
-            ends=np.cumsum([len(vectors) for vectors in found]),
-        )  # fmt: skip
-        beside.replace(path)
-        made_from.done(path, causes)
+    with made_from.alone(path):
+        if not made_from.is_current(path, causes):
+            made_from.begin(path)
+            found = []
+            for done, clip in enumerate(clips, 1):
+                samples = torch.from_numpy(corpus.audio(clip))
+                short = RATE // 2 - len(samples)
+                found.append(teacher.sequence(F.pad(samples, (0, max(short, 0)))[None])[0].numpy())
+                progress(done / len(clips), "the teacher hears the clips")
+            beside = path.with_suffix(".tmp.npz")
+            np.savez(
+                beside, vectors=np.concatenate(found).astype(np.float16),
+                ends=np.cumsum([len(vectors) for vectors in found]),
+            )  # fmt: skip
+            beside.replace(path)
+            made_from.done(path, causes)
     stored = np.load(path)
     parts = np.split(stored["vectors"], stored["ends"][:-1])
     return {clip.id: vectors for clip, vectors in zip(clips, parts, strict=True)}

@@ -153,7 +153,8 @@ def _recall(name: str, events: Sequence[tuple[Event, Lived]]) -> dict[str, float
     return {name: _share(int(named.sum()), len(named)), f"{name}_low": low, f"{name}_high": high}
 
 
-def _sounding(events: Sequence[Event], sample: int) -> frozenset[str]:
+def sounding_at(events: Sequence[Event], sample: int) -> frozenset[str]:
+    """The labels of what a caption of that time may speak of."""
     return frozenset(label for event in events if event.at(sample) for label in event.clip.labels)
 
 
@@ -162,7 +163,7 @@ def _judge(lived: Lived) -> list[Judged]:
     last = {one.id: one for one in lived.said}
     judged: list[Judged] = []
     for one in last.values():
-        sounding = _sounding(lived.events, one.at)
+        sounding = sounding_at(lived.events, one.at)
         near = frozenset[str]().union(*(related(label) for label in sounding))
         judged.append(Judged(one.text, bool(one.named & sounding), bool(one.named & near), sounding))
     return judged
@@ -172,7 +173,7 @@ def _false_urgent(lived: Lived) -> list[Judged]:
     """Of each caption that cried wolf the version that did so, a plain one before a hedged one."""
     found: dict[str, Judged] = {}
     for one in lived.said:
-        sounding = _sounding(lived.events, one.at)
+        sounding = sounding_at(lived.events, one.at)
         urgent = one.named & URGENT
         if urgent and not any(_is_true(label, sounding) for label in urgent):
             before = found.get(one.id)
@@ -191,11 +192,15 @@ def live_through(stage: Stage, stretch: Stretch) -> Lived:
     coming = arrivals(stretch)
     blocks = streams.lasting(sound(stage, stretch, coming), stretch.duration_s)
     said = captions_of(stage.model, blocks, stage.names)
-    events = [
+    return Lived(events_of(stage, coming), said)
+
+
+def events_of(stage: Stage, coming: Sequence[Arrival]) -> list[Event]:
+    """When those that come can be heard."""
+    return [
         Event(one.clip, one.start + onset(stage.corpus.audio(one.clip)), one.start + _length(one.clip))
         for one in coming
     ]
-    return Lived(events, said)
 
 
 def _length(clip: Clip) -> int:

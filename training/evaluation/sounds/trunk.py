@@ -92,12 +92,13 @@ class Listener:
     def kept(self, name: str, hear: Callable[[], Iterable[Any]], **causes: Any) -> list[Any]:
         """What `hear` gives, from the folder where it was made from the same."""
         path = self.folder / f"{name}.pt"
-        if not made_from.is_current(path, self._causes | causes):
-            made_from.begin(path)
-            begin = time.process_time()
-            torch.save(list(hear()), path)
-            made_from.done(path, self._causes | causes)
-            self.say(f"{name}: {time.process_time() - begin:.0f} s of one core")
+        with made_from.alone(path):
+            if not made_from.is_current(path, self._causes | causes):
+                made_from.begin(path)
+                begin = time.process_time()
+                torch.save(list(hear()), path)
+                made_from.done(path, self._causes | causes)
+                self.say(f"{name}: {time.process_time() - begin:.0f} s of one core")
         found: list[Any] = torch.load(path, weights_only=True, mmap=True)
         return found
 
