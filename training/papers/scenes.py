@@ -131,23 +131,35 @@ class Sentences:
     def __init__(self, path: Path, embed: Embed, digest: str) -> None:
         """digest: of the sentence model. What another one said goes."""
         self._path, self._embed, self._causes = path, embed, {"sentences": digest}
-        self._known: dict[str, NDArray[np.float16]] = {}
-        if made_from.is_current(path, self._causes):
-            with np.load(path) as stored:
-                self._known = dict(zip(stored["texts"].tolist(), stored["vectors"], strict=True))
+        self._known = self._kept()
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """(texts, d) float32."""
-        new = sorted(set(texts) - self._known.keys())
-        if new:
-            self._known.update(zip(new, self._embed(new).numpy().astype(np.float16), strict=True))
-            made_from.begin(self._path)
-            beside = self._path.with_suffix(".tmp.npz")
-            vectors = np.stack(list(self._known.values()))
-            np.savez(beside, texts=np.array(list(self._known)), vectors=vectors)
-            beside.replace(self._path)
-            made_from.done(self._path, self._causes)
+        if set(texts) - self._known.keys():
+            with made_from.alone(self._path):
+                self._learn(texts)
         return torch.from_numpy(np.stack([self._known[text] for text in texts])).float()
+
+    def _kept(self) -> dict[str, NDArray[np.float16]]:
+        """Text -> vector, of the file."""
+        if not made_from.is_current(self._path, self._causes):
+            return {}
+        with np.load(self._path) as stored:
+            return dict(zip(stored["texts"].tolist(), stored["vectors"], strict=True))
+
+    def _learn(self, texts: Sequence[str]) -> None:
+        """Take in what another process has kept meanwhile, and embed and keep what is still new."""
+        self._known |= self._kept()
+        new = sorted(set(texts) - self._known.keys())
+        if not new:
+            return
+        self._known.update(zip(new, self._embed(new).numpy().astype(np.float16), strict=True))
+        made_from.begin(self._path)
+        beside = self._path.with_suffix(".tmp.npz")
+        vectors = np.stack(list(self._known.values()))
+        np.savez(beside, texts=np.array(list(self._known)), vectors=vectors)
+        beside.replace(self._path)
+        made_from.done(self._path, self._causes)
 
 
 def padded(vectors: Sequence[NDArray[np.float16]], longest: int | None = None) -> tuple[Tensor, Tensor]:

@@ -1,10 +1,12 @@
 """Scenes on the disk as ears heard them, and the small table that is run on such."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE, Samples
 from edgecap.runtime.errors import DataError, InputMissingError, UsageError
@@ -13,7 +15,7 @@ from edgecap.training.data.corpus import Corpus, open_corpus
 from edgecap.training.papers import ears, trial, written
 from edgecap.training.papers.ears import Ear
 from edgecap.training.papers.retrieval import RetrievalRecipe, table_rows
-from edgecap.training.papers.scenes import choose, hear, open_scenes, padded
+from edgecap.training.papers.scenes import Sentences, choose, hear, open_scenes, padded
 from edgecap.training.prepare.plan import Piece, Plan, PlannedSound, open_plans, write_plans
 from edgecap.training.recipe import read_recipe
 
@@ -153,3 +155,21 @@ def test_what_was_written_of_tags_joins_the_scenes_where_it_is_true(
     monkeypatch.setattr("sys.argv", ["written", str(tmp_path), *command[2:]])
     with pytest.raises(SystemExit, match="Name --weights"):
         written.main()
+
+
+def test_two_that_keep_sentences_in_one_file_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    embedded: list[str] = []
+
+    def embed(texts: Sequence[str]) -> torch.Tensor:
+        embedded.extend(texts)
+        return torch.tensor([[len(text), 1.0] for text in texts])
+
+    path = tmp_path / "sentences.npz"
+    one, other = Sentences(path, embed, "1"), Sentences(path, embed, "1")
+    one(["rain", "a dog barks"])
+    assert other(["wind blows", "rain"]).tolist() == [[10, 1], [4, 1]]
+    third = Sentences(path, embed, "1")
+    assert third(["a dog barks", "wind blows", "rain"]).shape == (3, 2)
+    assert sorted(embedded) == ["a dog barks", "rain", "wind blows"]  # each once
+    Sentences(path, embed, "2")(["rain"])
+    assert embedded.count("rain") == 2  # by another model, so anew
