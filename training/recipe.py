@@ -59,10 +59,9 @@ class Recipe(
     """One after the other, each from where the last one came: first crowded scenes, then clear sounds."""
     head_stage: HeadSettings | None = None
     """The encoder's head fitted again, held back, once its trunk stands still."""
-    opinion_stages: tuple[OpinionSettings, ...] = ()
-    """A second opinion: the teacher's net learns our sounds as a home has them, and goes along. A net for
-    each stage, each from the published one; their mean is the opinion. Without one, or without a teacher, the
-    bundle has none."""
+    opinion_stage: OpinionSettings | None = None
+    """A second opinion: the teacher's net learns our sounds as a home has them, and goes along. Without one,
+    or without a teacher, the bundle has none."""
     semantic_stage: StageSettings = StageSettings()
     decoder_stage: StageSettings = StageSettings(steps=3000)
     text_stage: TextSettings | None = None

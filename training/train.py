@@ -134,12 +134,10 @@ def train(
     lost = left_out(corpus.split("train"), allows)
     folder = save_checkpoint(model, tokenizer, labels, recipe, clips, lost, output / "model")
     keep_encoder(model.encoder, labels, output / "encoder.safetensors")
-    if recipe.opinion_stages and teacher:
-        members = []
-        for number, member in enumerate(recipe.opinion_stages, 1):
-            run = stage(f"opinion-{number}", settings=member, sounds=sounds, teacher=teacher.digest)
-            members.append(train_opinion(teacher, composer, run, member, progress))
-        (folder / opinion.GRAPH_FILE).write_bytes(opinion.graph_of(teacher, members))
+    if recipe.opinion_stage and teacher:
+        run = stage("opinion", settings=recipe.opinion_stage, sounds=sounds, teacher=teacher.digest)
+        second = train_opinion(teacher, composer, run, recipe.opinion_stage, progress)
+        (folder / opinion.GRAPH_FILE).write_bytes(opinion.graph_of(teacher, second))
     if recipe.text_stage:
         captions = corpus_folder / "captions" if (corpus_folder / "captions").is_dir() else None
         tables = [captions / f"{name}.csv.gz" for name in recipe.text_stage.captions] if captions else []

@@ -65,7 +65,7 @@ def test_a_second_opinion_goes_along_as_training_left_it(tiny_checkpoint: Path, 
     folder = shutil.copytree(tiny_checkpoint, tmp_path / "model")
     teacher = Teacher(tiny_teacher.write(tmp_path / "mn04"))
     sounds = read_checkpoint(folder).labels
-    content = graph_of(teacher, [OpinionNet(teacher, sounds)])
+    content = graph_of(teacher, OpinionNet(teacher, sounds))
     (folder / GRAPH_FILE).write_bytes(content)
     export_bundle(folder, tmp_path / "with", Options(target="onnx", verify=False))
     bundle = Bundle.open(tmp_path / "with")

@@ -76,10 +76,7 @@ def test_a_recipe_with_a_teacher_leaves_a_second_opinion_that_an_ear_asks(
     recipe = read_recipe(RECIPES / "smallest.yaml")
     assert isinstance(recipe, Recipe)
     recipe = msgspec.structs.replace(
-        recipe,
-        opinion_stages=(OpinionSettings(steps=2, batch=2), OpinionSettings(steps=2, batch=2, seed=2)),
-        opinion_weight=2.0,
-        urgent=0.7,
+        recipe, opinion_stage=OpinionSettings(steps=2, batch=2), opinion_weight=2.0, urgent=0.7
     )
     teacher = tiny_teacher.write(tmp_path / "mn04")
     folder = train(recipe, corpus_folder, teacher, tmp_path, tmp_path / "cache")

@@ -11,16 +11,16 @@ drawn from its vectors mends that. So it learns from windows as the edge asks ab
   beside the sound; what it knows beyond our labels is kept, and taught across the room.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
 from msgspec import Meta
-from onnx import TensorProto, compose, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -149,76 +149,61 @@ class Lesson:
 
 
 @torch.no_grad()
-def graph_of(teacher: Teacher, members: Sequence[OpinionNet]) -> bytes:
+def graph_of(teacher: Teacher, model: OpinionNet) -> bytes:
     """The ONNX file: `power` (1, frames, 513), of `runtime/hearing/opinion.py`, -> `scores` (1, sounds).
 
-    Nets that were trained apart err apart: the members' mean log-odds are the opinion (Lakshminarayanan et
-    al. 2017). Each is the teacher's own graph with the weights that it has come to, between the teacher's mel
-    bands and a line to our sounds; weights are kept in half precision and computed with in single.
+    The teacher's own graph with the weights that it has come to, between its mel bands and our line; weights
+    are kept in half precision and computed with in single.
     """
-    node = helper.make_node
-    graph = helper.make_graph(
-        [
-            node("MatMul", ["power", "mel"], ["bands"]), node("Add", ["bands", "floor"], ["floored"]),
-            node("Log", ["floored"], ["logs"]), node("Add", ["logs", "shift"], ["shifted"]),
-            node("Div", ["shifted", "scale"], ["scaled"]),
-            node("Transpose", ["scaled"], ["turned"], perm=[0, 2, 1]),
-            node("Unsqueeze", ["turned", "channel"], ["logmel"]),
-        ],
-        "opinion",
-        [helper.make_tensor_value_info("power", TensorProto.FLOAT, [1, "frames", teacher.mel.shape[1]])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, members[0].line.out_features])],
-        [
-            *_constants(np.float32, mel=teacher.mel.T.numpy(), floor=FLOOR, shift=SHIFT, scale=SCALE),
-            *_constants(np.int64, channel=[1], recent=[-RECENT], end=[2**31], steps=[1]),
-        ],
-    )  # fmt: skip
     net = onnx.load(teacher.net)
-    for number, member in enumerate(members, 1):
-        nodes, weights = _member(net, member, f"{number}_")
-        graph.node.extend(nodes)
-        graph.initializer.extend(weights)
-    graph.node.append(node("Mean", [f"{number}_odds" for number in range(1, len(members) + 1)], ["logits"]))
-    graph.node.append(node("Sigmoid", ["logits"], ["scores"]))
-    drop_unused(graph)
-    _halve(graph)
-    made = helper.make_model(graph, opset_imports=net.opset_import, ir_version=net.ir_version)
-    onnx.checker.check_model(made)
-    return bytes(made.SerializeToString(deterministic=True))
-
-
-def _member(
-    net: onnx.ModelProto, member: OpinionNet, prefix: str
-) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Nodes from `logmel` to `<prefix>odds`, and their weights: the published net's graph, each name with
-    the prefix, and our line."""
-    named = compose.add_prefix(net, prefix).graph
-    for weight, tensor in zip(named.initializer, member.net.tensors(), strict=False):
+    for weight, tensor in zip(net.graph.initializer, model.net.tensors(), strict=False):
         weight.CopyFrom(numpy_helper.from_array(tensor.contiguous().numpy(), weight.name))
-    mean, deviation = member.scale
-    line = member.line.weight / deviation.mean()
-    bias = member.line.bias - line @ mean
-    node, parts = helper.make_node, {"whole": f"{prefix}sequence", "last": f"{prefix}last"}
-    nodes = [
-        node("Identity", ["logmel"], [f"{prefix}logmel"]),
-        *named.node,
-        node("Slice", [parts["whole"], "recent", "end", "steps"], [parts["last"]]),
+    mean, deviation = model.scale
+    line = model.line.weight / deviation.mean()
+    weights = {
+        "mel": teacher.mel.T.numpy(), "floor": FLOOR, "shift": SHIFT, "scale": SCALE,
+        "line": line.T.numpy(), "bias": (model.line.bias - line @ mean).numpy(),
+    }  # fmt: skip
+    node = helper.make_node
+    before = [
+        node("MatMul", ["power", "mel"], ["bands"]), node("Add", ["bands", "floor"], ["floored"]),
+        node("Log", ["floored"], ["logs"]), node("Add", ["logs", "shift"], ["shifted"]),
+        node("Div", ["shifted", "scale"], ["scaled"]),
+        node("Transpose", ["scaled"], ["turned"], perm=[0, 2, 1]),
+        node("Unsqueeze", ["turned", "channel"], ["logmel"]),
+    ]  # fmt: skip
+    after = [
+        node("Slice", ["sequence", "recent", "end", "steps"], ["last"]),
         *(
             made
-            for name, part in parts.items()
+            for part in ("sequence", "last")
             for made in (
                 node("ReduceMean", [part], [f"{part}_mean"], axes=[1], keepdims=0),
-                node("Gemm", [f"{part}_mean", f"{prefix}line", f"{prefix}bias"], [f"{prefix}{name}_odds"]),
+                node("Gemm", [f"{part}_mean", "line", "bias"], [f"{part}_logits"]),
             )
         ),
-        node("Max", [f"{prefix}{name}_odds" for name in parts], [f"{prefix}odds"]),
+        node("Max", ["sequence_logits", "last_logits"], ["logits_of_ours"]),
+        node("Sigmoid", ["logits_of_ours"], ["scores"]),
     ]
-    line_of = {f"{prefix}line": line.T.numpy(), f"{prefix}bias": bias.numpy()}
-    return nodes, [*named.initializer, *_constants(np.float32, **line_of)]
-
-
-def _constants(dtype: type, **values: Any) -> list[onnx.TensorProto]:
-    return [numpy_helper.from_array(np.asarray(value, dtype), name) for name, value in values.items()]
+    for each in net.graph.node:  # the net's own scores give their name to ours
+        each.output[:] = ["audioset_scores" if name == "scores" else name for name in each.output]
+    integers = {"channel": [1], "recent": [-RECENT], "end": [2**31], "steps": [1]}
+    constants = [
+        *(numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in weights.items()),
+        *(numpy_helper.from_array(np.array(value, np.int64), name) for name, value in integers.items()),
+    ]
+    sounds = model.line.out_features
+    graph = helper.make_graph(
+        [*before, *net.graph.node, *after], "opinion",
+        [helper.make_tensor_value_info("power", TensorProto.FLOAT, [1, "frames", teacher.mel.shape[1]])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, sounds])],
+        [*constants, *net.graph.initializer],
+    )  # fmt: skip
+    drop_unused(graph)
+    _halve(graph)
+    model = helper.make_model(graph, opset_imports=net.opset_import, ir_version=net.ir_version)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _halve(graph: onnx.GraphProto) -> None:

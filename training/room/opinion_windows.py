@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from ...runtime.audio import CHUNK_SAMPLES, SILENT_DB, Samples
-from ...runtime.hearing.opinion import CHUNKS, LEAD, raised
+from ...runtime.audio import CHUNK_SAMPLES, Samples
+from ...runtime.hearing.opinion import CHUNKS, LEAD
 from ..sound import augment
 from ..sound.compose import Composer, Scene, Segment, Shares
 from .teacher import FLOOR, SCALE, SHIFT, Teacher
@@ -45,8 +45,6 @@ class WindowSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """Shares of scenes, as in the encoder's stages."""
     filter_db: Annotated[float, Meta(ge=0)] = 5.0
     """How much microphones colour a window."""
-    least_db: float = SILENT_DB
-    """What is fainter is raised first, as the edge does with the bundle's `opinion_db`."""
     seed: int = 1
 
 
@@ -106,8 +104,7 @@ class Drawn(IterableDataset[Windows]):
             others[label] = False
         else:  # or it is drowned
             label = NOBODY
-        samples, near = (raised(each, settings.least_db) for each in (heard_in.samples, heard_in.near))
-        return _Window(samples, near, heard, weight, others, label)
+        return _Window(heard_in.samples, heard_in.near, heard, weight, others, label)
 
     def _microphones(self, rng: Generator, log_mel: Tensor) -> Tensor:
         """Each window through a microphone of its own, that may lack some bands."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgecap.runtime.audio import CHUNK_SAMPLES, HOP, RATE, SILENT_DB
+from edgecap.runtime.audio import CHUNK_SAMPLES, HOP, RATE
 from edgecap.runtime.hearing.opinion import CHUNKS, FFT, LEAD, power
 from edgecap.runtime.model.engine import Engine
 from edgecap.runtime.model.manifest import GraphFile, Tensor
@@ -45,9 +45,9 @@ def test_the_net_that_learns_on_begins_as_the_public_file(teacher: Teacher) -> N
         assert found.numpy() == pytest.approx(teacher.sequence(samples).numpy(), abs=1e-4)
 
 
-def taught(teacher: Teacher, seed: int) -> OpinionNet:
-    """Five sounds, of whatever weights."""
-    torch.manual_seed(seed)
+def test_the_file_says_what_the_net_has_come_to(teacher: Teacher) -> None:
+    """Front end and all: numpy's on the edge, torch's in training. Whatever it learnt, and of what length."""
+    torch.manual_seed(0)
     model = OpinionNet(teacher, 5)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -56,21 +56,12 @@ def taught(teacher: Teacher, seed: int) -> OpinionNet:
         model.scale.copy_(
             torch.stack([torch.rand(model.scale.shape[1]), torch.rand(model.scale.shape[1]) + 1])
         )
-    return model
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_the_file_says_what_the_nets_have_come_to(teacher: Teacher, count: int) -> None:
-    """Front end and all: numpy's on the edge, torch's in training. Whatever they learnt, and of what length;
-    several say the mean of their log-odds."""
-    members = [taught(teacher, seed) for seed in range(count)]
-    engine = opened(graph_of(teacher, members), 5)
+    engine = opened(graph_of(teacher, model), 5)
     for seconds in (1.0, 2.5, 5.0):
         samples = noise(seconds)
         with torch.no_grad():
-            log_mel = teacher.log_mel(torch.from_numpy(samples)[None])
-            logits = torch.stack([member(log_mel)[1][0] for member in members])
-        wanted = logits.mean(0).sigmoid().numpy()
+            _, logits = model(teacher.log_mel(torch.from_numpy(samples)[None]))
+        wanted = logits[0].sigmoid().numpy()
         assert engine.run({"power": power(samples)})["scores"][0] == pytest.approx(wanted, abs=5e-3)
 
 
@@ -95,17 +86,6 @@ def test_windows_are_as_the_edge_asks_about_them(teacher: Teacher, composer: Com
     one, again, other = (next(iter(Drawn(teacher, composer, settings, begin))).log_mel for begin in (0, 0, 7))
     assert torch.equal(one, again)
     assert one.shape != other.shape or not torch.equal(one, other)
-
-
-def test_what_is_faint_is_raised_before_it_is_learnt_from(teacher: Teacher, composer: Composer) -> None:
-    """As the edge raises it: louder bands than before, and none quieter."""
-    quiet, loud = (
-        next(iter(Drawn(teacher, composer, OpinionSettings(batch=6, least_db=least_db), 0)))
-        for least_db in (SILENT_DB, 0.0)
-    )
-    assert torch.equal(quiet.heard, loud.heard)
-    assert (loud.log_mel >= quiet.log_mel - 1e-4).all()
-    assert loud.log_mel.mean() > quiet.log_mel.mean() + 0.1
 
 
 def test_it_learns_on_from_where_it_was_stopped(teacher: Teacher, composer: Composer, tmp_path: Path) -> None:
