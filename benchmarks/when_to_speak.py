@@ -21,7 +21,10 @@ from edgecap.training.evaluation.context import Context, Stage, open_stage, work
 from edgecap.training.evaluation.questions import rooms
 from edgecap.training.evaluation.questions.naming import Uttered, naming
 
-FIGURES = ("clips", "spoken", "recall", "first_right", "captions_a_clip", "delay_median_s")
+FIGURES = (
+    "clips", "spoken", "recall", "recall_closed", "first_right", "first_open", "captions_a_clip",
+    "delay_median_s",
+)  # fmt: skip
 
 
 def heard(stage: Stage, clip: Clip, place: str, pairs: Sequence[tuple[float, float]]) -> list[Uttered]:

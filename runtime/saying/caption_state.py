@@ -25,7 +25,7 @@ import numpy as np
 from ..audio import RATE
 from ..events import Caption, Reason, Sound
 from ..hearing.segment import HOLD_SAMPLES, Segment
-from .choose import Candidate, Evidence, Known, choose, sure_and_urgent
+from .choose import Candidate, Evidence, Known, choose, one_of_two, sure_and_urgent
 from .cooldown import Cooldown
 from .decoder import Hypothesis, packed
 from .labels import Labels
@@ -161,7 +161,8 @@ class Policy:
             if why == "grown" or self._may_change(segment.evidence(), now, least):
                 consult()
             belief = segment.belief()
-            if float(belief.max()) < self._limits.named:
+            is_named = float(belief.max()) >= self._limits.named
+            if not (is_named or one_of_two(belief, self._labels, self._limits)):
                 self._triggers.attempted(segment, now, False, "threshold")
             elif self._may_change(belief, now, self._limits.named):
                 events += self._sentence(describe(), segment, now)
@@ -247,7 +248,8 @@ class Policy:
 
     def _comparison(self, candidate: Candidate, opened: _Open, evidence: Evidence) -> Iterator[Guard]:
         before = opened.candidate
-        if candidate.labels == before.labels or candidate.plain == before.plain:
+        decides = before.is_either and candidate.labels <= before.labels
+        if candidate.labels == before.labels or candidate.plain == before.plain or decides:
             yield "same meaning"
             if candidate.is_sure and not before.is_sure:
                 yield "same meaning, and sure at last"
@@ -317,9 +319,9 @@ class Policy:
             id=str(self._uttered),
             text=candidate.text,
             confidence=round(candidate.probability, 4),
-            sounds=self._listed(segment.belief()),
+            sounds=self._listed(segment.belief(), candidate),
             start=start,
-            priority=self._labels.priority(candidate.named),
+            priority=self._labels.priority(candidate.named, either=candidate.is_either),
             semantic=semantic,
         )
         self._open = _Open(caption, candidate, supported_until=now)
@@ -337,8 +339,8 @@ class Policy:
             kind="update",
             text=candidate.text,
             confidence=round(candidate.probability, 4),
-            sounds=self._listed(evidence),
-            priority=self._labels.priority(candidate.named),
+            sounds=self._listed(evidence, candidate),
+            priority=self._labels.priority(candidate.named, either=candidate.is_either),
             semantic=semantic,
         )
         opened.candidate, opened.supported_until = candidate, now
@@ -360,11 +362,12 @@ class Policy:
         self._last_end = max(at, caption.start)
         return [msgspec.structs.replace(caption, kind="end", end=self._last_end)]
 
-    def _listed(self, evidence: Evidence) -> tuple[Sound, ...]:
+    def _listed(self, evidence: Evidence, candidate: Candidate) -> tuple[Sound, ...]:
         """The sounds that are listed with a caption, surest first."""
         order = np.argsort(-evidence, kind="stable")[:MOST_NAMED].tolist()
+        either = candidate.named if candidate.is_either else frozenset()
         return tuple(
             Sound(self._labels.names[i], round(float(evidence[i]), 4))
             for i in order
-            if evidence[i] >= self._limits.named
+            if evidence[i] >= self._limits.named or i in either
         )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .decoder import BEAM, Hypothesis
 from .labels import Labels, Meaning
 from .limits import Limits
-from .wording import clauses, hedged, sentence
+from .wording import EITHER, clauses, hedged, sentence
 
 Evidence = NDArray[np.float32]
 """(sounds,) how sure each sound is, 0 to 1."""
@@ -39,6 +39,8 @@ class Candidate:
     probability: float
     is_sure: bool
     """Of a probability that is said plainly."""
+    is_either: bool = False
+    """One of two is meant, and it says so."""
 
     @property
     def text(self) -> str:
@@ -74,14 +76,19 @@ def choose(
 ) -> Choice:
     """The sentence to say, of those offered, best first.
 
-    The most probable, if it is news: what stands already may be said, else not what names suppressed
-    sounds alone, nor, as a guess, what is not worth one. Where the most probable is no news but sure, the
-    most probable that is sure of something else: over a background what is as sure as anything that is said;
-    beside an event what is strong by itself, since a weaker one is most likely that event's look-alike.
+    Where nothing is sure, one of two sounds may be (`one_of_two`). Else the most probable, if it is news:
+    what stands already may be said, else not what names suppressed sounds alone, nor, as a guess, what is
+    not worth one. Where the most probable is no news but sure, the most probable that is sure of something
+    else: over a background what is as sure as anything that is said; beside an event what is strong by
+    itself, since a weaker one is most likely that event's look-alike.
     """
     evidence = labels.refined(evidence, limits.arrives)
     found = _most_probable(hypotheses, evidence, labels, limits, limits.hedge)
     candidate = found.candidate
+    if candidate is None or candidate.probability < limits.confidence:
+        either = one_of_two(evidence, labels, limits)
+        if either and not either.labels & known.no_guess:
+            return Choice(either)
     if candidate is None:
         return found
     old = known.suppressed if candidate.is_sure else known.no_guess
@@ -147,6 +154,24 @@ def sure_and_urgent(among: Set[int], evidence: Evidence, labels: Labels, limits:
         for i in labels.urgent & among
         if float(evidence[i]) >= (limits.arrives if i in labels.alarms else limits.urgent)
     )
+
+
+def one_of_two(evidence: Evidence, labels: Labels, limits: Limits) -> Candidate | None:
+    """A guess, "a cello plays or a saxophone plays": the surest sound and its rival, where neither is sure.
+
+    They rule each other out, so the evidence that it is one of them is the sum of both; and the rival has to
+    be heard as well as anything that is named beside a surer sound.
+    """
+    rivals = labels.rivals(evidence)
+    if rivals is None or float(evidence[rivals[1]]) < limits.mention:
+        return None
+    evident = min(float(evidence[list(rivals)].sum()), 1.0)
+    p = limits.calibration.probability(evident, 0.0)
+    if p < limits.hedge:
+        return None
+    one, other = (labels.phrases[i].split() for i in rivals)
+    named = frozenset(rivals)
+    return Candidate(sentence([*one, EITHER, *other]), named, named, p, is_sure=False, is_either=True)
 
 
 def own_phrases(labels: Labels, evidence: Evidence) -> list[Hypothesis]:

@@ -85,6 +85,7 @@ class Labels:
             for narrower, more in enumerate(self._words)
             if few and few < more and not {broader, narrower} & self.by_rhythm
         ]
+        self._both = frozenset(self._narrower)
         self._named_by: dict[str, list[int]] = {}
         for index, words in enumerate(self._words):
             for word in words:
@@ -101,11 +102,13 @@ class Labels:
         chirp = self.names.index(CHIRP.label)
         return Known(self.cadences, self.alarm, self.lasting, chirp, frozenset(beats))
 
-    def priority(self, named: Set[int]) -> Priority:
-        """Of a caption that names these: the highest; ambient only where all of them are."""
-        if named & self.urgent:
+    def priority(self, named: Set[int], *, either: bool = False) -> Priority:
+        """Of a caption that names these: the highest; ambient only where all of them are. either: of one that
+        leaves open which it is: what each of them is at least."""
+        if named and (named <= self.urgent if either else named & self.urgent):
             return "urgent"
-        if named & self.calls:
+        wanted = self.urgent | self.calls
+        if named and (named <= wanted if either else named & wanted):
             return "call"
         return "ambient" if named and named <= self.ambient else "normal"
 
@@ -134,6 +137,16 @@ class Labels:
         "someone is speaking" says one, "a man is speaking" two."""
         best = max(meaning.labels, key=lambda i: float(evidence[i]), default=len(self._words))
         return len(self._words[best] & meaning.said) if best < len(self._words) else 0
+
+    def rivals(self, evidence: NDArray[np.float32]) -> tuple[int, int] | None:
+        """The surest sound and the surest of those that it rules out: a man who speaks rules out a woman, but
+        not that someone does. None where there is no such, where rhythm tells one, or a phrase lacks."""
+        first, *others = np.argsort(-evidence, kind="stable").tolist()
+        for other in others:
+            if not self._both.intersection([(first, other), (other, first)]):
+                told = not {first, other} & self.by_rhythm and self.phrases[first] and self.phrases[other]
+                return (first, other) if told else None
+        return None
 
     def refined(self, evidence: NDArray[np.float32], least: float) -> NDArray[np.float32]:
         """(sounds,) evidence in which a narrower sound that is heard well enough (`least`) is no less sure

@@ -57,6 +57,8 @@ def sentence(words: Iterable[str]) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
+EITHER = "or"
+"""What stands between two clauses of which one is true."""
 HEDGE = "Possibly "
 _JOINT = re.compile(rf",? (?:{'|'.join(sorted(JOINTS))}) ")
 
@@ -64,6 +66,12 @@ _JOINT = re.compile(rf",? (?:{'|'.join(sorted(JOINTS))}) ")
 def hedged(text: str) -> str:
     """ "A dog barks." as it is said when not sure: "Possibly a dog barks."."""
     return f"{HEDGE}{text[:1].lower()}{text[1:]}"
+
+
+def leaves_open(text: str) -> bool:
+    """Whether a written caption says that it is one of two, and not which: "Possibly a bell rings or a phone
+    rings."."""
+    return text.startswith(HEDGE) and f" {EITHER} " in text
 
 
 @functools.lru_cache(maxsize=4096)

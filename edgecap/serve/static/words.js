@@ -55,11 +55,14 @@
 
   const isHedged = (text) => /^(possibly|perhaps|maybe)\b/i.test(text);
 
+  /** How many sounds the sentence is about: two where it leaves open which, "Possibly a bell rings or …". */
+  const meant = (caption) => (isHedged(caption.text) && caption.text.includes(" or ") ? 2 : 1);
+
   /** One word or two for the whole sentence; what is unsure stays unsure. */
   const brief = (caption) => {
     if (!caption.sounds || !caption.sounds.length) return caption.text;
-    const name = sound(caption.sounds[0].label);
-    return isHedged(caption.text) ? `Possibly ${name}` : capital(name);
+    const names = caption.sounds.slice(0, meant(caption)).map((one) => sound(one.label)).join(" or ");
+    return isHedged(caption.text) ? `Possibly ${names}` : capital(names);
   };
 
   const text = (caption, amount) => (amount === "word" ? brief(caption) : caption.text);
@@ -78,10 +81,10 @@
     return confidence >= 0.45 ? "Not quite sure" : "Unsure";
   };
 
-  /** What else it may have been: the surest sound that the sentence does not name first. */
+  /** What else it may have been: the surest sound that the sentence is not about. */
   const runnerUp = (caption) => {
-    const second = (caption.sounds || [])[1];
-    return second ? sound(second.label) : null;
+    const next = (caption.sounds || [])[meant(caption)];
+    return next ? sound(next.label) : null;
   };
 
   const GOES_ON_S = 30;

@@ -87,6 +87,13 @@ def test_three_amounts_of_words_and_the_runner_up_on_request(open_tab: OpenTab, 
     page.check("text=a word or two")
     page.click(".views >> text=Live")
     expect(standing.locator(".standing-text")).to_have_text("Possibly goat")
+    sounds = [("goat", 0.3), ("sheep", 0.25)]
+    ear.say("Possibly a goat bleats or a sheep bleats.", number=goat, kind="update", sounds=sounds)
+    expect(standing.locator(".standing-text")).to_have_text("Possibly goat or sheep")
+    ear.say(
+        "Possibly a goat bleats.", number=goat, kind="update", sounds=[("goat", 0.5), ("sheep", 0.4)],
+        confidence=0.5,
+    )  # fmt: skip
     page.goto(page.url.partition("#")[0] + "#settings")
     page.check("text=a sentence, how loud")
     page.click(".views >> text=Live")

@@ -385,3 +385,42 @@ def test_what_is_urgent_has_to_be_surer_to_be_said_plainly() -> None:
     assert told(Room(careful).hear(1.6, "a phone rings", phone=0.7)) == [("new", "A phone rings.")]
     both = ["a phone rings while a doorbell rings", "a phone rings"]
     assert told(Room(careful).hear(1.6, both, phone=0.7, doorbell=0.6)) == [("new", "A phone rings.")]
+
+
+ASKING = replace(LIMITS, policy=PolicyThresholds(asks=0.2))
+"""Of a bundle with a second opinion, which is asked before the encoder is sure of anything."""
+
+
+def test_a_guess_between_two_sounds_lists_both_and_gives_way_to_the_one_that_is_sure() -> None:
+    room = Room(ASKING)
+    (guess,) = room.hear(1.5, "a dog barks", dog=0.3, phone=0.2)
+    assert (guess.kind, guess.text) == ("new", "Possibly a dog barks or a phone rings.")
+    assert guess.sounds == (Sound("dog_bark", 0.3), Sound("phone_ring", 0.2))
+    assert guess.confidence == pytest.approx(0.5)
+    assert room.hear(3, "a dog barks", dog=0.35, phone=0.2) == []  # no surer
+    assert told(room.hear(3, "a phone rings", phone=0.8)) == [("update", "A phone rings.")]
+    assert told(room.silence()) == [("end", "A phone rings.")]
+
+
+def test_a_guess_between_two_is_made_once() -> None:
+    room = Room(ASKING)
+    assert told(room.hear(1.5, "", dog=0.3, phone=0.2)) == [("new", "Possibly a dog barks or a phone rings.")]
+    room.silence()
+    for scores in ({"dog": 0.3, "phone": 0.2}, {"dog": 0.3, "woman": 0.2}):
+        room.now += 5 * RATE
+        room.segment = Segment(room.now, True, 94)
+        assert [kind for kind, _ in told(room.hear(1.5, "", **scores))] in ([], ["end"])
+
+
+@pytest.mark.parametrize(
+    ("scores", "priority"),
+    [
+        ({"dog": 0.3, "doorbell": 0.25}, "normal"),
+        ({"phone": 0.3, "doorbell": 0.25}, "call"),
+        ({"rain": 0.3, "woman": 0.25}, "normal"),
+    ],
+)
+def test_a_guess_between_two_is_as_urgent_as_the_less_urgent(scores: dict[str, float], priority: str) -> None:
+    (guess,) = Room(ASKING).hear(1.5, "", **scores)
+    assert guess.text.startswith("Possibly ")
+    assert guess.priority == priority

@@ -72,6 +72,19 @@ def test_onset_and_level_are_of_the_energy(gain: float) -> None:
     assert 10 * np.log10(sounding_power(sound)) == pytest.approx(-23 + 20 * np.log10(gain), abs=0.5)
 
 
+def test_a_guess_between_two_sounds_is_counted_apart(heard: list[Uttered]) -> None:
+    """It names both, so it is right more often than one that names one, and says less."""
+    bell, _, _ = heard
+    guess = bell.said[0]._replace(
+        text="Possibly a bell rings or a dog barks.", named=frozenset({"bell", "dog_bark"})
+    )
+    assert Names(LABELS)(guess.text) == guess.named
+    open_alone, then_closed = bell._replace(said=[guess]), bell._replace(said=[guess, *bell.said])
+    row = naming.naming([bell, open_alone, then_closed])
+    assert row["recall"] == row["first_right"] == 1.0
+    assert row["recall_closed"] == row["first_open"] == pytest.approx(2 / 3)
+
+
 def test_names_finds_alarms_that_the_corpus_lacks() -> None:
     names = Names(LABELS)
     assert names("Possibly a carbon monoxide alarm beeps while a dog barks.") == {"co_alarm", "dog_bark"}

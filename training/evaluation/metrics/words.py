@@ -9,7 +9,7 @@ from ...sound.signals import PHRASES
 from ...sound.taxonomy import RELATED
 from ...sound.templates import sayable
 
-JOINTS = re.compile(r"\b(?:while|then|possibly)\b|[,.]")
+JOINTS = re.compile(r"\b(?:while|then|or|possibly)\b|[,.]")
 """What stands between two clauses of ours, or before one."""
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from ....runtime.audio import RATE
 from ....runtime.model.manifest import Calibration
 from ....runtime.options import Captions
+from ....runtime.saying.wording import leaves_open
 from ....runtime.session import Model
 from ...data.corpus import Clip
 from ...data.licences import may_ship
@@ -94,12 +95,15 @@ def naming(said: Sequence[Uttered]) -> dict[str, float]:
     """How often captions name the clip's sound.
 
     spoken: clips with a caption. recall: clips whose sound some caption names. first_right: of the clips
-    with a caption, those whose first names it. kin: as first_right, a related sound counting too.
+    with a caption, those whose first names it. kin: as first_right, a related sound counting too. A guess
+    between two sounds names both: first_open: of the clips with a caption, those whose first is one;
+    recall_closed: recall by all other captions alone.
     """
     spoken = [u for u in said if u.said]
     right = [u for u in said if u.first_right]
     kin = [u for u in spoken if any(u.said[0].named & related(label) for label in u.clip.labels)]
     recalled = [u for u in said if u.recalled]
+    closed = [u._replace(said=[one for one in u.said if not leaves_open(one.text)]) for u in said]
     delays = [u.delay_s for u in spoken if u.delay_s is not None]
     return {
         "clips": float(len(said)),
@@ -107,6 +111,8 @@ def naming(said: Sequence[Uttered]) -> dict[str, float]:
         "recall": _share(len(recalled), len(said)),
         "first_right": _share(len(right), len(spoken)),
         "kin": _share(len(kin), len(spoken)),
+        "first_open": _share(sum(leaves_open(u.said[0].text) for u in spoken), len(spoken)),
+        "recall_closed": _share(sum(u.recalled for u in closed), len(said)),
         "captions_a_clip": _share(sum(one.kind == "new" for u in said for one in u.said), len(said)),
         "delay_median_s": float(np.median(delays)) if delays else float("nan"),
     }
