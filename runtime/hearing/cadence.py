@@ -42,6 +42,8 @@ NEAR, CLEAR = 0.5, 0.6
 before it are looked for."""
 NEARLY = 0.1
 """A band with so much less correlation than its neighbour may be the same tone's."""
+_NEWEST = np.arange(STEPS)[::-1]
+"""How many steps ago each of the newest chunk's ended, the oldest first."""
 
 
 class Pulses(NamedTuple):
@@ -132,142 +134,126 @@ class Listener:
 
     What any stretch of a band holds is one subtraction of running sums, so a template costs a few of them
     whatever its length. A look goes from what is cheap to what is dear, and only with the bands that are
-    left: contrast of one tempo's beep, its correlation, all tempi, and then the groups.
+    left: contrast of one tempo's beep, its correlation, all tempi, and then the groups. Beeps are looked for
+    in all patterns at once: here calls cost more than what they compute.
 
     A band that has stood out further than its limit is looked at twice, also as `below_its_loudest` has it:
     the greater match counts. That costs nothing where nothing is so clear, and only the clearest bands count.
     """
 
     def __init__(self, patterns: Sequence[Pattern]) -> None:
-        self._looks = [_Looks.of(pattern) for pattern in patterns]
-        # Of all patterns at once, since it is all that most chunks need.
-        self._usual = (
-            _Look([pattern.beep[0].template() for pattern in patterns], 0, STEPS) if patterns else None
+        """patterns: with as many tempi of the beep each."""
+        self._groups = [_Groups(pattern) for pattern in patterns]
+        self._usual, self._beeps = (
+            Look([(pattern, pulses) for pattern in patterns for pulses in pattern.beep[:tempi]], _NEWEST)
+            for tempi in (1, None)
         )
-        self.rows = max((each.past for each in self._looks), default=1)
+        self.rows = max(look.past for look in (self._beeps, *(each.look for each in self._groups))) + 1
         """Of the past that it looks at."""
-        self._beep = max((each.beep.past for each in self._looks), default=1)
 
     def look(self, past: Past) -> list[Match]:
         """The best match of each pattern that ended in the newest chunk."""
         found = self._best(past.sums, np.arange(past.sums.shape[2]))
-        beep = past.prominent[-self._beep :]
+        beep = past.prominent[-self._beeps.past :].max(axis=0)
         clearest = beep.max()
         if clearest > MOST_DB:
-            bands = np.flatnonzero(beep.max(axis=0) > max(MOST_DB, clearest - ROOM_DB / 2))
+            bands = np.flatnonzero(beep > max(MOST_DB, clearest - ROOM_DB / 2))
             sums = running_sums(below_its_loudest(past.prominent[-self.rows :, bands]))
             found = [max(pair) for pair in zip(found, self._best(sums, bands), strict=True)]
         return found
 
-    def _best(self, sums: Sums, bands: NDArray[np.intp]) -> list[Match]:
-        """bands: whose sums they are."""
-        if self._usual is None:
-            return []
-        contrasts = self._usual.contrast(sums[0])
-        return [
-            each.best(sums[:, -each.past :], contrast[None], bands)
-            for each, contrast in zip(self._looks, contrasts, strict=True)
-        ]
+    def _best(self, sums: Sums, numbers: NDArray[np.intp]) -> list[Match]:
+        """The best matches among the bands of these numbers.
 
-
-class _Looks(NamedTuple):
-    """A pattern's templates, each where in a stream's last seconds it is held against them."""
-
-    usual: "_Look"
-    """The beep in its usual tempo."""
-    beep: "_Look"
-    groups: "list[tuple[_Look, int]]"
-    """Each with how many steps its end may lie from the nearest to the farthest."""
-    contrast_db: float
-    past: int
-    """Rows of running sums that a look takes."""
-
-    @classmethod
-    def of(cls, pattern: Pattern) -> "_Looks":
-        beep, group = ([pulses.template() for pulses in each] for each in (pattern.beep, pattern.group))
-        ago = [(round(least / STEP_S), round(most / STEP_S)) for least, most in pattern.ago]
-        past = max(most for _, most in ago) + max(each.length for each in beep + group) + STEPS + 1
-        return cls(
-            usual=_Look(beep[:1], 0, STEPS),
-            beep=_Look(beep, 0, STEPS),
-            groups=[(_Look(group, least, most - least + STEPS), most - least) for least, most in ago],
-            contrast_db=pattern.contrast_db,
-            past=past,
-        )
-
-    def best(self, sums: Sums, usual: NDArray[np.float64], numbers: NDArray[np.intp]) -> Match:
-        """The best match among the bands of these numbers.
-
-        sums: (2, past, bands). usual: (1, 16, bands) the contrast of the beep in its usual tempo. That tells
-        which bands, few and mostly none, are worth a look at all of it: first by what is cheap to know.
+        The beeps' usual tempi tell which bands, few and mostly none, are worth a look at all of it.
         """
-        if usual.max() < self.contrast_db:
-            return NONE
-        near = self.usual.match(sums, usual, self.contrast_db)
-        bands = np.flatnonzero(near.max(axis=0) > NEAR)
+        near = self._usual.match(sums).max(axis=1) > NEAR  # (patterns, bands)
+        bands = near.any(axis=0).nonzero()[0]
         if not len(bands):
-            return NONE
-        own = sums[:, -self.beep.past :].take(bands, axis=2)
-        beeps = self.beep.match(own, self.beep.contrast(own[0]), self.contrast_db)
-        alike, steps_ago = beeps.max(axis=0), STEPS - 1 - beeps.argmax(axis=0)
-        if alike.max() < CLEAR:
-            return NONE
-        own = sums.take(bands, axis=2)
-        for look, span in self.groups:
-            groups = look.match(own, look.contrast(own[0]), self.contrast_db)
-            # Rows are from the oldest end to the newest; a band's own window ends with its beep.
-            newest = len(groups) - steps_ago
-            found = [groups[new - span : new, i].max() for i, new in enumerate(newest)]
-            alike = np.minimum(alike, found)
-            if not alike.any():
-                return NONE
-        best, bands = int(alike.argmax()), numbers[bands]
-        same = (alike > alike[best] - NEARLY) & (np.abs(bands - bands[best]) < min(map(abs, NEIGHBOURS)))
-        return Match(float(alike[best]), float(bands[same].mean()))
-
-
-class _Look:
-    """Templates of as many pulses, held against all that ended at so many steps: all of them at once."""
-
-    def __init__(self, templates: list[Template], ago: int, ends: int) -> None:
-        """ago: how many steps before the last of the running sums the newest of the `ends` steps lies."""
-        self.past = ago + ends + max(each.length for each in templates)
-        """Rows of running sums that it needs; given more, it takes the last."""
-        newest = np.arange(ends) - ends - ago
-
-        def rows(before: Sequence[int]) -> NDArray[np.intp]:
-            return newest - np.array(before, np.intp)[:, None]  # (templates, ends)
-
-        self._now = rows([0])
-        self._begun = rows([each.length for each in templates])
-        self._pulses = [
-            (rows([begin for begin, _ in pulse]), rows([end for _, end in pulse]))
-            for pulse in zip(*(each.pulses for each in templates), strict=True)
+            return [NONE] * len(self._groups)
+        beeps = self._beeps.match(sums[:, -self._beeps.past :][..., bands])
+        beeps = beeps.reshape(len(near), -1, *beeps.shape[1:]).max(axis=1)
+        return [
+            groups.best(sums, ends[:, own], bands[own], numbers)
+            for groups, ends, own in zip(self._groups, beeps, near[:, bands], strict=True)
         ]
-        self._length, self._share, self._spread = (
+
+
+class _Groups:
+    """A pattern's groups, held against a stream's last seconds wherever they may end."""
+
+    def __init__(self, pattern: Pattern) -> None:
+        ago = [(round(least / STEP_S), round(most / STEP_S)) for least, most in pattern.ago]
+        # Where one may end for a beep that ended in the newest chunk, window after window.
+        ends = [np.arange(least, most + STEPS) for least, most in ago]
+        self.look = Look([(pattern, pulses) for pulses in pattern.group], np.concatenate(ends))
+        sizes = [len(each) for each in ends]
+        self._windows = np.cumsum([0, *sizes[:-1]])
+        """Where each begins."""
+        later = np.concatenate([np.arange(size) for size in sizes]) - _NEWEST[:, None]
+        self._may_end = (later >= 0) & (later < np.repeat(sizes, sizes) - STEPS)
+        """(ends of a beep, ends): which of them go with a beep that ended then."""
+
+    def best(
+        self, sums: Sums, beeps: Prominence, bands: NDArray[np.intp], numbers: NDArray[np.intp]
+    ) -> Match:
+        """The best match among these bands. beeps: (16, bands) correlations. numbers: of all bands."""
+        if beeps.max(initial=0.0) < CLEAR:
+            return NONE
+        groups = self.look.match(sums[:, -self.look.past :][..., bands]).max(axis=0)
+        groups *= self._may_end[beeps.argmax(axis=0)].T
+        alike = np.minimum(beeps.max(axis=0), np.maximum.reduceat(groups, self._windows).min(axis=0))
+        if not alike.any():
+            return NONE
+        best, numbers = int(alike.argmax()), numbers[bands]
+        same = (alike > alike[best] - NEARLY) & (np.abs(numbers - numbers[best]) < min(map(abs, NEIGHBOURS)))
+        return Match(float(alike[best]), float(numbers[same].mean()))
+
+
+class Look:
+    """Pulses, as many in each template, held against all that ended at some steps: all of them at once.
+
+    A template's contrast in a band is a weighted sum of a few of the band's running sums.
+    """
+
+    def __init__(self, pulses: Sequence[tuple[Pattern, Pulses]], ago: NDArray[np.intp]) -> None:
+        """pulses: each with the pattern that it is of. ago: (ends,) steps before the last of the sums."""
+        templates = [each.template() for _, each in pulses]
+        self.past = int(ago.max()) + 1 + max((each.length for each in templates), default=0)
+        """Rows of running sums that it needs; given more, it takes the last."""
+        self._length, spread, least_db = (
             np.array(column, np.float64)[:, None, None]
-            for column in zip(*((each.length, each.share, each.spread) for each in templates), strict=True)
+            for column in (
+                [each.length for each in templates],
+                [each.spread for each in templates],
+                [pattern.contrast_db for pattern, _ in pulses],
+            )
         )
+        edges = [np.array([0, each.length, *sum(each.pulses, ())]) for each in templates]
+        self._rows = np.array([-1 - ago - before[:, None] for before in edges])
+        """(templates, edges, ends): where all that is covered ends and begins, then where each pulse begins
+        and ends."""
+        weights = [[[-each.share, each.share, *[-1.0, 1.0] * len(each.pulses)]] for each in templates]
+        self._weights = np.array(weights) / np.sqrt(spread)
+        """(templates, 1, edges): of the sums there, which make the contrast times the root of the spread."""
+        self._least = least_db * np.sqrt(spread)
 
-    def contrast(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(templates, ends, bands) dB: by how much the pulses stand out of the pauses, each on average."""
-        on = -self._share * self._held(totals)
-        for begin, end in self._pulses:
-            on += totals.take(end, axis=0)
-            on -= totals.take(begin, axis=0)
-        on /= self._spread
-        return on
-
-    def match(self, sums: Sums, contrast: NDArray[np.float64], contrast_db: float) -> Prominence:
-        """(ends, bands): correlation with the tempo that fits best; 0 where none has this contrast."""
-        if contrast.max() < contrast_db:
-            return np.zeros(contrast.shape[1:], np.float32)
-        total = self._held(sums[0])
-        variance = self._held(sums[1]) - total * total / self._length
-        alike = contrast * np.sqrt(self._spread / np.maximum(variance, FLATTEST_DB2 * self._length))
-        alike[contrast < contrast_db] = 0.0
-        return np.asarray(alike.max(axis=0), np.float32)
-
-    def _held(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(templates, ends, bands): the sum of all that each template covers."""
-        return sums.take(self._now, axis=0) - sums.take(self._begun, axis=0)
+    def match(self, sums: Sums) -> Prominence:
+        """(templates, ends, bands): correlation with each; 0 where that has too little contrast."""
+        edges = sums[0].take(self._rows, axis=0)
+        templates, _, ends, bands = edges.shape
+        alike = (self._weights @ edges.reshape(templates, -1, ends * bands)).reshape(templates, ends, bands)
+        stands_out = alike >= self._least
+        if not stands_out.any():
+            return np.zeros_like(alike, np.float32)
+        total = edges[:, 0] - edges[:, 1]
+        squares = sums[1].take(self._rows[:, :2], axis=0)
+        variance = squares[:, 0] - squares[:, 1]
+        # In place: where arrays are so small, new memory is what costs.
+        total *= total
+        total /= self._length
+        variance -= total
+        np.maximum(variance, FLATTEST_DB2 * self._length, out=variance)
+        alike /= np.sqrt(variance, out=variance)
+        alike *= stands_out
+        return np.asarray(alike, np.float32)

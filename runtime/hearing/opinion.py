@@ -30,15 +30,20 @@ LOUD = 0.95
 
 _PAD = (FFT - WINDOW) // 2
 _HANN = np.pad(np.hanning(WINDOW), _PAD).astype(np.float32)
+_AT_ONCE = 32
+"""Frames whose spectra a processor's cache holds."""
 
 
 def power(samples: Samples) -> NDArray[np.float32]:
     """(n,) samples -> (1, 1 + (n - 1) // 320, 513) power spectra, the first centred on the first sample."""
     emphasised = samples[1:] - np.float32(EMPHASIS) * samples[:-1]
     padded = np.pad(emphasised, FFT // 2, mode="reflect")
-    spectrum = np.fft.rfft(sliding_window_view(padded, FFT)[::HOP] * _HANN)
-    found: NDArray[np.float32] = np.square(spectrum.real) + np.square(spectrum.imag)
-    return found.astype(np.float32, copy=False)[None]
+    frames = sliding_window_view(padded, FFT)[::HOP]
+    found = np.empty((1, len(frames), FFT // 2 + 1), np.float32)
+    for start in range(0, len(frames), _AT_ONCE):
+        spectrum = np.fft.rfft(frames[start : start + _AT_ONCE] * _HANN)
+        found[0, start : start + _AT_ONCE] = np.square(spectrum.real) + np.square(spectrum.imag)
+    return found
 
 
 def raised(samples: Samples, least_db: float) -> Samples:
@@ -86,10 +91,8 @@ def agreed(
     score for, the evidence alone counts. weight: of the opinion, where the evidence's is one.
     """
     told = len(opinion)
-    own, other = (
-        np.log(p / (1 - p))
-        for p in (np.clip(each, NEAREST, 1 - NEAREST) for each in (evidence[:told], opinion))
-    )
+    p = np.clip(np.array((evidence[:told], opinion)), NEAREST, 1 - NEAREST)
+    own, other = np.log(p / (1 - p))
     together = evidence.copy()
     together[:told] = 1 / (1 + np.exp(-(own + np.float32(weight) * other) / np.float32(1 + weight)))
     kept = list(apart)

@@ -52,18 +52,27 @@ def below_its_loudest(prominent: Prominence) -> Prominence:
     any ceiling that noise would want. Against the loudest of the seconds before and after, less FORGOTTEN_DB
     for each second between, the pauses are pauses again: an echo that has faded by 20 dB is silence.
     """
-    slope = np.arange(len(prominent), dtype=np.float32)[:, None] * np.float32(FORGOTTEN_DB * STEP_S)
+    slope = _slope(len(prominent))
     before = np.maximum.accumulate(prominent + slope) - slope
     after = np.maximum.accumulate((prominent - slope)[::-1])[::-1] + slope
     clipped: Prominence = np.maximum(prominent, np.maximum(before, after) - np.float32(ROOM_DB))
     return clipped
 
 
+@cache
+def _slope(steps: int) -> Prominence:
+    """(steps, 1) dB: how much is forgotten in so many steps."""
+    slope: Prominence = np.arange(steps, dtype=np.float32)[:, None] * np.float32(FORGOTTEN_DB * STEP_S)
+    slope.setflags(write=False)  # cached: shared by every caller
+    return slope
+
+
 def running_sums(prominent: Prominence) -> Sums:
     """(2, steps + 1, bands), the first row zero."""
     sums = np.zeros((2, len(prominent) + 1, prominent.shape[1]))
-    np.cumsum(prominent, axis=0, dtype=np.float64, out=sums[0, 1:])
-    np.cumsum(np.square(prominent), axis=0, dtype=np.float64, out=sums[1, 1:])
+    new = sums[:, 1:]
+    new[0], new[1] = prominent, np.square(prominent)
+    np.cumsum(new, axis=1, out=new)
     return sums
 
 
@@ -120,7 +129,7 @@ class Recent:
         memory, end = past
         memory.prominent[end : end + STEPS] = prominent
         new = memory.sums[:, end : end + STEPS]
-        new[0] = np.clip(prominent, LEAST_DB, MOST_DB)
+        prominent.clip(LEAST_DB, MOST_DB, out=new[0])
         np.square(new[0], out=new[1])
         np.cumsum(new, axis=1, out=new)
         new += memory.sums[:, end - 1 : end]

@@ -123,7 +123,8 @@ class Segment:
 
     def recent(self) -> NDArray[np.float32]:
         """(width,) mean of the last second's embeddings."""
-        mean: NDArray[np.float32] = np.mean([*self._vectors][-RECENT:], axis=0)
+        newest = [*self._vectors][-RECENT:]
+        mean: NDArray[np.float32] = sum(newest[1:], newest[0]) / np.float32(len(newest))
         return mean
 
     def take_opinion(self, opinion: NDArray[np.float32]) -> None:
@@ -172,7 +173,7 @@ class Segment:
         if self._evidence is None:
             limits = self._thresholds
             agreeing = limits.agreeing if self.is_new else limits.agreeing_later
-            best = np.sort(np.stack(self._scores), axis=0)[-agreeing:]
+            best = np.sort(np.array(self._scores), axis=0)[-agreeing:]
             self._evidence = best.sum(axis=0) / np.float32(agreeing)
         return self._evidence
 

@@ -4,11 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgecap.runtime.audio import CHUNK_SAMPLES, RATE, Samples
-from edgecap.runtime.hearing.cadence import PATTERNS, T3, T4, Listener
+from edgecap.runtime.hearing.cadence import PATTERNS, T3, T4, Listener, Look, Pattern
 from edgecap.runtime.hearing.frontend import FrontEnd
-from edgecap.runtime.hearing.prominence import Recent, prominence
+from edgecap.runtime.hearing.prominence import Recent, prominence, running_sums
 from edgecap.runtime.model.manifest import AlarmThresholds
 from tests.handmade import rain, silence, tone
 
@@ -163,3 +165,25 @@ def test_a_room_that_rings_makes_no_cadence() -> None:
     for other in (beeps(1_200, *(0.5, 0.5) * 12), beeps(3_100, *(0.33, 0.33) * 18)):
         assert heard("T3", ringing(other, 1.0, -9.0)).max() < 0.74
         assert heard("T4", ringing(other, 1.0, -9.0)).max() < 0.7
+
+
+@given(st.sampled_from([T3, T4]), st.integers(0, 999), st.integers(0, 40))
+def test_a_match_is_the_correlation_of_what_was_heard_with_the_pulses(
+    pattern: Pattern, seed: int, later: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    pulses = pattern.group[seed % len(pattern.group)]
+    template = pulses.template()
+    on = np.zeros(template.length, bool)
+    for begin, end in template.pulses:
+        on[template.length - begin : template.length - end] = True
+    heard = rng.uniform(-6, 12, (template.length + 60, 2)).astype(np.float32)
+    heard[-later - template.length : len(heard) - later, 0] += 12 * on  # of two bands one has it
+    found = Look([(pattern, pulses)], np.arange(50)).match(running_sums(heard))
+    assert found.shape == (1, 50, 2)
+    for ago, band in itertools.product(range(50), range(2)):
+        part = heard[len(heard) - ago - template.length : len(heard) - ago, band]
+        stands_out = part[on].mean() - part[~on].mean() >= pattern.contrast_db
+        likeness = np.corrcoef(part, on)[0, 1] if stands_out else 0.0
+        assert found[0, ago, band] == pytest.approx(likeness, abs=1e-5)
+    assert found[0, later, 0] > 0.5
