@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .decoder import BEAM, Hypothesis
 from .labels import Labels, Meaning
-from .limits import Limits
+from .limits import MENTION, Limits
 from .wording import EITHER, clauses, hedged, sentence
 
 Evidence = NDArray[np.float32]
@@ -159,11 +159,12 @@ def sure_and_urgent(among: Set[int], evidence: Evidence, labels: Labels, limits:
 def one_of_two(evidence: Evidence, labels: Labels, limits: Limits) -> Candidate | None:
     """A guess, "a cello plays or a saxophone plays": the surest sound and its rival, where neither is sure.
 
-    They rule each other out, so the evidence that it is one of them is the sum of both; and the rival has to
-    be heard as well as anything that is named beside a surer sound.
+    They rule each other out, so the evidence that it is one of them is the sum of both. A rival has half of
+    the surest sound's evidence at least; a fainter one would open what is said and hardly ever be right
+    (training/LOG.md, "One of two").
     """
     rivals = labels.rivals(evidence)
-    if rivals is None or float(evidence[rivals[1]]) < limits.mention:
+    if rivals is None or float(evidence[rivals[1]]) < MENTION * float(evidence[rivals[0]]):
         return None
     evident = min(float(evidence[list(rivals)].sum()), 1.0)
     p = limits.calibration.probability(evident, 0.0)
