@@ -46,7 +46,8 @@ class Caption(msgspec.Struct, frozen=True):
     start: int
     end: int | None = None
     priority: Priority = "normal"
-    """The highest of what it names: urgent, call, normal, ambient. So ambient where all that it names is."""
+    """The highest of what it names: urgent, call, normal, ambient. So ambient where all that it names is; and
+    of a guess between two sounds what each of them is at least."""
     semantic: bytes | None = None
     """Its place in the sentence space: a unit vector times 127, each number an int8 (384 of them in
     room-small). None where the bundle has none."""

@@ -6,6 +6,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from edgecap.training.evaluation.questions.naming import SHARES
+
 from ..console import console as open_console
 from ..console import print_table
 
@@ -22,13 +24,13 @@ def show(figures: Figures) -> None:
 
 def _show_naming(console: Console, figures: Figures) -> None:
     peer = figures.get("mn04", {}).get("as it goes")
-    table = Table("held-out clips", "n", "spoken of", "recall", "first right", "or kin", "delay")
+    table = Table("held-out clips", "n", *SHARES.values(), "delay")
     if peer:
         table.add_column("mn04's recall")
         table.add_column("first right")
 
     def add(name: str, row: dict[str, float], beside: dict[str, float] | None) -> None:
-        cells = [_with_interval(row, key) for key in ("spoken", "recall", "first_right", "kin")]
+        cells = [_with_interval(row, key) for key in SHARES]
         delay = _time(row.get("delay_median_s", float("nan")))
         theirs = [_share(beside[key]) for key in ("recall", "first_right")] if beside else []
         table.add_row(name, f"{row.get('clips', row.get('classes')):.0f}", *cells, delay, *theirs)
@@ -52,10 +54,10 @@ def _show_naming(console: Console, figures: Figures) -> None:
 
 
 def _show_rooms(console: Console, figures: Figures) -> None:
-    table = Table("heard", "clips", "n", "spoken of", "recall", "first right", "or kin")
+    table = Table("heard", "clips", "n", *SHARES.values())
     for place, groups in figures.items():
         for name, row in groups.items():
-            cells = [_with_interval(row, key) for key in ("spoken", "recall", "first_right", "kin")]
+            cells = [_with_interval(row, key) for key in SHARES]
             table.add_row(place, name, f"{row['clips']:.0f}", *cells)
     print_table(console, table)
 

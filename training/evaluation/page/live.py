@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..questions.naming import SHARES
 from .pieces import number, table, with_interval
 
 Figures = Mapping[str, Any]
@@ -14,11 +15,10 @@ def rooms(figures: Figures) -> Iterator[str]:
         "<p>The same clips in a room, far away in it, and over the noise of a home, where the noise is news "
         "itself and only recall counts. In brackets 95 %, over draws of recordings.</p>"
     )
-    keys = ("spoken", "recall", "first_right", "kin")
     yield table(
-        ["heard", "clips", "n", "spoken of", "recall", "first right", "or kin"],
+        ["heard", "clips", "n", *SHARES.values()],
         [
-            [place, name, row["clips"], *(with_interval(row, key) for key in keys)]
+            [place, name, row["clips"], *(with_interval(row, key) for key in SHARES)]
             for place, groups in figures.items()
             for name, row in groups.items()
         ],

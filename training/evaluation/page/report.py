@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ..questions.comparison import SPOKEN
+from ..questions.naming import SHARES
 from . import live
 from .pieces import (
     bars,
@@ -225,10 +226,9 @@ def _retrieval(figures: Figures) -> Iterator[str]:
 def _naming(figures: Figures) -> Iterator[str]:
     yield "<p>Each held-out clip alone in a quiet room: does a caption name what it is labelled with?</p>"
     peer = figures.get("mn04", {}).get("as it goes", {})
-    keys = ("spoken", "recall", "first_right", "kin")
-    head = ["clips", "n", "spoken of", "recall", "first right", "or kin"]
+    head = ["clips", "n", *SHARES.values()]
     rows = [
-        [name, row.get("clips", row.get("classes")), *(with_interval(row, key) for key in keys)]
+        [name, row.get("clips", row.get("classes")), *(with_interval(row, key) for key in SHARES)]
         + ([peer[name]["recall"], peer[name]["first_right"]] if peer else [])
         for name, row in figures.items()
         if isinstance(row, dict) and "recall" in row
@@ -254,7 +254,8 @@ def _naming(figures: Figures) -> Iterator[str]:
     )
     yield "<details><summary>All classes, all figures</summary>"
     yield table(
-        ["class", *head[1:]], [[n, r["clips"], *(r[k] for k in keys)] for n, r in figures["by label"].items()]
+        ["class", *head[1:]],
+        [[n, r["clips"], *(r[k] for k in SHARES)] for n, r in figures["by label"].items()],
     )
     yield "</details>"
 

@@ -32,6 +32,13 @@ SAY_ALL = Captions(confidence=0.0, hedge=0.0)
 """Options under which every sentence is said, to learn how often it is right."""
 
 
+SHARES = {
+    "spoken": "spoken of", "recall": "recall", "recall_closed": "leaving nothing open",
+    "first_right": "first right", "first_open": "left open", "kin": "or kin",
+}  # fmt: skip
+"""Of the figures of `naming` those that tables show, and how a table's head has them."""
+
+
 class Uttered(NamedTuple):
     """What was said of one clip, in order of saying, and where the clip began to sound."""
 
@@ -156,7 +163,7 @@ def mean_over_classes(classes: dict[str, dict[str, float]]) -> dict[str, float]:
     """The mean of each figure over classes with 8 clips or more; a class never spoken of has no first."""
     large = [row for row in classes.values() if row["clips"] >= ENOUGH]
     means = {"classes": float(len(large))}
-    for key in ("spoken", "recall", "first_right", "kin"):
+    for key in SHARES:
         known = [row[key] for row in large if not np.isnan(row[key])]
         means[key] = float(np.mean(known)) if known else float("nan")
     return means
