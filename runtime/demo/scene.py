@@ -93,13 +93,13 @@ def doorbell(rng: np.random.Generator) -> Signal:
 
 
 def footsteps(rng: np.random.Generator) -> Signal:
-    """Soles on a wooden floor, two steps a second: heel, then toe, each with a scuff; none like the other."""
-    period_s, steps = 0.47, 14
+    """Soles on a wooden floor, 107 steps a minute: heel, then toe, each with a scuff; none like the other."""
+    period_s, steps = 0.56, 12
     out = np.zeros(round((steps * period_s + 0.4) * RATE))
     for step in range(steps):
-        at = 0.06 + step * period_s + rng.uniform(-0.006, 0.006)
+        at = 0.06 + step * period_s + rng.uniform(-0.009, 0.009)
         _add(out, at, rng.uniform(0.43, 1) * _sole(rng))
-        _add(out, at + 0.078 * rng.uniform(0.85, 1.15), 0.49 * rng.uniform(0.43, 1) * _sole(rng))
+        _add(out, at + 0.068 * rng.uniform(0.85, 1.15), 0.6 * rng.uniform(0.43, 1) * _sole(rng))
     return out
 
 
@@ -160,15 +160,15 @@ _ROOM_TONE_DB = -74.0
 
 
 def _sole(rng: np.random.Generator) -> Signal:
-    """One contact of a shoe with the floor, 300 ms."""
-    body = rng.uniform(145, 250), rng.uniform(850, 1_450)
-    hit = _burst(rng, 0.3, decay_s=0.0115 * rng.uniform(0.7, 1.3), low=body[0], high=body[1], slope_db=-4.3)
+    """One contact of a shoe with the floor, 300 ms: what gives is the boards, near 70 Hz, most of all."""
+    body = rng.uniform(232, 400), rng.uniform(1_160, 1_980)
+    hit = _burst(rng, 0.3, decay_s=0.017 * rng.uniform(0.7, 1.3), low=body[0], high=body[1], slope_db=-5)
     click = _burst(rng, 0.3, decay_s=0.002, low=6_000 * rng.uniform(0.8, 1.25), high=10_000, slope_db=-3)
     t = np.arange(len(hit)) / RATE
-    thump = np.exp(-t / 0.03) * np.sin(2 * np.pi * 94 * rng.uniform(0.85, 1.15) * t)
+    thump = np.exp(-t / 0.018) * np.sin(2 * np.pi * 69 * rng.uniform(0.85, 1.15) * t)
     scuff = _filtered(rng.standard_normal(len(t)) * np.exp(-(((t - 0.08) / 0.048) ** 2)), 2_200, 1_600, -2)
-    scuff *= 0.27 * rng.uniform(0.3, 1.5) / np.abs(scuff).max()
-    return hit + 0.38 * click + 0.05 * thump + scuff
+    scuff *= 0.26 * rng.uniform(0.3, 1.5) / np.abs(scuff).max()
+    return hit + 0.25 * click + 1.28 * thump + scuff
 
 
 def _drops(rng: np.random.Generator, n: int, *, per_second: float, decay_s: float) -> Signal:
