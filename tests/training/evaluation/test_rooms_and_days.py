@@ -111,7 +111,7 @@ def test_rooms_asks_recall_alone_over_noise(tried: Context) -> None:
     quiet, noise = figures["quiet, as recorded"]["clips"], figures["over noise, +10 dB"]["clips"]
     assert quiet["clips"] == noise["clips"] == 1
     assert {"spoken", "first_right", "recall_low"} <= quiet.keys()
-    assert noise.keys() == {"clips", "recall", "recall_low", "recall_high"}
+    assert noise.keys() == {"clips", "recall", "recall_closed", "recall_low", "recall_high"}
 
 
 def test_an_interval_knows_that_clips_of_a_recording_stand_and_fall_together() -> None:
