@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ..audio import SILENT_DB, Samples
+from ..audio import CHUNK, SILENT_DB, Samples
 from ..model.engine import Engine
 
 CHUNKS = 16
@@ -30,19 +30,28 @@ LOUD = 0.95
 
 _PAD = (FFT - WINDOW) // 2
 _HANN = np.pad(np.hanning(WINDOW), _PAD).astype(np.float32)
+_BINS = FFT // 2 + 1
 _AT_ONCE = 32
 """Frames whose spectra a processor's cache holds."""
 
 
-def power(samples: Samples) -> NDArray[np.float32]:
-    """(n,) samples -> (1, 1 + (n - 1) // 320, 513) power spectra, the first centred on the first sample."""
+def power(samples: Samples, into: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """(n,) samples -> (1, 1 + (n - 1) // 320, 513) power spectra, the first centred on the first sample.
+
+    into: (1, so many frames or more, 513) to be used again: fresh memory costs as much as the spectra in it.
+    """
     emphasised = samples[1:] - np.float32(EMPHASIS) * samples[:-1]
     padded = np.pad(emphasised, FFT // 2, mode="reflect")
     frames = sliding_window_view(padded, FFT)[::HOP]
-    found = np.empty((1, len(frames), FFT // 2 + 1), np.float32)
+    found = np.empty((1, len(frames), _BINS), np.float32) if into is None else into[:, : len(frames)]
+    windowed = np.empty((_AT_ONCE, FFT), np.float32)
     for start in range(0, len(frames), _AT_ONCE):
-        spectrum = np.fft.rfft(frames[start : start + _AT_ONCE] * _HANN)
-        found[0, start : start + _AT_ONCE] = np.square(spectrum.real) + np.square(spectrum.imag)
+        some = frames[start : start + _AT_ONCE]
+        part, n = found[0, start : start + _AT_ONCE], len(some)
+        np.multiply(some, _HANN, out=windowed[:n])
+        spectrum = np.fft.rfft(windowed[:n])
+        part[:] = np.square(spectrum.real)
+        part += np.square(spectrum.imag)
     return found
 
 
@@ -65,6 +74,7 @@ class Opinion:
         least_db: what is fainter is `raised` first."""
         self._engine, self._least_db = engine, least_db
         self._recent: deque[Samples] = deque(maxlen=CHUNKS)
+        self._power = np.empty((1, CHUNKS * CHUNK, _BINS), np.float32)
 
     def hear(self, chunk: Samples) -> None:
         """(10240,) samples went by."""
@@ -77,7 +87,7 @@ class Opinion:
     def ask(self, chunks: int) -> NDArray[np.float32]:
         """(sounds,) scores of the last so many chunks and a lead, as far as they are remembered."""
         window = np.concatenate(list(self._recent)[-(chunks + LEAD) :])
-        heard = power(raised(window, self._least_db))
+        heard = power(raised(window, self._least_db), self._power)
         scores: NDArray[np.float32] = self._engine.run({"power": heard})["scores"][0]
         return scores
 

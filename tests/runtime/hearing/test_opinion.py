@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edgecap.runtime.audio import CHUNK_SAMPLES, RATE
-from edgecap.runtime.hearing.opinion import CHUNKS, HOP, LEAD, NEAREST, Opinion, agreed, power, raised
+from edgecap.runtime.audio import CHUNK, CHUNK_SAMPLES, RATE
+from edgecap.runtime.hearing.opinion import CHUNKS, FFT, HOP, LEAD, NEAREST, Opinion, agreed, power, raised
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.model.engine import Engine
 from edgecap.runtime.session import OPINION, Model, Session
@@ -117,3 +117,11 @@ def test_a_bundle_without_one_captions_by_its_encoder() -> None:
     assert session.opinion is None
     session.push(np.random.default_rng(0).normal(0, 0.01, RATE).astype(np.float32))
     assert not session.quiet
+
+
+def test_memory_that_is_used_again_changes_nothing() -> None:
+    rng = np.random.default_rng(0)
+    into = np.full((1, CHUNKS * CHUNK, FFT // 2 + 1), np.nan, np.float32)
+    for n in (CHUNKS * CHUNK_SAMPLES, CHUNK_SAMPLES, 3 * CHUNK_SAMPLES):
+        samples = rng.normal(0, 0.1, n).astype(np.float32)
+        assert np.array_equal(power(samples, into), power(samples))
