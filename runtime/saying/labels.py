@@ -85,7 +85,7 @@ class Labels:
             for narrower, more in enumerate(self._words)
             if few and few < more and not {broader, narrower} & self.by_rhythm
         ]
-        self._both = frozenset(self._narrower)
+        self._nested = frozenset(self._narrower)
         self._named_by: dict[str, list[int]] = {}
         for index, words in enumerate(self._words):
             for word in words:
@@ -143,9 +143,9 @@ class Labels:
         not that someone does. None where there is no such, where rhythm tells one, or a phrase lacks."""
         first, *others = np.argsort(-evidence, kind="stable").tolist()
         for other in others:
-            if not self._both.intersection([(first, other), (other, first)]):
-                told = not {first, other} & self.by_rhythm and self.phrases[first] and self.phrases[other]
-                return (first, other) if told else None
+            if not self._nested & {(first, other), (other, first)}:
+                is_said = self.phrases[first] and self.phrases[other] and not {first, other} & self.by_rhythm
+                return (first, other) if is_said else None
         return None
 
     def refined(self, evidence: NDArray[np.float32], least: float) -> NDArray[np.float32]:
