@@ -168,7 +168,7 @@ def _sole(rng: np.random.Generator) -> Signal:
     thump = np.exp(-t / 0.018) * np.sin(2 * np.pi * 69 * rng.uniform(0.85, 1.15) * t)
     scuff = _filtered(rng.standard_normal(len(t)) * np.exp(-(((t - 0.08) / 0.048) ** 2)), 2_200, 1_600, -2)
     scuff *= 0.26 * rng.uniform(0.3, 1.5) / np.abs(scuff).max()
-    return hit + 0.25 * click + 1.28 * thump + scuff
+    return hit + 0.25 * click + 2.4 * thump + scuff
 
 
 def _drops(rng: np.random.Generator, n: int, *, per_second: float, decay_s: float) -> Signal:
