@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 
 from ..audio import RATE
-from ..events import Caption, Reason, Sound
+from ..events import Caption, Priority, Reason, Sound
 from ..hearing.segment import HOLD_SAMPLES, Segment
 from .choose import Candidate, Evidence, Known, choose, one_of_two, sure_and_urgent
 from .cooldown import Cooldown
@@ -321,7 +321,7 @@ class Policy:
             confidence=round(candidate.probability, 4),
             sounds=self._listed(segment.belief(), candidate),
             start=start,
-            priority=self._labels.priority(candidate.named, either=candidate.is_either),
+            priority=self._priority(candidate),
             semantic=semantic,
         )
         self._open = _Open(caption, candidate, supported_until=now)
@@ -340,7 +340,7 @@ class Policy:
             text=candidate.text,
             confidence=round(candidate.probability, 4),
             sounds=self._listed(evidence, candidate),
-            priority=self._labels.priority(candidate.named, either=candidate.is_either),
+            priority=self._priority(candidate),
             semantic=semantic,
         )
         opened.candidate, opened.supported_until = candidate, now
@@ -361,6 +361,10 @@ class Policy:
         self._cooldown.said(candidate.labels, candidate.is_sure, caption.start, at)
         self._last_end = max(at, caption.start)
         return [msgspec.structs.replace(caption, kind="end", end=self._last_end)]
+
+    def _priority(self, candidate: Candidate) -> Priority:
+        of = self._labels.priority_of_either if candidate.is_either else self._labels.priority
+        return of(candidate.named)
 
     def _listed(self, evidence: Evidence, candidate: Candidate) -> tuple[Sound, ...]:
         """The sounds that are listed with a caption, surest first."""

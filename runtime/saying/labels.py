@@ -102,15 +102,20 @@ class Labels:
         chirp = self.names.index(CHIRP.label)
         return Known(self.cadences, self.alarm, self.lasting, chirp, frozenset(beats))
 
-    def priority(self, named: Set[int], *, either: bool = False) -> Priority:
-        """Of a caption that names these: the highest; ambient only where all of them are. either: of one that
-        leaves open which it is: what each of them is at least."""
-        if named and (named <= self.urgent if either else named & self.urgent):
+    def priority(self, named: Set[int]) -> Priority:
+        """Of a caption that names these: the highest; ambient only where all of them are."""
+        if named & self.urgent:
             return "urgent"
-        wanted = self.urgent | self.calls
-        if named and (named <= wanted if either else named & wanted):
+        if named & self.calls:
             return "call"
         return "ambient" if named and named <= self.ambient else "normal"
+
+    def priority_of_either(self, named: Set[int]) -> Priority:
+        """Of a caption that leaves open which of these it is: what each of them is at least."""
+        each = {self.priority({label}) for label in named}
+        if len(each) == 1:
+            return each.pop()
+        return "call" if each == {"urgent", "call"} else "normal"
 
     def meaning(self, words: Sequence[str], evidence: NDArray[np.float32]) -> Meaning:
         """Which sounds the words of a sentence name, and how well each word is supported.
