@@ -109,7 +109,8 @@ class Session:
         )
         raised_db = thresholds.segments.opinion_db
         self.opinion = Opinion(model.opinion, raised_db) if model.opinion else None
-        self.policy = Policy(model.labels, Limits.of(thresholds, options), holds_all)
+        self._limits = Limits.of(thresholds, options)
+        self.policy = Policy(model.labels, self._limits, holds_all)
         self.position = 0
         """Samples so far, lost ones included: where the stream is."""
         self.level_db = SILENT_DB
@@ -264,7 +265,7 @@ class Session:
     def _describe(self, segment: Segment) -> list[Hypothesis]:
         """What may be said of it, best first: where no sentence names the surest sound, its own phrase
         does."""
-        phrases = own_phrases(self.labels, segment.belief())
+        phrases = own_phrases(self.labels, segment.belief(), self._limits)
         if self.decoder is None:
             return phrases
         offered = self.decoder.describe(segment.embeddings())

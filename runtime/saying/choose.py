@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .decoder import BEAM, Hypothesis
 from .labels import Labels, Meaning
 from .limits import MENTION, Limits
-from .wording import EITHER, clauses, hedged, sentence
+from .wording import EITHER, WHILE, clauses, hedged, sentence
 
 Evidence = NDArray[np.float32]
 """(sounds,) how sure each sound is, 0 to 1."""
@@ -175,14 +175,20 @@ def one_of_two(evidence: Evidence, labels: Labels, limits: Limits) -> Candidate 
     return Candidate(sentence([*one, EITHER, *other]), named, named, p, is_sure=False, is_either=True)
 
 
-def own_phrases(labels: Labels, evidence: Evidence) -> list[Hypothesis]:
-    """The phrases of the best supported sounds, best first; a sound without a phrase is never named.
+def own_phrases(labels: Labels, evidence: Evidence, limits: Limits) -> list[Hypothesis]:
+    """The phrases of the best supported sounds, best first; a sound without a phrase is never named. And of
+    two that are sure, one while the other: of what has come to a louder background no sentence may tell.
 
     Offered beside the decoder's sentences, where none of those names the surest sound, or in their place
     where there is no decoder. Their words are certain, so confidence is the sound's alone.
     """
     order = [i for i in np.argsort(-evidence, kind="stable").tolist() if labels.phrases[i]]
+    both = labels.both(labels.refined(evidence, limits.arrives), limits.arrives)
+    said = [*([both] if both else []), *((i,) for i in order[:BEAM])]
     return [
-        Hypothesis(tuple(labels.phrases[i].split()), 0.0, NOWHERE, labels.own(i, evidence))
-        for i in order[:BEAM]
-    ]
+        Hypothesis(
+            tuple(f" {WHILE} ".join(labels.phrases[i] for i in sounds).split()), 0.0, NOWHERE,
+            labels.own(sounds, evidence),
+        )
+        for sounds in said
+    ]  # fmt: skip

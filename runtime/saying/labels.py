@@ -133,9 +133,10 @@ class Labels:
             named.add(max(candidates, key=lambda i: (len(self._words[i] & said), evidence[i], -i)))
         return Meaning(frozenset(named), weakest if named else 0.0, said)
 
-    def own(self, label: int, evidence: NDArray[np.float32]) -> Meaning:
-        """What a sound's own phrase claims."""
-        return Meaning(frozenset({label}), float(evidence[label]), content_words(self.phrases[label]))
+    def own(self, sounds: Sequence[int], evidence: NDArray[np.float32]) -> Meaning:
+        """What the phrases of these claim, one beside the other."""
+        said = frozenset[str]().union(*(content_words(self.phrases[i]) for i in sounds))
+        return Meaning(frozenset(sounds), min(float(evidence[i]) for i in sounds), said)
 
     def told(self, meaning: Meaning, evidence: NDArray[np.float32]) -> int:
         """How much a sentence says of its best sound: so many of the words for it. Of a man who speaks,
@@ -152,6 +153,14 @@ class Labels:
                 is_said = self.phrases[first] and self.phrases[other] and not {first, other} & self.by_rhythm
                 return (first, other) if is_said else None
         return None
+
+    def both(self, evidence: NDArray[np.float32], least: float) -> tuple[int, int] | None:
+        """The two surest sounds of those that are sure (`least`) and have a phrase; None where there is but
+        one. Somebody who speaks is no other than a man who does; an alarm, told by rhythm, stands alone."""
+        order = np.argsort(-evidence, kind="stable").tolist()
+        sure = [i for i in order if evidence[i] >= least and self.phrases[i] and i not in self.by_rhythm]
+        told = [i for i in sure if not any((i, other) in self._nested for other in sure)]
+        return (told[0], told[1]) if len(told) > 1 else None
 
     def refined(self, evidence: NDArray[np.float32], least: float) -> NDArray[np.float32]:
         """(sounds,) evidence in which a narrower sound that is heard well enough (`least`) is no less sure

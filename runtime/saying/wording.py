@@ -13,7 +13,8 @@ _FUNCTION_WORDS = """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """Words that name no sound: they may come twice in a sentence, and need no evidence."""
 
-JOINTS = frozenset({"while", "then"})
+WHILE = "while"
+JOINTS = frozenset({WHILE, "then"})
 """Words that join two clauses, each of which is a sentence by itself."""
 
 

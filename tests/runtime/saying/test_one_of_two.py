@@ -45,7 +45,9 @@ def test_what_was_guessed_before_is_no_part_of_a_guess_between_two() -> None:
     evidence[[bell, dog]] = 0.3, 0.2
     for guessed in (bell, dog):
         known = NOTHING._replace(no_guess=frozenset({guessed}))
-        assert choose(own_phrases(SOUNDS, evidence), evidence, SOUNDS, LIMITS, known).candidate is None
+        assert (
+            choose(own_phrases(SOUNDS, evidence, LIMITS), evidence, SOUNDS, LIMITS, known).candidate is None
+        )
 
 
 def test_what_rhythm_tells_is_never_one_of_two() -> None:

@@ -120,10 +120,10 @@ def test_strong_evidence_is_said_sooner() -> None:
 )
 def test_the_surest_sound_is_named_by_its_own_phrase_where_no_sentence_does(written: str, said: str) -> None:
     room = Room()
-    assert room.hear(0.64, "", dog=0.8, rain=0.6) == []  # too early
+    assert room.hear(0.64, "", dog=0.8, rain=0.45) == []  # too early
     offered = [
         Hypothesis(tuple(written.split()), -0.1, np.ones(WIDTH, np.float32)),
-        *own_phrases(SOUNDS, room.segment.evidence()),
+        *own_phrases(SOUNDS, room.segment.evidence(), LIMITS),
     ]
     events: list[Caption] = []
     for _ in range(2):
@@ -131,6 +131,46 @@ def test_the_surest_sound_is_named_by_its_own_phrase_where_no_sentence_does(writ
         room.segment.add(Embedding(np.ones(WIDTH, np.float32), room.segment.latest))
         events += room.policy.step(room.now, room.segment, None, lambda: offered)
     assert told(events) == [("new", said)]
+
+
+def test_what_comes_to_a_louder_background_is_told_beside_it() -> None:
+    """Though no sentence of the decoder's names it, and the background stays the surer of both."""
+    room = Room()
+    events: list[Caption] = []
+    for woman in 10 * [0.0] + 10 * [0.6]:
+        room.now += CHUNK_SAMPLES
+        room.segment.add(Embedding(np.ones(WIDTH, np.float32), room._row({"rain": 0.9, "woman": woman})))
+        offered = [
+            Hypothesis(("rain", "falls"), -0.1, np.ones(WIDTH, np.float32)),
+            *own_phrases(SOUNDS, room.segment.evidence(), LIMITS),
+        ]
+        events += room.policy.step(room.now, room.segment, None, lambda said=offered: said)
+    assert told(events) == [("new", "Rain falls."), ("update", "Rain falls while a woman speaks.")]
+
+
+def test_two_that_are_sure_are_no_two_names_of_one() -> None:
+    sounds = Labels(
+        [
+            Label("speech", "someone is speaking"),
+            Label("man_speech", "a man is speaking"),
+            Label("rain", "rain falls"),
+            Label("thud", ""),
+            Label("smoke_alarm", "a smoke alarm beeps", "", "urgent", "T3"),
+        ]
+    )
+    speech, man, rain = range(3)
+
+    def both(**scores: float) -> tuple[int, int] | None:
+        evidence = np.zeros(len(sounds.names), np.float32)
+        for name, score in scores.items():
+            evidence[sounds.names.index(name)] = score
+        return sounds.both(evidence, 0.5)
+
+    assert both(speech=0.9, man_speech=0.8) is None
+    assert both(speech=0.9, man_speech=0.8, rain=0.6) == (man, rain)
+    assert both(speech=0.7, man_speech=0.4, rain=0.8) == (rain, speech)
+    assert both(rain=0.9, thud=0.9, smoke_alarm=0.9, alarm=0.9) is None
+    assert both(rain=0.9, man_speech=0.49) is None
 
 
 def test_what_was_left_behind_by_another_sound_must_wait() -> None:
@@ -374,7 +414,7 @@ def test_an_alarm_becomes_a_smoke_alarm_once_that_is_known_whatever_else_is_sure
         smoke = 0.8 if chunk >= 10 else 0.1
         scores = np.array([0.95, smoke, 0.9], np.float32)  # the third is an alarm of whatever kind
         segment.add(Embedding(np.ones(WIDTH, np.float32), scores))
-        events += policy.step(now, segment, None, lambda: own_phrases(sounds, segment.evidence()))
+        events += policy.step(now, segment, None, lambda: own_phrases(sounds, segment.evidence(), LIMITS))
     assert told(events) == [("new", "An alarm sounds."), ("update", "A smoke alarm beeps.")]
 
 
