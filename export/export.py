@@ -116,7 +116,10 @@ def _opinion(sounds: int, content: bytes) -> tuple[GraphFile, bytes]:
     return GraphFile(
         file="opinion.onnx",
         sha256=hashlib.sha256(content).hexdigest(),
-        inputs=(Tensor("power", (1, "frames", FFT // 2 + 1), "float32"),),
+        inputs=(
+            Tensor("power", (1, "frames", FFT // 2 + 1), "float32"),
+            Tensor("before", (1, "past", FFT // 2 + 1), "float32"),
+        ),
         outputs=(Tensor("scores", (1, sounds), "float32"),),
         opset=read_onnx_facts(content).opset,
     ), content

@@ -1,6 +1,6 @@
 """MobileNetV3 as EfficientAT has it (Schmid et al. 2023, mn04_as: width 0.4), to train further.
 
-    (B, 128, frames) normalised log-mel -> (B, steps, 384), one vector every 320 ms
+    (B, heard, 128, frames) normalised log-mel -> (B, steps, 384), one vector every 320 ms
 
 The public file's batch norms are folded into its convolutions, and so they stay here. Tensors stand in the
 order of that file, by which they are read from it and written back into it.
@@ -84,17 +84,18 @@ class Block(nn.Module):
 class MobileNet(nn.Module):
     """The net up to its sequence of vectors; what of the public file comes after is not in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard: int = 1) -> None:
+        """heard: spectrograms of the same moments, one beside the other; the public file's is one."""
         super().__init__()
-        self.stem = _conv(1, STEM, 3, 2)
+        self.stem = _conv(heard, STEM, 3, 2)
         inputs = [STEM, *(kind.out for kind in BLOCKS)]
         self.blocks = nn.Sequential(*(Block(n, kind) for n, kind in zip(inputs, BLOCKS, strict=False)))
         self.last = _conv(inputs[-1], WIDTH, 1)
         self.act = nn.Hardswish()
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        """(B, 128, frames) -> (B, -(-frames // 32), 384)."""
-        x = self.blocks(self.act(self.stem(log_mel[:, None])))
+        """(B, heard, 128, frames) -> (B, -(-frames // 32), 384)."""
+        x = self.blocks(self.act(self.stem(log_mel)))
         vectors: Tensor = self.act(self.last(x)).mean(2).transpose(1, 2)
         return vectors
 
@@ -104,8 +105,10 @@ class MobileNet(nn.Module):
 
     @torch.no_grad()
     def read(self, tensors: Sequence[Tensor]) -> None:
-        """Take the public file's first tensors."""
-        for own, tensor in zip(self.tensors(), tensors, strict=False):
+        """Take the public file's first tensors; its stem hears the mean of what is heard."""
+        stem, *others = tensors
+        self.stem.weight.copy_((stem / self.stem.in_channels).expand_as(self.stem.weight))
+        for own, tensor in zip(list(self.tensors())[1:], others, strict=False):
             own.copy_(tensor)
 
 

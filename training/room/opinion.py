@@ -24,6 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ...runtime.hearing.opinion import FRAMES, SPARSE
 from ..loop import Loss, Progress, Stage, channels_last, cosine, decayed, fit
 from ..models.mobilenet import WIDTH, MobileNet
 from ..onnx_graph import drop_unused
@@ -43,6 +44,9 @@ WORKERS = 2
 """Processes that compose: that takes twice as long as learning."""
 FITTED = 16
 """Batches that the vectors' mean and deviation are taken of."""
+OVER, KEPT = 2.0, 0.1
+"""What was there is subtracted so many times, for it is told by its least; so much of a band is left at
+least."""
 LARGE = 64
 """Numbers of a tensor from which on half precision is worth a cast."""
 
@@ -69,7 +73,7 @@ class OpinionNet(nn.Module):
 
     def __init__(self, teacher: Teacher, sounds: int) -> None:
         super().__init__()
-        self.net = MobileNet()
+        self.net = MobileNet(2)
         self.net.read(teacher.tensors)
         self.line = nn.Linear(WIDTH, sounds)
         nn.init.zeros_(self.line.weight)
@@ -78,9 +82,10 @@ class OpinionNet(nn.Module):
         """(2, 384): mean and deviation of the published net's vectors."""
         self.register_buffer("scale", torch.stack([torch.zeros(WIDTH), torch.ones(WIDTH)]))
 
-    def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 128, frames) -> (B, steps, 384) vectors, (B, sounds) logits of the window."""
-        vectors = self.net(log_mel)
+    def forward(self, log_mel: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 128, frames), and (B, 128) there all along -> (B, steps, 384) vectors, (B, sounds) logits of
+        the window."""
+        vectors = self.net(torch.stack([log_mel, risen(log_mel, there)], 1))
         return vectors, self.logits(vectors)
 
     def logits(self, vectors: Tensor) -> Tensor:
@@ -90,6 +95,13 @@ class OpinionNet(nn.Module):
             self.line((part.mean(1) - mean) / deviation.mean()) for part in (vectors, vectors[:, -RECENT:])
         )
         return torch.maximum(whole, recent)
+
+
+def risen(log_mel: Tensor, there: Tensor) -> Tensor:
+    """(B, 128, frames) and (B, 128) log-mels -> (B, 128, frames), what has come to what was there all along:
+    powers are subtracted, more of them than there were (Berouti et al. 1979), and KEPT is left at least."""
+    come = 1 - OVER * ((there[:, :, None] - log_mel) * SCALE).exp()
+    return log_mel + come.clamp_min(KEPT).log() / SCALE
 
 
 def train_opinion(
@@ -133,7 +145,7 @@ class Lesson:
 
     def __call__(self, windows: Windows) -> Loss:
         settings = self._settings
-        vectors, logits = self._model(windows.log_mel)
+        vectors, logits = self._model(windows.log_mel, windows.there)
         told = F.binary_cross_entropy_with_logits(logits, windows.heard, windows.weight, reduction="none")
         whether = told.sum(-1).mean()
         alone = windows.label != NOBODY
@@ -150,7 +162,8 @@ class Lesson:
 
 @torch.no_grad()
 def graph_of(teacher: Teacher, model: OpinionNet) -> bytes:
-    """The ONNX file: `power` (1, frames, 513), of `runtime/hearing/opinion.py`, -> `scores` (1, sounds).
+    """The ONNX file: `power` (1, frames, 513) and `before` (1, past, 513), of `runtime/hearing/opinion.py`,
+    -> `scores` (1, sounds).
 
     The teacher's own graph with the weights that it has come to, between its mel bands and our line; weights
     are kept in half precision and computed with in single.
@@ -162,15 +175,32 @@ def graph_of(teacher: Teacher, model: OpinionNet) -> bytes:
     line = model.line.weight / deviation.mean()
     weights = {
         "mel": teacher.mel.T.numpy(), "floor": FLOOR, "shift": SHIFT, "scale": SCALE,
+        "one": 1.0, "over": OVER, "kept": KEPT,
         "line": line.T.numpy(), "bias": (model.line.bias - line @ mean).numpy(),
     }  # fmt: skip
     node = helper.make_node
     before = [
-        node("MatMul", ["power", "mel"], ["bands"]), node("Add", ["bands", "floor"], ["floored"]),
-        node("Log", ["floored"], ["logs"]), node("Add", ["logs", "shift"], ["shifted"]),
-        node("Div", ["shifted", "scale"], ["scaled"]),
-        node("Transpose", ["scaled"], ["turned"], perm=[0, 2, 1]),
-        node("Unsqueeze", ["turned", "channel"], ["logmel"]),
+        *(
+            made
+            for heard in ("power", "before")
+            for made in (
+                node("MatMul", [heard, "mel"], [f"{heard}_bands"]),
+                node("Add", [f"{heard}_bands", "floor"], [f"{heard}_floored"]),
+                node("Log", [f"{heard}_floored"], [f"{heard}_logs"]),
+                node("Reshape", [f"{heard}_logs", f"{heard}_by_chunk"], [f"{heard}_frames"]),
+                node("ReduceMean", [f"{heard}_frames"], [f"{heard}_chunks"], axes=[1], keepdims=0),
+            )
+        ),
+        node("Concat", ["before_chunks", "power_chunks"], ["chunks"], axis=0),
+        node("ReduceMin", ["chunks"], ["there"], axes=[0], keepdims=1),
+        node("Sub", ["there", "power_logs"], ["covered"]), node("Exp", ["covered"], ["once"]),
+        node("Mul", ["over", "once"], ["share"]),
+        node("Sub", ["one", "share"], ["come"]), node("Max", ["come", "kept"], ["left"]),
+        node("Log", ["left"], ["less"]), node("Add", ["power_logs", "less"], ["risen"]),
+        *(node("Unsqueeze", [heard, "channel"], [f"{heard}_of"]) for heard in ("power_logs", "risen")),
+        node("Concat", ["power_logs_of", "risen_of"], ["both"], axis=1),
+        node("Add", ["both", "shift"], ["shifted"]), node("Div", ["shifted", "scale"], ["scaled"]),
+        node("Transpose", ["scaled"], ["logmel"], perm=[0, 1, 3, 2]),
     ]  # fmt: skip
     after = [
         node("Slice", ["sequence", "recent", "end", "steps"], ["last"]),
@@ -187,7 +217,11 @@ def graph_of(teacher: Teacher, model: OpinionNet) -> bytes:
     ]
     for each in net.graph.node:  # the net's own scores give their name to ours
         each.output[:] = ["audioset_scores" if name == "scores" else name for name in each.output]
-    integers = {"channel": [1], "recent": [-RECENT], "end": [2**31], "steps": [1]}
+    integers = {
+        "channel": [1], "recent": [-RECENT], "end": [2**31], "steps": [1],
+        "power_by_chunk": [-1, FRAMES, len(teacher.mel)],
+        "before_by_chunk": [-1, FRAMES // SPARSE, len(teacher.mel)],
+    }  # fmt: skip
     constants = [
         *(numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in weights.items()),
         *(numpy_helper.from_array(np.array(value, np.int64), name) for name, value in integers.items()),
@@ -195,7 +229,10 @@ def graph_of(teacher: Teacher, model: OpinionNet) -> bytes:
     sounds = model.line.out_features
     graph = helper.make_graph(
         [*before, *net.graph.node, *after], "opinion",
-        [helper.make_tensor_value_info("power", TensorProto.FLOAT, [1, "frames", teacher.mel.shape[1]])],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, frames, teacher.mel.shape[1]])
+            for name, frames in (("power", "frames"), ("before", "past"))
+        ],
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, sounds])],
         [*constants, *net.graph.initializer],
     )  # fmt: skip

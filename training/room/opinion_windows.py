@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ...runtime.audio import CHUNK_SAMPLES, Samples
-from ...runtime.hearing.opinion import CHUNKS, LEAD
+from ...runtime.hearing.opinion import BEFORE, CHUNKS, FRAMES, LEAD, SPARSE
 from ..sound import augment
 from ..sound.compose import Composer, Scene, Segment, Shares
 from .teacher import FLOOR, SCALE, SHIFT, Teacher
@@ -43,17 +43,20 @@ class WindowSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     homes: Annotated[float, Meta(ge=0, le=1)] = 0.5
     clear: Annotated[float, Meta(ge=0, le=1)] = 0.6
     """Shares of scenes, as in the encoder's stages."""
+    lead: Annotated[float, Meta(ge=0.1)] = 3.0
+    """Seconds of a home before its sound, at most: there what was there all along is told from it."""
     filter_db: Annotated[float, Meta(ge=0)] = 5.0
     """How much microphones colour a window."""
     seed: int = 1
 
 
 class Windows(NamedTuple):
-    """A batch of one length: log-mels (B, 128, frames), the published net's vectors (B, steps, 384); what
-    sounds and the weight of saying so (B, sounds); the one that stands out (B,), or NOBODY; what may be there
-    besides (B, sounds)."""
+    """A batch of one length: log-mels (B, 128, frames) and what was there all along (B, 128), the published
+    net's vectors (B, steps, 384); what sounds and the weight of saying so (B, sounds); the one that stands
+    out (B,), or NOBODY; what may be there besides (B, sounds)."""
 
     log_mel: Tensor
+    there: Tensor
     vectors: Tensor
     heard: Tensor
     weight: Tensor
@@ -79,13 +82,18 @@ class Drawn(IterableDataset[Windows]):
                 torch.from_numpy(np.stack(part)) for part in list(zip(*drawn, strict=True))[:5]
             )
             log_mel = self._microphones(rng, self._teacher.log_mel(samples))
+            before, log_mel = log_mel.split([BEFORE * FRAMES, chunks * FRAMES], 2)
+            past = by_chunk(before[:, :, ::SPARSE], FRAMES // SPARSE)
+            for row, window in zip(past, drawn, strict=True):
+                row[:, : BEFORE - window.known] = torch.inf
+            there = torch.cat([past, by_chunk(log_mel, FRAMES)], 2).amin(2)
             label = torch.tensor([window.label for window in drawn])
-            yield Windows(log_mel, self._teacher.sequence(near), heard, weight, label, others)
+            yield Windows(log_mel, there, self._teacher.sequence(near), heard, weight, label, others)
 
     def _window(self, rng: Generator, chunks: int) -> "_Window":
         """So many chunks of a scene, and of those that follow where it is shorter."""
         settings, composer, scenes = self._settings, self._composer, list[Scene]()
-        shares = Shares(settings.warnings, settings.homes, settings.clear)
+        shares = Shares(settings.warnings, settings.homes, settings.clear, settings.lead)
         length = 0
         while length < chunks:
             scenes.append(composer.draw(rng, shares))
@@ -95,8 +103,9 @@ class Drawn(IterableDataset[Windows]):
         if onsets and rng.random() < AT_ONSET:
             begin = int(rng.choice(onsets)) - LEAD - int(rng.integers(2))
             begin = min(max(begin, 0), length - chunks)
-        end = begin + chunks
-        heard_in = functools.reduce(Segment.then, map(composer.segment, scenes)).between(begin, end)
+        end, known = begin + chunks, min(begin, BEFORE)
+        stream = functools.reduce(Segment.then, map(composer.segment, scenes))
+        heard_in, before = stream.between(begin, end), stream.between(begin - known, begin).samples
         heard = heard_in.targets.heard.max(0)
         weight = np.where(heard > 0, np.float32(1.0), heard_in.targets.weight.min(0))
         label, others = _standing_out(scenes, begin, end), (heard > 0) | (weight == 0)
@@ -104,7 +113,9 @@ class Drawn(IterableDataset[Windows]):
             others[label] = False
         else:  # or it is drowned
             label = NOBODY
-        return _Window(heard_in.samples, heard_in.near, heard, weight, others, label)
+        samples = np.concatenate([before, heard_in.samples])
+        samples = np.pad(samples, ((BEFORE - known) * CHUNK_SAMPLES, 0))
+        return _Window(samples, heard_in.near, heard, weight, others, label, known)
 
     def _microphones(self, rng: Generator, log_mel: Tensor) -> Tensor:
         """Each window through a microphone of its own, that may lack some bands."""
@@ -117,8 +128,13 @@ class Drawn(IterableDataset[Windows]):
         return log_mel
 
 
+def by_chunk(log_mel: Tensor, frames: int) -> Tensor:
+    """(B, 128, n frames) -> (B, 128, n): the mean of each chunk of so many."""
+    return log_mel.reshape(*log_mel.shape[:2], -1, frames).mean(3)
+
+
 class _Window(NamedTuple):
-    """One of `Windows`, and its samples, as they are and from near."""
+    """One of `Windows`, and its samples, after BEFORE chunks of which so many are known, and from near."""
 
     samples: Samples
     near: Samples
@@ -126,6 +142,7 @@ class _Window(NamedTuple):
     weight: NDArray[np.float32]
     others: NDArray[np.bool_]
     label: int
+    known: int
 
 
 def _standing_out(scenes: Sequence[Scene], begin: int, end: int) -> int:

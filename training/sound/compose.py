@@ -110,6 +110,8 @@ class Shares(NamedTuple):
     """One sound as the other end of a room hears it, mostly over noise."""
     clear: float = 0.0
     """One clear sound, near; else a crowded scene, or an empty one."""
+    lead: float = 1.0
+    """Seconds of a home's room and noise before its sound, at most."""
 
 
 CROWDED = Shares()
@@ -175,16 +177,16 @@ class Composer:
         if shares.warnings and rng.random() < shares.warnings:
             return self.warning(rng)
         if shares.homes and rng.random() < shares.homes:
-            return self.at_home(rng)
+            return self.at_home(rng, shares.lead)
         return self.single(rng) if rng.random() < shares.clear else self.scene(rng)
 
-    def at_home(self, rng: Generator) -> Scene:
-        """One sound as the other end of a room hears it."""
+    def at_home(self, rng: Generator, lead: float = CROWDED.lead) -> Scene:
+        """One sound as the other end of a room hears it, after so many seconds at most."""
         name = str(rng.choice(self.library.names, p=self.library.weights))
         lasts = name in CADENCED or (name in STEADY and rng.random() < 0.3)
         dry = self.library.pick(rng, name)
         sound = excerpt(rng, dry, rng.uniform(4.0, 9.0) if lasts else rng.uniform(1.0, 4.5))
-        return self.as_at_home(rng, sound, int(rng.uniform(0.1, 1.0) * RATE))
+        return self.as_at_home(rng, sound, int(rng.uniform(0.1, lead) * RATE))
 
     def as_at_home(self, rng: Generator, sound: DrySound, start: int) -> Scene:
         """This sound, from sample `start` on, reverberant, faint, or over what hums and talks.
