@@ -5,15 +5,15 @@ checkpoint -> its graphs -> files of the target -> proven to be the same model -
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, cast
 
 import msgspec
+import onnx
 import torch
 
 from ..runtime.errors import UsageError
-from ..runtime.hearing.opinion import FFT
 from ..runtime.model.manifest import FORMAT, MANIFEST_FILE, GraphFile, Manifest, Tensor, audio_contract
 from ..runtime.model.onnx_file import read_onnx_facts
 from ..training.models.graph import ExportGraph, Extent
@@ -74,7 +74,7 @@ def _export(checkpoint: Path, options: Options, progress: Progress) -> tuple[Man
             progress(f"building {export.graph.name}'s engine")
             engines[export.graph.name] = write_engine(export, *models[export.graph.name], options)
     if source.opinion:
-        graphs["opinion"] = _opinion(source.labels, source.opinion)
+        graphs["opinion"] = _opinion(source.opinion)
     extra = dict(source.files)
     if options.target == "triton":
         extra |= {
@@ -110,17 +110,24 @@ def _write(
     return files, parity
 
 
-def _opinion(sounds: int, content: bytes) -> tuple[GraphFile, bytes]:
+def _opinion(content: bytes) -> tuple[GraphFile, bytes]:
     """The second opinion, as training left it: for every target the same file, since it is always heard on a
-    CPU, a window now and then."""
+    CPU, a window now and then. An older checkpoint's hears less."""
+    graph = onnx.load_model_from_string(content).graph
+
+    def described(ports: Iterable[onnx.ValueInfoProto]) -> tuple[Tensor, ...]:
+        return tuple(
+            Tensor(
+                port.name, tuple(size.dim_param or size.dim_value for size in port.type.tensor_type.shape.dim)
+            )
+            for port in ports
+        )
+
     return GraphFile(
         file="opinion.onnx",
         sha256=hashlib.sha256(content).hexdigest(),
-        inputs=(
-            Tensor("power", (1, "frames", FFT // 2 + 1), "float32"),
-            Tensor("before", (1, "past", FFT // 2 + 1), "float32"),
-        ),
-        outputs=(Tensor("scores", (1, sounds), "float32"),),
+        inputs=described(graph.input),
+        outputs=described(graph.output),
         opset=read_onnx_facts(content).opset,
     ), content
 

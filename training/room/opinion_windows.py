@@ -82,7 +82,7 @@ class Drawn(IterableDataset[Windows]):
                 torch.from_numpy(np.stack(part)) for part in list(zip(*drawn, strict=True))[:5]
             )
             log_mel = self._microphones(rng, self._teacher.log_mel(samples))
-            before, log_mel = log_mel.split([BEFORE * FRAMES, chunks * FRAMES], 2)
+            before, log_mel = log_mel[:, :, : BEFORE * FRAMES], log_mel[:, :, BEFORE * FRAMES :]
             past = by_chunk(before[:, :, ::SPARSE], FRAMES // SPARSE)
             for row, window in zip(past, drawn, strict=True):
                 row[:, : BEFORE - window.known] = torch.inf
