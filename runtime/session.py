@@ -257,7 +257,7 @@ class Session:
         def consult() -> None:
             assert segment is not None
             if self.opinion:
-                segment.take_opinion(self.opinion.ask(segment.count))
+                segment.take_opinion(self.opinion.ask(segment.to_hear))
 
         captions = self.policy.step(now, segment, ended, describe, moved, consult)
         return events + captions

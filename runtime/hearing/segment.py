@@ -32,6 +32,8 @@ RECENT = 3
 """Embeddings that are "now" for novelty: about a second."""
 EVIDENCE = 6
 """Chunks whose scores count as evidence: about two seconds."""
+LATELY = 8
+"""Chunks that are heard again where an opinion has grown old: what ended before is not in them."""
 STILL_NOVEL = 0.7
 """Between this share of the threshold of novelty and the threshold itself, novelty stays what it was."""
 USUAL = SegmentThresholds()
@@ -137,6 +139,16 @@ class Segment:
     def has_grown(self) -> bool:
         """Whether there is twice as much to hear as when the opinion that stands was given."""
         return 0 < self._heard < CHUNKS and self.count >= 2 * self._heard
+
+    @property
+    def has_moved_on(self) -> bool:
+        """Whether the opinion that stands is of what was before: it heard none of the last five seconds."""
+        return self._heard > 0 and self.count - self._heard >= CHUNKS
+
+    @property
+    def to_hear(self) -> int:
+        """Chunks of which a next opinion should be."""
+        return LATELY if self.has_moved_on else self.count
 
     @property
     def latest(self) -> NDArray[np.float32]:

@@ -155,10 +155,10 @@ class Policy:
         events += self._chunk(segment, now)
         if segment is None:
             return events
-        why = self._triggers.check(segment, now, self._open is None)
-        if why in ASK:
+        why, is_upheld = self._triggers.check(segment, now, self._open is None), self._is_upheld(segment)
+        if why in ASK or is_upheld:
             least = self._limits.asks if segment.is_new else self._limits.named
-            if why == "grown" or self._may_change(segment.evidence(), now, least):
+            if is_upheld or why == "grown" or self._may_change(segment.evidence(), now, least):
                 consult()
             belief = segment.belief()
             is_named = float(belief.max()) >= self._limits.named
@@ -258,6 +258,13 @@ class Policy:
         if self._is_better(candidate, opened, evidence):
             yield "better supported"
 
+    def _is_upheld(self, segment: Segment) -> bool:
+        """Whether what stands is upheld by an opinion of what was before, and by it alone."""
+        if self._open is None or not segment.has_moved_on:
+            return False
+        evidence = segment.evidence()
+        return any(float(evidence[i]) < self._limits.leaves for i in self._open.candidate.labels)
+
     def _may_change(self, evidence: Evidence, now: int, least: float) -> bool:
         """Whether there is any sentence that would not leave things as they are.
 
@@ -272,18 +279,15 @@ class Policy:
         listed = frozenset(np.flatnonzero(evidence >= least).tolist())
         if listed - labels - self._cooldown.suppressed(now):
             return True
-        weakest = min((float(evidence[i]) for i in labels), default=0.0)
-        return (
-            len(labels) > 1
-            and weakest + self._limits.policy.reluctance * opened.revisions < self._limits.leaves
-        )
+        return len(labels) > 1 and any(float(evidence[i]) < self._limits.leaves for i in labels)
 
     def _is_better(self, candidate: Candidate, opened: _Open, evidence: Evidence) -> bool:
         """Whether what the candidate adds outweighs what it leaves out, or has only just arrived.
 
         gain: the best evidence of what it adds; loss: of what it leaves out. It is better if gain > loss +
         reluctance, which grows with each revision; or if the evidence of something added grew by more than
-        `arrival` + reluctance since the last sentence; or if it is urgent, and nothing urgent is left out.
+        `arrival` + reluctance since the last sentence; or if it is urgent, and nothing urgent is left out; or
+        if it leaves out what has left, and nothing else.
         """
         policy = self._limits.policy
         added = candidate.labels - opened.candidate.labels
@@ -297,6 +301,8 @@ class Policy:
         loss = max((float(evidence[i]) for i in dropped), default=0.0)
         if added and gain < self._limits.named:
             return False
+        if not added and loss < self._limits.leaves:
+            return bool(dropped)
         urgent, lost = (
             sure_and_urgent(each, evidence, self._labels, self._limits) for each in (added, dropped)
         )
@@ -343,8 +349,9 @@ class Policy:
             priority=self._priority(candidate),
             semantic=semantic,
         )
+        if not candidate.labels < opened.candidate.labels:  # that something has left takes nothing back
+            opened.revisions += 1
         opened.candidate, opened.supported_until = candidate, now
-        opened.revisions += 1
         return opened.caption
 
     def _end_if(self, said: Said) -> list[Caption]:

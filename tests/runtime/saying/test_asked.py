@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgecap.runtime.audio import RATE
 from edgecap.runtime.saying.caption_state import Policy
 from tests.runtime.saying.test_caption_state import HEARD, Heard, played
 from tests.runtime.saying.test_policy import Room, told
@@ -73,3 +74,24 @@ def test_of_a_caption_that_stands_no_opinion_is_asked_while_nothing_else_is_hear
     for turn in (1, 2, 1, 2):
         room.hear(1.0, "a dog barks", turn=turn, dog=0.9, woman=0.6)
     assert len(room.consulted) > before
+
+
+def test_an_opinion_of_what_was_before_upholds_nothing() -> None:
+    """Over a noise that goes on no segment ends; the opinion that named the sound is asked again."""
+    room = Room()
+    room.opinion = {"woman": 0.99}
+    assert told(room.hear(2.0, "a woman speaks", woman=0.6)) == [("new", "A woman speaks.")]
+    room.opinion = {"rain": 0.3}
+    assert told(room.hear(12.0, "a woman speaks", woman=0.05, rain=0.3)) == [("end", "A woman speaks.")]
+    assert room.now - room.policy._last_end > 4 * RATE
+
+
+def test_what_has_left_is_left_out_and_may_come_back() -> None:
+    room, both = Room(), ["rain falls while a woman speaks", "rain falls"]
+    events = room.hear(3.0, both, rain=0.9)
+    for _ in range(2):
+        events += room.hear(3.0, both, rain=0.9, woman=0.8)
+        events += room.hear(5.0, both, rain=0.9)
+    texts = ["Rain falls.", "Rain falls while a woman speaks."]
+    assert [text for _, text in told(events)] == [*texts, *texts, texts[0]]
+    assert [event.kind for event in events] == ["new"] + 4 * ["update"]

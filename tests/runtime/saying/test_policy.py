@@ -356,7 +356,7 @@ def test_a_steady_sound_keeps_one_sentence() -> None:
         text = ["rain falls", "a woman speaks while rain falls"][int(rng.random() < 0.3)]
         events += room.hear(0.32, text, rain=rain, woman=woman, turn=int(rng.integers(2)))
     assert [event.kind for event in events].count("new") == 1
-    assert len(events) <= 3
+    assert len(events) <= 5  # told twice, and left out where its evidence falls low
     assert room.asked < 100
 
 
