@@ -1,6 +1,6 @@
 """How long a caption still names a sound that is over, while a noise goes on: `python -m benchmarks.lingering
-room-small --corpus CLIPS --clips 60`. Each clip, five seconds of it at most, comes 6 dB over household noise of
-validation, which sounds 12 s before it and half a minute after.
+room-small --corpus CLIPS --clips 60`. Each clip, five seconds of it at most, comes 6 dB over household noise,
+which sounds 12 s before it and half a minute after.
 """
 
 import argparse
