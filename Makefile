@@ -43,7 +43,7 @@ run: setup
 	exec $(EDGECAP) up --scene; fi
 
 test: lint
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: setup-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m slow

@@ -19,6 +19,7 @@ from edgecap.runtime.events import captions
 from edgecap.runtime.hearing.encoder import Encoder
 from edgecap.runtime.model.bundle import Bundle
 from edgecap.runtime.options import Captions
+from edgecap.runtime.saying.wording import told
 from edgecap.runtime.session import Model, Session
 from edgecap.training.models import tagger
 from edgecap.training.models.convnext import WindowedConvNeXt, load_public
@@ -92,7 +93,7 @@ def test_a_session_names_sounds_by_their_phrases(bundle: Bundle) -> None:
     session = Session(model, Captions(confidence=0.0, hedge=0.0))
     sound = np.concatenate([silence(1), bell(3), silence(3), rain(4)])
     events = captions(session.push(sound) + session.finish())
-    said = {event.text for event in events if event.kind == "new"}
+    said = {sound for event in events if event.kind == "new" for sound in told(event.text)}
     assert said
     if len(bundle.labels) == 3:
         assert said <= SPOKEN

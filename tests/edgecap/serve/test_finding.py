@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,8 +27,26 @@ BURST = 30
 """Captions sent at once: ZeroMQ's queue to the face holds so many, what is more comes by replay."""
 
 
+WEST = datetime.now(UTC).hour - 12
+"""Hours west of Greenwich where it is noon: there an hour ago was today, whenever the tests run."""
+
+
 @pytest.fixture(scope="module")
-def ear() -> Iterator[Ear]:
+def noon() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TZ", f"NOON{WEST}")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.fixture
+def open_tab(open_tab: OpenTab) -> OpenTab:
+    return partial(open_tab, timezone_id=f"Etc/GMT{WEST:+d}")
+
+
+@pytest.fixture(scope="module")
+def ear(noon: None) -> Iterator[Ear]:
     with Ear(["kitchen", "hall"]) as opened:
         yesterday = datetime.now(UTC) - timedelta(days=1, hours=2)
         opened.whole("A window rattles.", start=yesterday, priority="normal")
