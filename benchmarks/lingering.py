@@ -1,6 +1,9 @@
-"""How long a caption still names a sound that is over, while a noise goes on: `python -m benchmarks.lingering
-room-small --corpus CLIPS --clips 60`. Each clip, five seconds of it at most, comes 6 dB over household noise,
-which sounds 12 s before it and half a minute after.
+"""How long a caption still names a sound that is over, while a noise goes on.
+
+    python -m benchmarks.lingering room-small --corpus CLIPS --clips 60
+
+Each clip, five seconds of it at most, comes 6 dB over household noise, which sounds 12 s before it and half a
+minute after. Validation clips alone.
 """
 
 import argparse
@@ -38,7 +41,7 @@ def lingers(stage: Stage, clip: Clip, seed: int) -> float | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("bundle")
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="of decoded clips")

@@ -114,13 +114,12 @@ class Beat:
 def quantiles(values: NDArray[Any]) -> NDArray[Any]:
     """(2, bands): what a tenth and nine tenths of (steps, bands) are below; numpy.quantile, at a third of its
     price."""
-    kind = values.dtype if values.dtype.kind == "f" else np.float64
-    at = (len(values) - 1) * np.array([[0.1], [0.9]], kind)
+    at = (len(values) - 1) * np.array([[0.1], [0.9]])
     below = at.astype(np.intp).ravel()
     above = np.minimum(below + 1, len(values) - 1)
     ordered = np.partition(np.ascontiguousarray(values.T), [*below, *above], axis=1).T
     lower, upper = ordered[below], ordered[above]
-    part = at - below[:, None]
+    part = (at - below[:, None]).astype(values.dtype if values.dtype.kind == "f" else np.float64)
     step = upper - lower
     found: NDArray[Any] = np.where(part < 0.5, lower + step * part, upper - step * (1 - part))
     return found

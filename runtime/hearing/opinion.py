@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ..audio import CHUNK, CHUNK_SAMPLES, SILENT_DB, Samples
+from ..audio import CHUNK, SILENT_DB, Samples
 from ..model.engine import Engine
 
 CHUNKS = 16
@@ -23,10 +23,8 @@ CHUNKS = 16
 LEAD = 1
 """Chunks of what was before the segment that are heard with it."""
 BEFORE, SPARSE = 4, 4
-"""Chunks before the window, so far as they are remembered; of their spectra every fourth will do."""
+"""Chunks before the window, so far as they are remembered, and of their spectra every fourth; by hand."""
 EMPHASIS, FFT, WINDOW, HOP = 0.97, 1024, 800, 320
-FRAMES = CHUNK_SAMPLES // HOP
-"""Of a chunk."""
 NEAREST = 1e-4
 """A score is no nearer to zero or one than this: no opinion overrules another however sure it is."""
 

@@ -33,7 +33,7 @@ RECENT = 3
 EVIDENCE = 6
 """Chunks whose scores count as evidence: about two seconds."""
 LATELY = 8
-"""Chunks that are heard again where an opinion has grown old: what ended before is not in them."""
+"""Chunks that are heard again where an opinion has grown old: what ended before is not in them; by hand."""
 STILL_NOVEL = 0.7
 """Between this share of the threshold of novelty and the threshold itself, novelty stays what it was."""
 USUAL = SegmentThresholds()

@@ -260,10 +260,15 @@ class Policy:
 
     def _is_upheld(self, segment: Segment) -> bool:
         """Whether what stands is upheld by an opinion of what was before, and by it alone."""
-        if self._open is None or not segment.has_moved_on:
-            return False
-        evidence = segment.evidence()
-        return any(float(evidence[i]) < self._limits.leaves for i in self._open.candidate.labels)
+        return (
+            self._open is not None
+            and segment.has_moved_on
+            and self._lacks_one(self._open.candidate, segment.evidence())
+        )
+
+    def _lacks_one(self, candidate: Candidate, evidence: Evidence) -> bool:
+        """Whether something that is news in it has left."""
+        return any(float(evidence[i]) < self._limits.leaves for i in candidate.labels)
 
     def _may_change(self, evidence: Evidence, now: int, least: float) -> bool:
         """Whether there is any sentence that would not leave things as they are.
@@ -279,7 +284,7 @@ class Policy:
         listed = frozenset(np.flatnonzero(evidence >= least).tolist())
         if listed - labels - self._cooldown.suppressed(now):
             return True
-        return len(labels) > 1 and any(float(evidence[i]) < self._limits.leaves for i in labels)
+        return len(labels) > 1 and self._lacks_one(opened.candidate, evidence)
 
     def _is_better(self, candidate: Candidate, opened: _Open, evidence: Evidence) -> bool:
         """Whether what the candidate adds outweighs what it leaves out, or has only just arrived.

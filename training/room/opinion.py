@@ -24,7 +24,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ...runtime.hearing.opinion import FRAMES, SPARSE
+from ...runtime.audio import CHUNK
+from ...runtime.hearing.opinion import SPARSE
 from ..loop import Loss, Progress, Stage, channels_last, cosine, decayed, fit
 from ..models.mobilenet import WIDTH, MobileNet
 from ..onnx_graph import drop_unused
@@ -46,7 +47,7 @@ FITTED = 16
 """Batches that the vectors' mean and deviation are taken of."""
 OVER, KEPT = 2.0, 0.1
 """What was there is subtracted so many times, for it is told by its least; so much of a band is left at
-least."""
+least (training/LOG.md, "What was there all along")."""
 LARGE = 64
 """Numbers of a tensor from which on half precision is worth a cast."""
 
@@ -219,8 +220,8 @@ def graph_of(teacher: Teacher, model: OpinionNet) -> bytes:
         each.output[:] = ["audioset_scores" if name == "scores" else name for name in each.output]
     integers = {
         "channel": [1], "recent": [-RECENT], "end": [2**31], "steps": [1],
-        "power_by_chunk": [-1, FRAMES, len(teacher.mel)],
-        "before_by_chunk": [-1, FRAMES // SPARSE, len(teacher.mel)],
+        "power_by_chunk": [-1, CHUNK, len(teacher.mel)],
+        "before_by_chunk": [-1, CHUNK // SPARSE, len(teacher.mel)],
     }  # fmt: skip
     constants = [
         *(numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in weights.items()),

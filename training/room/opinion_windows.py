@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from ...runtime.audio import CHUNK_SAMPLES, Samples
-from ...runtime.hearing.opinion import BEFORE, CHUNKS, FRAMES, LEAD, SPARSE
+from ...runtime.audio import CHUNK, CHUNK_SAMPLES, Samples
+from ...runtime.hearing.opinion import BEFORE, CHUNKS, LEAD, SPARSE
 from ..sound import augment
 from ..sound.compose import Composer, Scene, Segment, Shares
 from .teacher import FLOOR, SCALE, SHIFT, Teacher
@@ -82,11 +82,11 @@ class Drawn(IterableDataset[Windows]):
                 torch.from_numpy(np.stack(part)) for part in list(zip(*drawn, strict=True))[:5]
             )
             log_mel = self._microphones(rng, self._teacher.log_mel(samples))
-            before, log_mel = log_mel[:, :, : BEFORE * FRAMES], log_mel[:, :, BEFORE * FRAMES :]
-            past = by_chunk(before[:, :, ::SPARSE], FRAMES // SPARSE)
+            before, log_mel = log_mel[:, :, : BEFORE * CHUNK], log_mel[:, :, BEFORE * CHUNK :]
+            past = by_chunk(before[:, :, ::SPARSE], CHUNK // SPARSE)
             for row, window in zip(past, drawn, strict=True):
                 row[:, : BEFORE - window.known] = torch.inf
-            there = torch.cat([past, by_chunk(log_mel, FRAMES)], 2).amin(2)
+            there = torch.cat([past, by_chunk(log_mel, CHUNK)], 2).amin(2)
             label = torch.tensor([window.label for window in drawn])
             yield Windows(log_mel, there, self._teacher.sequence(near), heard, weight, label, others)
 

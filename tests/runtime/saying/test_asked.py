@@ -84,14 +84,3 @@ def test_an_opinion_of_what_was_before_upholds_nothing() -> None:
     room.opinion = {"rain": 0.3}
     assert told(room.hear(12.0, "a woman speaks", woman=0.05, rain=0.3)) == [("end", "A woman speaks.")]
     assert room.now - room.policy._last_end > 4 * RATE
-
-
-def test_what_has_left_is_left_out_and_may_come_back() -> None:
-    room, both = Room(), ["rain falls while a woman speaks", "rain falls"]
-    events = room.hear(3.0, both, rain=0.9)
-    for _ in range(2):
-        events += room.hear(3.0, both, rain=0.9, woman=0.8)
-        events += room.hear(5.0, both, rain=0.9)
-    texts = ["Rain falls.", "Rain falls while a woman speaks."]
-    assert [text for _, text in told(events)] == [*texts, *texts, texts[0]]
-    assert [event.kind for event in events] == ["new"] + 4 * ["update"]

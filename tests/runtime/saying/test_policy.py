@@ -133,46 +133,6 @@ def test_the_surest_sound_is_named_by_its_own_phrase_where_no_sentence_does(writ
     assert told(events) == [("new", said)]
 
 
-def test_what_comes_to_a_louder_background_is_told_beside_it() -> None:
-    """Though no sentence of the decoder's names it, and the background stays the surer of both."""
-    room = Room()
-    events: list[Caption] = []
-    for woman in 10 * [0.0] + 10 * [0.6]:
-        room.now += CHUNK_SAMPLES
-        room.segment.add(Embedding(np.ones(WIDTH, np.float32), room._row({"rain": 0.9, "woman": woman})))
-        offered = [
-            Hypothesis(("rain", "falls"), -0.1, np.ones(WIDTH, np.float32)),
-            *own_phrases(SOUNDS, room.segment.evidence(), LIMITS),
-        ]
-        events += room.policy.step(room.now, room.segment, None, lambda said=offered: said)
-    assert told(events) == [("new", "Rain falls."), ("update", "Rain falls while a woman speaks.")]
-
-
-def test_two_that_are_sure_are_no_two_names_of_one() -> None:
-    sounds = Labels(
-        [
-            Label("speech", "someone is speaking"),
-            Label("man_speech", "a man is speaking"),
-            Label("rain", "rain falls"),
-            Label("thud", ""),
-            Label("smoke_alarm", "a smoke alarm beeps", "", "urgent", "T3"),
-        ]
-    )
-    speech, man, rain = range(3)
-
-    def both(**scores: float) -> tuple[int, int] | None:
-        evidence = np.zeros(len(sounds.names), np.float32)
-        for name, score in scores.items():
-            evidence[sounds.names.index(name)] = score
-        return sounds.both(evidence, 0.5)
-
-    assert both(speech=0.9, man_speech=0.8) is None
-    assert both(speech=0.9, man_speech=0.8, rain=0.6) == (man, rain)
-    assert both(speech=0.7, man_speech=0.4, rain=0.8) == (rain, speech)
-    assert both(rain=0.9, thud=0.9, smoke_alarm=0.9, alarm=0.9) is None
-    assert both(rain=0.9, man_speech=0.49) is None
-
-
 def test_what_was_left_behind_by_another_sound_must_wait() -> None:
     """A segment that began by fading may be the encoder's echo: no sentence in its first 3 s."""
     room = Room()
@@ -218,14 +178,6 @@ def test_a_sentence_that_names_what_is_not_heard_is_passed_over() -> None:
     offered = ["a woman speaks while a dog barks", "a dog barks"]
     assert told(room.hear(2, offered, dog=0.8)) == [("new", "A dog barks.")]
     assert Room().hear(2, "a woman speaks", dog=0.8) == []
-
-
-def test_of_two_clauses_the_one_that_is_heard_is_said() -> None:
-    room = Room()
-    said = room.hear(2, ["a dog barks while rain falls", "a dog barks"], rain=0.8)
-    assert [event.text for event in said] == ["Rain falls."]
-    both = Room().hear(2, "a dog barks while rain falls", rain=0.8, dog=0.6)
-    assert [event.text for event in both] == ["A dog barks while rain falls."]
 
 
 def test_of_several_sentences_the_best_supported_is_said() -> None:
@@ -396,13 +348,6 @@ def test_every_new_has_one_end(plan: list[tuple[str, float, float, float, str, f
             room.segment = Segment(room.now, True, 94)
     events += room.silence() + room.policy.close(None)
     assert_every_caption_closes(events)
-
-
-def test_of_two_sounds_that_are_heard_for_sure_both_are_told() -> None:
-    """Though the decoder thinks one of them likelier said alone; a second that is a guess is left out."""
-    offered = ["a dog barks", "a dog barks while a woman speaks"]
-    assert told(Room().hear(3, offered, dog=0.9, woman=0.8)) == [("new", "A dog barks while a woman speaks.")]
-    assert told(Room().hear(3, offered, dog=0.9, woman=0.4)) == [("new", "A dog barks.")]
 
 
 def test_an_alarm_becomes_a_smoke_alarm_once_that_is_known_whatever_else_is_surer() -> None:

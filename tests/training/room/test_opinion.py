@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from edgecap.runtime.audio import CHUNK_SAMPLES, HOP, RATE
-from edgecap.runtime.hearing.opinion import BEFORE, CHUNKS, FFT, FRAMES, LEAD, SPARSE, Opinion
+from edgecap.runtime.audio import CHUNK, CHUNK_SAMPLES, HOP, RATE
+from edgecap.runtime.hearing.opinion import BEFORE, CHUNKS, FFT, LEAD, SPARSE, Opinion
 from edgecap.runtime.model.engine import Engine
 from edgecap.runtime.model.manifest import GraphFile, Tensor
 from edgecap.training.models.mobilenet import MobileNet
@@ -69,8 +69,8 @@ def test_the_file_says_what_the_net_has_come_to(teacher: Teacher) -> None:
             opinion.hear(chunk)
         with torch.no_grad():
             log_mel = teacher.log_mel(torch.from_numpy(samples)[None])
-            before, window = log_mel.split([past * FRAMES, (LEAD + chunks) * FRAMES], 2)
-            parts = by_chunk(before[:, :, ::SPARSE], FRAMES // SPARSE), by_chunk(window, FRAMES)
+            before, window = log_mel.split([past * CHUNK, (LEAD + chunks) * CHUNK], 2)
+            parts = by_chunk(before[:, :, ::SPARSE], CHUNK // SPARSE), by_chunk(window, CHUNK)
             _, logits = model(window, torch.cat(parts, 2).amin(2))
         assert opinion.ask(chunks) == pytest.approx(logits[0].sigmoid().numpy(), abs=5e-3)
 
@@ -98,9 +98,9 @@ def test_windows_are_as_the_edge_asks_about_them(teacher: Teacher, composer: Com
         assert LEAST_CHUNKS <= chunks <= CHUNKS + LEAD
         assert windows.vectors.shape[:2] == (6, -(-frames // 32))
         assert torch.isfinite(windows.log_mel).all()
-        assert (windows.there <= windows.log_mel.unflatten(2, (-1, 32)).mean(3).amin(2) + 1e-6).all()
+        assert (windows.there <= by_chunk(windows.log_mel, CHUNK).amin(2) + 1e-6).all()
         assert torch.isfinite(windows.there).all()
-        quieter += int((windows.there < windows.log_mel.unflatten(2, (-1, 32)).mean(3).amin(2) - 0.1).sum())
+        quieter += int((windows.there < by_chunk(windows.log_mel, CHUNK).amin(2) - 0.1).sum())
         assert (windows.weight[windows.heard > 0] == 1).all()
         for label, heard, others in zip(windows.label.tolist(), windows.heard, windows.others, strict=True):
             if label != NOBODY:
